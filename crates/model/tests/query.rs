@@ -50,7 +50,7 @@ fn conditions_are_met_by_any_spans_of_the_named_service() {
     );
     check(&TraceQuery { annotations: pairs(&[("sql", "insert")]), ..web.clone() }, false);
     check(&TraceQuery { annotations: pairs(&[("error", "")]), ..web.clone() }, false);
-    check(&TraceQuery { remote_service_name: text("db"), ..web.clone() }, true);
+    check(&TraceQuery { remote_service_name: text("db"), ..web }, true);
     check(&TraceQuery { service_name: text("db"), remote_service_name: text("db"), ..query() }, false);
     check(&TraceQuery { service_name: text("nobody"), ..query() }, false);
 }
