@@ -1,7 +1,6 @@
 """The example programs of `apps/` as processes of their own: a file name and arguments in, a finished or a listening program out."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 from contextlib import contextmanager
 
 from harness.paths import APPS, OUTPUT
+from harness.server import end_process
 
 RUN_SECONDS_MAX = 60
 
@@ -25,7 +25,7 @@ def run_program(file_name: str, *arguments: str) -> None:
         try:
             assert process.wait(RUN_SECONDS_MAX) == 0, f"{file_name}: exit code {process.returncode}, see {_log_path(file_name)}"
         finally:
-            _end(process, signal.SIGKILL)
+            end_process(process)
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def running_program(file_name: str, *arguments: str, port: int):
             _wait_until_listening(file_name, process, port)
             yield
         finally:
-            _end(process, signal.SIGTERM)
+            end_process(process)
 
 
 def _start(file_name: str, arguments) -> subprocess.Popen:
@@ -47,17 +47,6 @@ def _start(file_name: str, arguments) -> subprocess.Popen:
             [sys.executable, APPS / file_name, *map(str, arguments)],
             env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )
-
-
-def _end(process: subprocess.Popen, how: signal.Signals) -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(how)
-    try:
-        process.wait(RUN_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _log_path(file_name: str):

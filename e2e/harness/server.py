@@ -107,10 +107,19 @@ def running_server(name: str, data_dir: Path, environment: dict[str, str] | None
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS_MAX) == 0, f"exit code {process.returncode} after SIGTERM: see {log_path}"
     finally:
-        if process.poll() is None:
+        end_process(process)
+        log.join()
+
+
+def end_process(process: subprocess.Popen) -> None:
+    """Sees to it that the process is gone, gently if it can be."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        log.join()
 
 
 class _Log:
