@@ -26,8 +26,10 @@ def main() -> int:
     environment = os.environ | {"QUERY_PORT": str(port), "STORAGE_TYPE": "mem"}
     java = subprocess.Popen(["java", "-Xmx512m", "-jar", JAR], env=environment, stdout=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda *_: java.terminate())
-    if wait_until_healthy(java, host, port):
-        print(json.dumps({"message": "listening", "listener": "zipkin", "address": f"{host}:{port}"}), file=sys.stderr, flush=True)
+    if not wait_until_healthy(java, host, port):
+        java.wait()
+        return 1
+    print(json.dumps({"message": "listening", "listener": "zipkin", "address": f"{host}:{port}"}), file=sys.stderr, flush=True)
     code = java.wait()
     return 0 if code == 128 + signal.SIGTERM else code
 
