@@ -8,7 +8,7 @@ export function paintDensity(trace: Trace, slotOf: Uint8Array, hues: readonly st
   const pixels = new Uint32Array(width * height);
   const colours = Uint32Array.from(trace.services, (_, service) => pixelOf(hues[slotOf[service]!]!));
   const red = pixelOf(error);
-  const line = Math.max(1, Math.min(LINE_HEIGHT_MAX, Math.floor(height / trace.spanCount) - 1));
+  const line = lineHeight(height / trace.spanCount);
   const across = width / Math.max(trace.duration_us, 1);
   const down = Math.min(height / trace.spanCount, LINE_HEIGHT_MAX + 2);
   for (const errors of [false, true]) {
@@ -22,6 +22,11 @@ export function paintDensity(trace: Trace, slotOf: Uint8Array, hues: readonly st
     }
   }
   return new Uint8ClampedArray(pixels.buffer);
+}
+
+/** A line's height for a row's share of the picture: a gap between lines as soon as there is room for one. */
+function lineHeight(share: number): number {
+  return share >= 3 ? Math.min(LINE_HEIGHT_MAX, Math.floor(share) - 1) : Math.max(1, Math.round(share));
 }
 
 /** `#rrggbb` or `rgb(r, g, b)` as a little-endian RGBA pixel. */
