@@ -61,8 +61,6 @@ export const t = {
     noRoot: 'root missing',
     unnamed: 'unnamed',
     scatter: 'Duration of the traces over time; drag to narrow the search',
-    row: (service: string, name: string, duration: string, spans: number, errors: number) =>
-      `${service} ${name}, ${duration}, ${plural(spans, 'span')}${errors > 0 ? `, ${plural(errors, 'error')}` : ''}`,
     share: (service: string, share: string, spans: number) => `${service}: ${share} of self time, ${plural(spans, 'span')}`,
     off: 'Searching is switched off on this server (searchEnabled is false). A trace can still be opened by its id.',
   },
