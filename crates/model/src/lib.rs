@@ -1,0 +1,29 @@
+//! The vocabulary of Tracewell, without I/O: ids, spans, span batches, traces, dependency links, queries.
+//!
+//! Spans move between layers as a [`SpanBatch`]: columns that a decoder fills and that the log, the store and the
+//! encoders read. Owned [`Span`]s exist at the edges only.
+
+mod batch;
+mod dependency;
+mod id;
+mod image;
+mod intern;
+mod query;
+mod span;
+mod time;
+mod trace;
+mod value;
+
+pub use batch::{BatchFull, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text};
+pub use dependency::{DependencyLink, DependencyLinker};
+pub use id::{IdError, SpanId, TraceId};
+pub use image::{ImageError, read_image, write_image};
+pub use intern::StrId;
+pub use query::{TraceGrouping, TraceQuery, trace_timestamp_us};
+pub use span::{
+    AnnotationRef, AttributesRef, EndpointRef, LinkRef, OwnedAnnotation, OwnedEndpoint, OwnedLink, ResourceRef,
+    ScopeRef, Span, SpanRef,
+};
+pub use time::Time;
+pub use trace::{SpanNode, TraceTree, merge_spans};
+pub use value::{Kind, SpanFlags, StatusCode, Value, ValueRef};

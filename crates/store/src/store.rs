@@ -1,0 +1,153 @@
+//! The contract between the server and whatever keeps its spans.
+
+use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
+
+/// Keeps spans and finds them.
+///
+/// **Writing.** [`Store::write`] takes a batch whole and answers through `done`, once, from any thread, possibly before it
+/// returns. `Ok` is a promise: the spans are as durable as the store is configured to make them, and every read that begins
+/// afterwards sees them, also after the process was killed and started again. `Err` promises nothing: spans of a refused
+/// batch may not be seen later (`Overloaded`, `Closed`) or may or may not be (`Failed`, the sender has to repeat). A store
+/// never blocks the caller of `write`; when it cannot keep up it refuses with [`WriteError::Overloaded`].
+///
+/// **Reading.** Reads block the calling thread, see a consistent set of whole batches, and may run at the same time from many
+/// threads. A trace is answered as **all** its spans, exactly equal copies once ([`tracewell_model::SpanRef::same`]), in the
+/// order they arrived, not merged. With [`TraceGrouping::LowBits`] spans whose ids agree in the lower 64 bits are one trace.
+///
+/// **Searching** follows Zipkin's rule, [`TraceQuery::matches`], over whole traces: no matter which batch, segment or machine
+/// their spans lie in. Answers are ordered by [`tracewell_model::trace_timestamp_us`], newest first, then by id, and hold the
+/// `limit` newest of all matches.
+///
+/// **Retention** may remove old spans at any time, whole traces or parts of them, oldest first.
+pub trait Store: Send + Sync + 'static {
+    /// Keeps a batch. See the trait's text. An empty batch is answered `Ok`.
+    fn write(&self, batch: SpanBatch, done: WriteDone);
+
+    /// The traces with these ids that are there, one batch a trace, in the order of `ids`; an id given twice counts once.
+    fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError>;
+
+    /// The traces a query asks for, one batch a trace. See the trait's text.
+    fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError>;
+
+    /// All names of local services, sorted, each once, without the empty one.
+    fn service_names(&self) -> Result<Vec<String>, ReadError>;
+
+    /// The names of spans recorded by a service, sorted, each once, without the empty one.
+    fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError>;
+
+    /// The remote services of spans recorded by a service, sorted, each once, without the empty one.
+    fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError>;
+
+    /// Values of a tag, sorted, each once; of those with many values some may be left out. Only for the keys that the store
+    /// was configured to complete: others answer nothing.
+    fn tag_values(&self, key: &str) -> Result<Vec<String>, ReadError>;
+
+    /// The keys that [`Store::tag_values`] answers, as configured.
+    fn tag_keys(&self) -> Vec<String>;
+
+    /// Links between services, by Zipkin's rules ([`tracewell_model::DependencyLinker`]), of the traces which have a span
+    /// with a start inside the window; all spans of such a trace count. Traces are told apart by their lower 64 bits, as
+    /// Zipkin 3.5 does. Sorted by parent, then child.
+    fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError>;
+
+    /// Whether it works, for `/health`.
+    fn health(&self) -> StoreHealth;
+
+    /// Figures for the metrics. Cheap.
+    fn stats(&self) -> StoreStats;
+
+    /// What this store can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Finishes what was accepted and frees what is held; writes are refused from now on. Blocks. Idempotent.
+    fn close(&self);
+}
+
+/// Takes the answer to a write.
+pub type WriteDone = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
+
+/// Why a batch was not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// More is waiting than the store can take; try again after a while.
+    #[error("the store is overloaded, try again later")]
+    Overloaded,
+    /// The disk is full, or the limit on its use is reached; reads go on, writes are taken again when there is room.
+    #[error("the disk is full: {0}")]
+    DiskFull(String),
+    /// Writing failed. The store takes no more writes until it is started anew, because what a failed sync left on the disk
+    /// is unknown.
+    #[error("writing failed, the store takes no more spans until it is started again: {0}")]
+    Failed(String),
+    /// The store is being closed.
+    #[error("the store is closing")]
+    Closed,
+    /// The batch is larger than the store takes at once.
+    #[error("the batch is too large: {bytes} bytes, at most {bytes_max}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// What is taken.
+        bytes_max: usize,
+    },
+}
+
+/// Why a read was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Reading failed; the text names file and offset.
+    #[error("reading failed: {0}")]
+    Failed(String),
+    /// The store was configured not to be searched (`SEARCH_ENABLED=false`).
+    #[error("search is disabled")]
+    SearchDisabled,
+}
+
+/// Which traces to count links of. Microseconds since the epoch, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DependencyWindow {
+    /// The earliest start.
+    pub start_us: u64,
+    /// The latest start.
+    pub end_us: u64,
+}
+
+/// Whether a store works.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreHealth {
+    /// Why writes are refused, if they are.
+    pub writes_refused: Option<String>,
+    /// Damage that was found: what and where. Reads go on without what is damaged.
+    pub damage: Vec<String>,
+}
+
+/// Figures of a store. Counters start at zero when the process starts; the others tell what is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each name says what it counts, with its unit last")]
+pub struct StoreStats {
+    pub spans_stored: u64,
+    pub batches_written: u64,
+    pub spans_written: u64,
+    pub writes_refused: u64,
+    pub write_queue_bytes: u64,
+    pub log_syncs: u64,
+    pub log_written_bytes: u64,
+    pub log_bytes: u64,
+    pub memory_bytes: u64,
+    pub memory_spans: u64,
+    pub segments: u64,
+    pub segment_bytes: u64,
+    pub segment_spans: u64,
+    pub segments_sealed: u64,
+    pub segments_expired: u64,
+    pub segments_damaged: u64,
+}
+
+/// What a store can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// What was acknowledged survives the process and, if the store is so configured, the machine's power.
+    pub durable: bool,
+    /// Old spans are removed by themselves.
+    pub retention: bool,
+}
