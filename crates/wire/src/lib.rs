@@ -10,6 +10,7 @@ mod java_number;
 mod java_text;
 mod json;
 mod limits;
+pub mod propagation;
 pub mod zipkin_v2;
 
 pub use detect::SpanEncoding;
