@@ -10,7 +10,8 @@ use http::{Method, StatusCode};
 
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("content-type,x-grpc-web");
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET,POST");
-const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("grpc-status,grpc-message,armeria.grpc.throwableproto-bin");
+const EXPOSED_HEADERS: HeaderValue =
+    HeaderValue::from_static("grpc-status,grpc-message,armeria.grpc.throwableproto-bin");
 
 /// The origins that may ask.
 #[derive(Debug, Clone)]
@@ -23,7 +24,11 @@ pub(crate) enum Cors {
 
 impl Cors {
     pub(crate) fn new(allowed_origins: &[String]) -> Self {
-        if allowed_origins.iter().any(|origin| origin == "*") { Self::Any } else { Self::Listed(allowed_origins.to_vec()) }
+        if allowed_origins.iter().any(|origin| origin == "*") {
+            Self::Any
+        } else {
+            Self::Listed(allowed_origins.to_vec())
+        }
     }
 
     /// The answer to a preflight: whatever path and method it is about. `None` when the request is none.

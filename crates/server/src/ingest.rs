@@ -175,11 +175,7 @@ impl Ingest {
     }
 }
 
-async fn read_bounded(
-    body: &mut Incoming,
-    bytes_max: usize,
-    reserved: &mut Reserved,
-) -> Result<Bytes, IngestError> {
+async fn read_bounded(body: &mut Incoming, bytes_max: usize, reserved: &mut Reserved) -> Result<Bytes, IngestError> {
     let mut whole: Vec<u8> = vec![];
     let mut first: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
@@ -277,8 +273,9 @@ impl Sampler {
         }
         let mut kept = SpanBatch::new();
         for span in batch.spans().filter(keeps) {
-            // A part of a batch fits where the whole did.
-            drop(kept.push_copy(span));
+            if kept.push_copy(span).is_err() {
+                break; // cannot be: a part of a batch fits where the whole did
+            }
         }
         let dropped = (batch.len() - kept.len()) as u64;
         Kept { batch: kept, dropped }

@@ -10,7 +10,9 @@ fn main() -> anyhow::Result<()> {
     let command = tracewell_server::parse_command_line(std::env::args_os(), std::env::vars())
         .unwrap_or_else(|usage| usage.exit())?;
     match command {
-        Command::Serve(options) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(*options)),
+        Command::Serve(options) => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(*options))
+        }
         Command::PrintOptions { toml: false } => print(&tracewell_server::options_markdown()),
         Command::PrintOptions { toml: true } => print(&tracewell_server::options_toml()),
     }

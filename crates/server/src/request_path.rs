@@ -55,7 +55,8 @@ impl Parameters {
 
 fn check_escapes(text: &str) -> Result<(), InvalidPath> {
     let mut escapes = text.split('%').skip(1);
-    let valid = |escape: &str| escape.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let valid =
+        |escape: &str| escape.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
     if escapes.all(valid) { Ok(()) } else { Err(InvalidPath) }
 }
 

@@ -56,7 +56,7 @@ const fn metric(name: &'static str, kind: Kind, help: &'static str, read: Read) 
     Metric { name, kind, labels, help, read }
 }
 
-use Kind::{Counter, Gauge};
+use Kind::{Counter, Gauge, Histogram};
 
 #[rustfmt::skip]
 pub(super) const METRICS: &[Metric] = &[
@@ -67,7 +67,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric("zipkin_collector_spans_dropped", Counter, "Spans that were received but not kept: not sampled, or refused by the store.", Read::ByTransport(|c| &c.spans_dropped)),
     metric("zipkin_collector_message_bytes", Gauge, "Bytes of the last message.", Read::ByTransport(|c| &c.message_bytes)),
     metric("zipkin_collector_message_spans", Gauge, "Spans of the last message that held any.", Read::ByTransport(|c| &c.message_spans)),
-    metric("http_server_requests_seconds", Kind::Histogram, "How long requests took to be answered.", Read::RequestTimes),
+    metric("http_server_requests_seconds", Histogram, "How long requests took to be answered.", Read::RequestTimes),
     metric("tracewell_ingest_refused", Counter, "Messages refused, by why.", Read::ByReason(|m| vec![
         ("body_too_large", &m.refused_body_too_large),
         ("body_too_slow", &m.refused_body_too_slow),
@@ -125,9 +125,9 @@ pub fn metrics_markdown() -> String {
     let mut out = INTRODUCTION.to_owned();
     for metric in METRICS {
         let (kind, suffix) = match metric.kind {
-            Kind::Counter => ("counter", "_total"),
-            Kind::Gauge => ("gauge", ""),
-            Kind::Histogram => ("histogram", ""),
+            Counter => ("counter", "_total"),
+            Gauge => ("gauge", ""),
+            Histogram => ("histogram", ""),
         };
         let labels = metric.labels.join(", ");
         #[expect(clippy::expect_used, reason = "writing to a text cannot fail")]
@@ -143,7 +143,7 @@ pub(crate) fn zipkin_json(metrics: &Metrics) -> String {
         let collector = &metrics.collector[transport as usize];
         for metric in METRICS {
             let Read::ByTransport(read) = metric.read else { continue };
-            let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
+            let kind = if metric.kind == Counter { "counter" } else { "gauge" };
             let name = metric.name.replacen("zipkin_collector_", "zipkin_collector.", 1);
             let value = read(collector).get() as f64;
             lines.push(format!("  \"{kind}.{name}.{}\" : {value:?}", transport.name()));

@@ -6,7 +6,9 @@ mod text;
 
 pub use list::metrics_markdown;
 pub(crate) use list::{Sources, zipkin_json};
-pub(crate) use requests::{ROUTES, RequestTimes};
+#[cfg(test)]
+pub(crate) use requests::ROUTES;
+pub(crate) use requests::RequestTimes;
 pub(crate) use text::{TextFormat, metrics_text};
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! The metrics as text for Prometheus: OpenMetrics from the encoder of its own library, or the older format made from that.
 
-use super::list::{Kind, METRICS, Metric, Read, Sources};
 use super::Transport;
+use super::list::{Kind, METRICS, Metric, Read, Sources};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;

@@ -66,7 +66,10 @@ fn command() -> clap::Command {
 }
 
 fn with_options(command: clap::Command) -> clap::Command {
-    let config = Arg::new("config").long("config").value_name("FILE").help("Read options from a TOML file [env: TRACEWELL_CONFIG]");
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("Read options from a TOML file [env: TRACEWELL_CONFIG]");
     Options::DEFINITIONS.iter().fold(command.arg(config), |command, definition| {
         let mut notes = vec![];
         if !definition.default.is_empty() {

@@ -35,7 +35,10 @@ pub fn options_markdown() -> String {
             let value = definition.value.replace('|', "\\|");
             let variables: Vec<_> = definition.zipkin_variables.iter().map(|name| format!("`{name}`")).collect();
             let flag = definition.flag();
-            write_line(&mut out, format_args!("| `--{flag} {value}` | {default} | {} | {help} |", variables.join(", ")));
+            write_line(
+                &mut out,
+                format_args!("| `--{flag} {value}` | {default} | {} | {help} |", variables.join(", ")),
+            );
         }
     }
     out.push_str(WITHOUT_EFFECT);
@@ -56,7 +59,9 @@ pub fn options_toml() -> String {
 }
 
 fn sections() -> impl Iterator<Item = (&'static str, &'static [Definition])> {
-    Options::DEFINITIONS.chunk_by(|a, b| a.section == b.section).map(|definitions| (definitions[0].section, definitions))
+    Options::DEFINITIONS
+        .chunk_by(|a, b| a.section == b.section)
+        .map(|definitions| (definitions[0].section, definitions))
 }
 
 fn write_line(out: &mut String, line: std::fmt::Arguments<'_>) {

@@ -40,7 +40,8 @@ impl Given {
             if !Options::DEFINITIONS.iter().any(|definition| definition.flag() == *key) {
                 return Err(wrong(format!("there is no option \"{key}\"")));
             }
-            let text = toml_text(value).ok_or_else(|| wrong(format!("{key}: expected a text, a number, true, false or a list of texts")))?;
+            let text = toml_text(value)
+                .ok_or_else(|| wrong(format!("{key}: expected a text, a number, true, false or a list of texts")))?;
             self.file.1.insert(key.clone(), text);
         }
         self.file.0 = name;

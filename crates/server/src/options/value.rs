@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A type an option can have: read from the text of a flag, a variable or the file.
-pub trait Value: Sized {
+pub(super) trait Value: Sized {
     /// Reads the text; the error says what would be right.
     fn parse(text: &str) -> Result<Self, String>;
 }
@@ -98,7 +98,8 @@ impl Value for ByteSize {
 
 impl Value for Duration {
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || "expected a duration, such as 500ms, 11s, 15m, 2h or 7d (a number alone is milliseconds)".to_owned();
+        let wrong =
+            || "expected a duration, such as 500ms, 11s, 15m, 2h or 7d (a number alone is milliseconds)".to_owned();
         let (number, unit) = split_unit(text);
         let unit_ms = match unit {
             "" | "ms" => 1,

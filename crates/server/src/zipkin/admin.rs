@@ -47,7 +47,9 @@ impl ZipkinApi {
 
     pub(super) fn info(&self, actuator: bool) -> Answer {
         let version = env!("CARGO_PKG_VERSION");
-        let body = format!("{{\"zipkin\":{{\"version\":\"{ZIPKIN_VERSION}\"}},\"tracewell\":{{\"version\":\"{version}\"}}}}\n");
+        let body = format!(
+            "{{\"zipkin\":{{\"version\":\"{ZIPKIN_VERSION}\"}},\"tracewell\":{{\"version\":\"{version}\"}}}}\n"
+        );
         answer::answer(StatusCode::OK, if actuator { ACTUATOR_JSON } else { JSON_UTF8 }, body)
     }
 

@@ -19,6 +19,7 @@ use crate::request_path::{InvalidPath, Parameters, segments};
 use http::header::{HeaderMap, ORIGIN};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
+pub(crate) use parameters::{BadParameter, trace_id_of_path, trace_query};
 use routes::{Enabled, Route};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

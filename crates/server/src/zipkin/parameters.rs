@@ -56,10 +56,7 @@ pub(crate) fn trace_query(parameters: &Parameters, defaults: Defaults) -> Result
 }
 
 /// The parameters of `GET dependencies`.
-pub(crate) fn dependency_window(
-    parameters: &Parameters,
-    lookback: Duration,
-) -> Result<DependencyWindow, BadParameter> {
+pub(crate) fn dependency_window(parameters: &Parameters, lookback: Duration) -> Result<DependencyWindow, BadParameter> {
     let end_ts_ms = parse_long(primitive("endTs", mandatory(parameters, "endTs")?)?)?;
     let lookback_ms = optional_long(parameters, "lookback")?;
     let end_ts_ms = positive("endTs", end_ts_ms)?;
@@ -177,7 +174,8 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<TraceQuery, String> {
-        let defaults = Defaults { now_ms: 1_000_000, lookback: Duration::from_secs(1), grouping: TraceGrouping::Strict };
+        let defaults =
+            Defaults { now_ms: 1_000_000, lookback: Duration::from_secs(1), grouping: TraceGrouping::Strict };
         trace_query(&Parameters::parse(Some(text)).unwrap(), defaults).map_err(|error| error.to_string())
     }
 

@@ -43,7 +43,11 @@ mod tests {
 
     #[test]
     fn texts_are_escaped() {
-        let options = Options { ui_environment: "a\"b".to_owned(), ui_logs_url: "http://logs/{traceId}".to_owned(), ..Options::default() };
+        let options = Options {
+            ui_environment: "a\"b".to_owned(),
+            ui_logs_url: "http://logs/{traceId}".to_owned(),
+            ..Options::default()
+        };
         let config: Value = serde_json::from_str(&ui_config(&options)).unwrap();
         assert_eq!(config["environment"], "a\"b");
         assert_eq!(config["logsUrl"], "http://logs/{traceId}");
