@@ -25,6 +25,7 @@ impl FileBlobs {
         for name in disk.list(DIRECTORY)?.iter().filter(|name| name.ends_with(UNFINISHED)) {
             disk.remove(&join(DIRECTORY, name))?;
         }
+        disk.sync_directory(DIRECTORY)?;
         Ok(Self { disk, open: Mutex::default() })
     }
 

@@ -54,6 +54,8 @@ impl FileMeta {
 impl Meta for FileMeta {
     fn load(&self) -> Result<(u64, Vec<u8>), SeamError> {
         let (version, value) = self.read()?;
+        // It may have got its name right before the process ended: what is done because of it must not outlive it.
+        self.disk.sync_directory("")?;
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
         Ok((version, value))
     }

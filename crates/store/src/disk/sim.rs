@@ -259,8 +259,15 @@ impl SimDisk {
     pub(crate) fn power_cycle(&self) {
         let state = &mut *self.state();
         let State { random, inodes, names, durable_names, name_changes, .. } = state;
+        // A file system may keep a change of names and lose an earlier one, but not one that it builds upon.
+        let mut lost: Vec<(String, Option<u64>)> = vec![];
         for change in name_changes.drain(..) {
-            if random.one_in(2) {
+            let builds_on = |(name, inode): &(String, Option<u64>)| {
+                lost.iter().any(|(lost_name, lost)| lost_name == name || lost.is_some() && lost == inode)
+            };
+            if change.iter().any(builds_on) || random.one_in(2) {
+                lost.extend(change);
+            } else {
                 change.iter().for_each(|(name, inode)| apply_name(durable_names, name, *inode));
             }
         }

@@ -21,6 +21,8 @@ struct Replay<'a> {
     needed: u64,
     /// Where something was wrong, and how many bytes it may be, until it is known what it means.
     open_question: Option<(u64, u64, u64)>,
+    /// Where the group of the last record of all starts in its file.
+    last_group_start: u64,
     report: ReplayReport,
     each: &'a mut dyn FnMut(u64, &[u8]),
 }
@@ -40,7 +42,16 @@ impl FileLog {
         state.number_max = later.iter().chain(&state.spares).copied().max().unwrap_or(0);
         let from = from.max(1);
         let report = ReplayReport::default();
-        let mut replay = Replay { log: self, later, expected: from, needed: from, open_question: None, report, each };
+        let mut replay = Replay {
+            log: self,
+            later,
+            expected: from,
+            needed: from,
+            open_question: None,
+            last_group_start: 0,
+            report,
+            each,
+        };
         let mut empty = vec![];
         while let Some(number) = replay.later.pop() {
             let scan = LogScan::new(self.disk.open(&file_path(number), OpenFile::Read)?, number)?;
@@ -52,23 +63,28 @@ impl FileLog {
         if let Some((_, _, bytes)) = replay.open_question {
             replay.report.torn_tail_bytes += bytes;
         }
+        let last_group_start = replay.last_group_start;
         let mut report = replay.report;
         report.next_sequence = replay.expected.max(replay.needed);
         state.next_sequence = report.next_sequence;
-        self.cut_last_file(state)?;
+        self.settle_last_file(state, last_group_start)?;
         empty.into_iter().for_each(|number| self.set_aside(state, number));
         state.replayed = true;
         Ok(report)
     }
 
     /// Makes durable what was read and cuts what was not: what is shown from now on must still be there after a power cut,
-    /// and what was refused must not come back.
-    fn cut_last_file(&self, state: &State) -> Result<(), SeamError> {
+    /// and what was refused must not come back. The last group is written once more, because a sync that failed may have
+    /// left it in the cache of the system without it being on the disk, where no further sync would bring it.
+    fn settle_last_file(&self, state: &State, last_group_start: u64) -> Result<(), SeamError> {
         let Some(last) = state.files.back() else { return Ok(()) };
         let file = self.disk.open(&file_path(last.number), OpenFile::Write)?;
         if file.len()? > last.end {
             file.truncate(last.end)?;
         }
+        let mut group = vec![0; last.end.saturating_sub(last_group_start) as usize];
+        file.read_at(&mut group, last_group_start)?;
+        file.write_at(&group, last_group_start)?;
         file.sync()
     }
 }
@@ -89,6 +105,7 @@ impl Replay<'_> {
             };
             self.record(&mut scan, place, header)?;
             at = place + header.stored_bytes();
+            self.last_group_start = place.saturating_sub(header.offset_in_group.into());
             let sequence_end = self.expected;
             used = Some(Used { number: scan.number(), end: at, sequence_end });
         }

@@ -30,8 +30,9 @@ fn open_new(disk: &SimDisk) -> FileLog {
 fn append_groups(log: &FileLog, groups: u64) -> Records {
     let mut written = vec![];
     for group in 0..groups {
-        let payloads: Vec<Vec<u8>> =
-            (0..=group % 3).map(|at| vec![b'a' + (group + at) as u8 % 26; 20 + (group * 37 + at) as usize % 90]).collect();
+        let payloads: Vec<Vec<u8>> = (0..=group % 3)
+            .map(|at| vec![b'a' + (group + at) as u8 % 26; 20 + (group * 37 + at) as usize % 90])
+            .collect();
         let records: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         let first = log.append(&records).unwrap();
         written.extend((first..).zip(payloads));
