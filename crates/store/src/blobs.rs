@@ -57,7 +57,7 @@ impl Blobs for FileBlobs {
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, SeamError> {
         let file = self.file(name)?;
-        let len = range.end.checked_sub(range.start).filter(|_| file.len().is_ok_and(|len| range.end <= len));
+        let len = range.end.checked_sub(range.start).filter(|_| file.size_bytes().is_ok_and(|len| range.end <= len));
         let Some(len) = len.and_then(|len| usize::try_from(len).ok()) else {
             return Err(SeamError::Damaged(format!("{DIRECTORY}/{name} does not reach to byte {}", range.end)));
         };
@@ -67,7 +67,7 @@ impl Blobs for FileBlobs {
     }
 
     fn len(&self, name: &str) -> Result<u64, SeamError> {
-        self.file(name)?.len()
+        self.file(name)?.size_bytes()
     }
 
     fn list(&self) -> Result<Vec<String>, SeamError> {

@@ -67,7 +67,7 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<(), SeamError>;
 
     /// The length in bytes.
-    fn len(&self) -> Result<u64, SeamError>;
+    fn size_bytes(&self) -> Result<u64, SeamError>;
 
     /// Cuts the file.
     fn truncate(&self, len: u64) -> Result<(), SeamError>;

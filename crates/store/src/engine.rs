@@ -51,7 +51,7 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let engine = Arc::new(Engine::open(options, disk, clock)?);
-        let store = Self { engine: engine.clone(), threads: Mutex::default() };
+        let store = Self { engine, threads: Mutex::default() };
         store.start("tracewell-write", write_until_closed)?;
         store.start("tracewell-seal", keep_house_until_closed)?;
         Ok(store)

@@ -28,7 +28,7 @@ impl FileMeta {
             Err(SeamError::NotFound(_)) => return Ok((0, vec![])),
             file => file?,
         };
-        let len = file.len()?;
+        let len = file.size_bytes()?;
         let damaged = |what: &str| SeamError::Damaged(format!("{NAME}: {what}"));
         if len < HEADER_BYTES as u64 || len > VALUE_BYTES_MAX {
             return Err(damaged(&format!("a length of {len} bytes")));

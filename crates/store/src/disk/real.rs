@@ -46,10 +46,9 @@ impl RealDisk {
     }
 
     fn probe_direct_write(&self) -> bool {
-        let Some(options) = direct_options() else { return false };
+        let Some(mut options) = direct_options() else { return false };
         let mut buffer = AlignedBuffer::default();
         let written = options
-            .clone()
             .truncate(true)
             .open(self.path(PROBE_NAME))
             .and_then(|file| file.write_all_at(buffer.zeros(BLOCK_BYTES), 0));
@@ -183,7 +182,7 @@ impl DiskFile for RealFile {
         }
     }
 
-    fn len(&self) -> Result<u64, SeamError> {
+    fn size_bytes(&self) -> Result<u64, SeamError> {
         self.check("ask for the length of", self.file.metadata().map(|metadata| metadata.len()))
     }
 
@@ -276,7 +275,7 @@ mod tests {
         disk.open("direct", OpenFile::Read).unwrap().read_at(&mut read, 0).unwrap();
         let expected = [0, 9, 9, 0].map(|byte| [byte; BLOCK_BYTES]).concat();
         assert!(read == expected);
-        assert_eq!(file.len(), Ok(1 << 20));
+        assert_eq!(file.size_bytes(), Ok(1 << 20));
         assert_eq!(disk.list("").unwrap(), vec!["direct".to_owned()], "the probe leaves nothing behind");
     }
 

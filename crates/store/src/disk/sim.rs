@@ -485,7 +485,7 @@ impl DiskFile for SimFile {
         })
     }
 
-    fn len(&self) -> Result<u64, SeamError> {
+    fn size_bytes(&self) -> Result<u64, SeamError> {
         self.look(|bytes| Ok(bytes.len() as u64))
     }
 

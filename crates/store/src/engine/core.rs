@@ -88,7 +88,7 @@ impl Engine {
     /// Takes a batch to be written, or refuses it at once.
     pub(super) fn submit(&self, batch: SpanBatch, done: WriteDone) {
         let bytes = batch.memory_bytes();
-        let waiting = Waiting { batch, done, bytes };
+        let waiting = Waiting { batch: Arc::new(batch), done, bytes };
         if let Err((waiting, error)) = self.enqueue(waiting) {
             self.counters.writes_refused.fetch_add(1, Relaxed);
             answer(waiting.done, Err(error));

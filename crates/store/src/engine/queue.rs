@@ -2,12 +2,12 @@
 
 use crate::store::{WriteDone, WriteError};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tracewell_model::SpanBatch;
 
 /// A batch and who wants to know what became of it.
 pub(super) struct Waiting {
-    pub(super) batch: SpanBatch,
+    pub(super) batch: Arc<SpanBatch>,
     pub(super) done: WriteDone,
     /// Its memory.
     pub(super) bytes: usize,

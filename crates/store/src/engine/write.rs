@@ -6,7 +6,6 @@ use super::queue::Waiting;
 use crate::seams::SeamError;
 use crate::store::WriteError;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tracewell_model::write_image;
 
@@ -88,7 +87,7 @@ impl Engine {
         let mut answers = Vec::with_capacity(group.len());
         let parts = self.parts();
         for (sequence, waiting) in (sequence..).zip(group) {
-            parts.insert(sequence, Arc::new(waiting.batch), now_us);
+            parts.insert(sequence, waiting.batch, now_us);
             answers.push(waiting.done);
         }
         drop(parts);

@@ -79,7 +79,7 @@ impl FileLog {
     fn settle_last_file(&self, state: &State, last_group_start: u64) -> Result<(), SeamError> {
         let Some(last) = state.files.back() else { return Ok(()) };
         let file = self.disk.open(&file_path(last.number), OpenFile::Write)?;
-        if file.len()? > last.end {
+        if file.size_bytes()? > last.end {
             file.truncate(last.end)?;
         }
         let mut group = vec![0; last.end.saturating_sub(last_group_start) as usize];
@@ -125,7 +125,7 @@ impl Replay<'_> {
             return Ok(());
         }
         if header.sequence > self.needed {
-            let (number, offset, _) = question.unwrap_or((scan.number(), place, 0));
+            let (number, offset, _) = question.unwrap_or_else(|| (scan.number(), place, 0));
             let (first, last) = (self.needed, header.sequence - 1);
             let file = file_path(number);
             self.report
@@ -157,17 +157,17 @@ impl Replay<'_> {
         let next = scan.find_whole(from, |header| header.sequence >= expected)?;
         let Some((next_place, next)) = next else {
             if bytes > 0 {
-                self.open_question.get_or_insert((scan.number(), place, bytes));
+                self.open_question.get_or_insert_with(|| (scan.number(), place, bytes));
             }
             return Ok(None);
         };
         let same_group = next_place.saturating_sub(next.offset_in_group.into()) <= place;
         if same_group && !self.later_group_follows(scan, next_place, next.sequence)? {
-            self.open_question.get_or_insert((scan.number(), place, next_place + next.stored_bytes() - place));
+            self.open_question.get_or_insert_with(|| (scan.number(), place, next_place + next.stored_bytes() - place));
             self.later.clear();
             return Ok(None);
         }
-        self.open_question.get_or_insert((scan.number(), place, bytes));
+        self.open_question.get_or_insert_with(|| (scan.number(), place, bytes));
         Ok(Some((next_place, next)))
     }
 

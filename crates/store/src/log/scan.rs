@@ -31,7 +31,7 @@ pub(super) struct LogScan {
 
 impl LogScan {
     pub(super) fn new(file: Box<dyn DiskFile>, number: u64) -> Result<Self, SeamError> {
-        let len = file.len()?;
+        let len = file.size_bytes()?;
         Ok(Self { file, number, len, window: vec![], window_start: 0 })
     }
 
