@@ -338,9 +338,9 @@ impl<'a> SpanRef<'a> {
             };
             (plain, span.batch.text(extra.status_message).to_owned(), span.batch.text(extra.trace_state).to_owned())
         };
-        if self.extra().is_none() && other.extra().is_none() && self.resource_id().0 == 0 && other.resource_id().0 == 0
-        {
-            return self.scope_id().0 == 0 && other.scope_id().0 == 0;
+        let plain = |span: SpanRef<'_>| span.extra().is_none() && span.resource_id().0 == 0 && span.scope_id().0 == 0;
+        if plain(self) && plain(other) {
+            return true;
         }
         let shared = |a: &ResourceRef<'_>, b: &ResourceRef<'_>| {
             a.schema_url == b.schema_url
