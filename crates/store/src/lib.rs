@@ -4,11 +4,14 @@
 mod blobs;
 mod catalog;
 mod clock;
+#[doc(hidden)]
+pub mod contract;
 mod disk;
 mod engine;
 mod log;
 mod memtable;
 mod meta;
+mod part;
 mod reference;
 mod seams;
 mod search;
