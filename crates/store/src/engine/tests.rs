@@ -8,6 +8,7 @@ use crate::clock::{SystemClock, TestClock};
 use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, RealDisk};
 use crate::store::{DependencyWindow, ReadError, Store, WriteError};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use tracewell_model::{Endpoint, SpanBatch, SpanId, SpanRow, Time, TraceGrouping, TraceId, TraceQuery, ValueRef};
 
@@ -469,6 +470,34 @@ fn a_store_that_is_not_searched_still_answers_traces_and_links() {
     assert_eq!(store.service_names(), Err(ReadError::SearchDisabled));
     assert_eq!(store.tag_values("text"), Err(ReadError::SearchDisabled));
     assert!(matches!(store.find(&TraceQuery::default()), Err(ReadError::SearchDisabled)));
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    crate::contract::run(|| Box::new(EmbeddedStore::open(small(), Arc::new(SimDisk::new(19))).unwrap()));
+}
+
+#[test]
+fn it_keeps_the_contract_while_everything_is_sealed_at_once() {
+    let options = EmbeddedOptions {
+        seal_bytes: Some(0),
+        memory_bytes_max: 64 << 20,
+        tag_keys: vec!["http.path".to_owned()],
+        ..small()
+    };
+    crate::contract::run(|| Box::new(EmbeddedStore::open(options.clone(), Arc::new(SimDisk::new(20))).unwrap()));
+}
+
+#[test]
+fn it_keeps_the_contract_on_the_real_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores = AtomicU64::new(0);
+    crate::contract::run(|| {
+        let root = directory.path().join(stores.fetch_add(1, SeqCst).to_string());
+        let options =
+            EmbeddedOptions { seal_bytes: Some(50_000), disk_free_bytes_min: Some(0), ..EmbeddedOptions::default() };
+        Box::new(EmbeddedStore::open(options, Arc::new(RealDisk::open(root).unwrap())).unwrap())
+    });
 }
 
 #[test]
