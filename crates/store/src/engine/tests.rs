@@ -5,7 +5,7 @@ use super::options::EmbeddedOptions;
 use super::write::GroupWriter;
 use super::{EmbeddedStore, OpenError};
 use crate::clock::{SystemClock, TestClock};
-use crate::disk::sim::SimDisk;
+use crate::disk::sim::{Random, SimDisk};
 use crate::disk::{Disk, RealDisk};
 use crate::store::{DependencyWindow, ReadError, Store, WriteError};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -21,7 +21,10 @@ fn batch(trace: u64, span: u64, text_len: usize) -> SpanBatch {
     let service = batch.intern("shop");
     let local = batch.intern_endpoint(Endpoint { service, ..Endpoint::default() });
     let key = batch.intern("text");
-    batch.tag(key, ValueRef::Str(&"x".repeat(text_len)));
+    // Letters without a rule, so that a segment is about as large as its texts.
+    let mut random = Random::new(span);
+    let text: String = (0..text_len).map(|_| (b'!' + random.below(90) as u8) as char).collect();
+    batch.tag(key, ValueRef::Str(&text));
     let trace_id = TraceId::from_halves(0, trace);
     let start = Some(Time::from_micros(span));
     batch.commit(SpanRow { trace_id, id: SpanId::new(span), start, local, ..SpanRow::default() }).unwrap();
@@ -171,7 +174,7 @@ fn too_little_free_space_removes_the_oldest_then_refuses() {
     }
     assert_eq!(engine.stats().segments, 4);
     let segment_bytes = engine.stats().segment_bytes / 4;
-    disk.set_capacity_bytes(disk.used_bytes() + (1 << 20) - segment_bytes - 1);
+    disk.set_capacity_bytes(disk.used_bytes() + (1 << 20) - segment_bytes * 3 / 2);
     engine.keep_house();
     assert_eq!(spans(&engine), [3, 4], "two had to go");
     engine.keep_house();
