@@ -66,6 +66,7 @@ pub(super) struct Counters {
     pub(super) writes_refused: AtomicU64,
     pub(super) segments_sealed: AtomicU64,
     pub(super) segments_expired: AtomicU64,
+    /// Those that could not even be opened.
     pub(super) segments_damaged: AtomicU64,
 }
 
@@ -145,7 +146,10 @@ impl Engine {
         let failed = refusals.failed.clone().or_else(|| refusals.disk.clone());
         let memory_spent = self.memory_bytes.load(Relaxed) >= self.options.memory_bytes_max;
         let sealing = refusals.sealing.clone().filter(|_| memory_spent);
-        StoreHealth { writes_refused: failed.or(sealing), damage: lock(&self.damage).clone() }
+        drop(refusals);
+        let mut damage = lock(&self.damage).clone();
+        damage.extend(self.parts().segments.iter().flat_map(|(_, segment)| segment.damage()));
+        StoreHealth { writes_refused: failed.or(sealing), damage }
     }
 
     pub(super) fn stats(&self) -> StoreStats {
@@ -155,6 +159,7 @@ impl Engine {
         let segment_spans: u64 = parts.segments.iter().map(|(entry, _)| entry.spans).sum();
         let segment_bytes = parts.segments.iter().map(|(entry, _)| entry.bytes).sum();
         let segments = parts.segments.len() as u64;
+        let damaged = parts.segments.iter().filter(|(_, segment)| !segment.damage().is_empty()).count() as u64;
         drop(parts);
         let Counters { batches_written, spans_written, writes_refused, .. } = &self.counters;
         let Counters { segments_sealed, segments_expired, segments_damaged, .. } = &self.counters;
@@ -174,7 +179,7 @@ impl Engine {
             segment_spans,
             segments_sealed: segments_sealed.load(Relaxed),
             segments_expired: segments_expired.load(Relaxed),
-            segments_damaged: segments_damaged.load(Relaxed),
+            segments_damaged: segments_damaged.load(Relaxed) + damaged,
         }
     }
 }

@@ -9,8 +9,10 @@ pub struct EmbeddedOptions {
     /// When a batch counts as kept. Default: [`Durability::Fsync`].
     pub durability: Durability,
     /// Memory for batches: waiting to be written, searchable, and being sealed. When it is spent, writes are refused as
-    /// [`crate::WriteError::Overloaded`]. Half of it makes a segment. Default: 64 MiB.
+    /// [`crate::WriteError::Overloaded`]. Default: 64 MiB.
     pub memory_bytes_max: usize,
+    /// Recent spans are sealed when they take this much. Default: half of `memory_bytes_max`.
+    pub seal_bytes: Option<usize>,
     /// Memory, of the above, for batches that wait to be written; a larger batch is refused for good. Default: 16 MiB.
     pub write_queue_bytes_max: usize,
     /// Batches are written together up to about this much. Default: 1 MiB.
@@ -46,6 +48,7 @@ impl Default for EmbeddedOptions {
         Self {
             durability: Durability::Fsync,
             memory_bytes_max: 64 * MIB,
+            seal_bytes: None,
             write_queue_bytes_max: 16 * MIB,
             write_group_bytes_max: MIB,
             log_file_bytes: 64 * MIB as u64,
@@ -62,15 +65,17 @@ impl Default for EmbeddedOptions {
 }
 
 impl EmbeddedOptions {
-    /// Recent batches are sealed when they take this much.
     pub(super) fn seal_bytes(&self) -> usize {
-        self.memory_bytes_max / 2
+        self.seal_bytes.unwrap_or(self.memory_bytes_max / 2)
     }
 
     pub(super) fn check(&self) -> Result<(), OpenError> {
         let wrong = |what: &str| Err(OpenError::Options(what.to_owned()));
         if self.write_queue_bytes_max == 0 || self.write_queue_bytes_max > self.memory_bytes_max {
             return wrong("write_queue_bytes_max must be above zero and at most memory_bytes_max");
+        }
+        if self.seal_bytes() > self.memory_bytes_max {
+            return wrong("seal_bytes must be at most memory_bytes_max");
         }
         if self.log_file_bytes == 0 {
             return wrong("log_file_bytes must be above zero");

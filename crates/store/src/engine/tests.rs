@@ -5,9 +5,10 @@ use super::options::EmbeddedOptions;
 use super::write::GroupWriter;
 use super::{EmbeddedStore, OpenError};
 use crate::clock::{SystemClock, TestClock};
-use crate::disk::sim::SimDisk;
+use crate::disk::sim::{Random, SimDisk};
 use crate::disk::{Disk, RealDisk};
 use crate::store::{DependencyWindow, ReadError, Store, WriteError};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use tracewell_model::{Endpoint, SpanBatch, SpanId, SpanRow, Time, TraceGrouping, TraceId, TraceQuery, ValueRef};
 
@@ -20,7 +21,10 @@ fn batch(trace: u64, span: u64, text_len: usize) -> SpanBatch {
     let service = batch.intern("shop");
     let local = batch.intern_endpoint(Endpoint { service, ..Endpoint::default() });
     let key = batch.intern("text");
-    batch.tag(key, ValueRef::Str(&"x".repeat(text_len)));
+    // Letters without a rule, so that a segment is about as large as its texts.
+    let mut random = Random::new(span);
+    let text: String = (0..text_len).map(|_| (b'!' + random.below(90) as u8) as char).collect();
+    batch.tag(key, ValueRef::Str(&text));
     let trace_id = TraceId::from_halves(0, trace);
     let start = Some(Time::from_micros(span));
     batch.commit(SpanRow { trace_id, id: SpanId::new(span), start, local, ..SpanRow::default() }).unwrap();
@@ -170,7 +174,7 @@ fn too_little_free_space_removes_the_oldest_then_refuses() {
     }
     assert_eq!(engine.stats().segments, 4);
     let segment_bytes = engine.stats().segment_bytes / 4;
-    disk.set_capacity_bytes(disk.used_bytes() + (1 << 20) - segment_bytes - 1);
+    disk.set_capacity_bytes(disk.used_bytes() + (1 << 20) - segment_bytes * 3 / 2);
     engine.keep_house();
     assert_eq!(spans(&engine), [3, 4], "two had to go");
     engine.keep_house();
@@ -469,6 +473,34 @@ fn a_store_that_is_not_searched_still_answers_traces_and_links() {
     assert_eq!(store.service_names(), Err(ReadError::SearchDisabled));
     assert_eq!(store.tag_values("text"), Err(ReadError::SearchDisabled));
     assert!(matches!(store.find(&TraceQuery::default()), Err(ReadError::SearchDisabled)));
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    crate::contract::run(|| Box::new(EmbeddedStore::open(small(), Arc::new(SimDisk::new(19))).unwrap()));
+}
+
+#[test]
+fn it_keeps_the_contract_while_everything_is_sealed_at_once() {
+    let options = EmbeddedOptions {
+        seal_bytes: Some(0),
+        memory_bytes_max: 64 << 20,
+        tag_keys: vec!["http.path".to_owned()],
+        ..small()
+    };
+    crate::contract::run(|| Box::new(EmbeddedStore::open(options.clone(), Arc::new(SimDisk::new(20))).unwrap()));
+}
+
+#[test]
+fn it_keeps_the_contract_on_the_real_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores = AtomicU64::new(0);
+    crate::contract::run(|| {
+        let root = directory.path().join(stores.fetch_add(1, SeqCst).to_string());
+        let options =
+            EmbeddedOptions { seal_bytes: Some(50_000), disk_free_bytes_min: Some(0), ..EmbeddedOptions::default() };
+        Box::new(EmbeddedStore::open(options, Arc::new(RealDisk::open(root).unwrap())).unwrap())
+    });
 }
 
 #[test]
