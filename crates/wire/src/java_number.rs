@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(parse_long(text), None, "{text}");
         }
         assert_eq!(whole_long(1e15), Some(1_000_000_000_000_000));
-        assert_eq!(whole_long(9.223_372_036_854_775_807e18), Some(i64::MAX));
+        assert_eq!(whole_long(9.223_372_036_854_776e18), Some(i64::MAX));
         assert_eq!((whole_long(1.5), whole_long(1e30), whole_long(f64::NAN)), (None, None, None));
     }
 }

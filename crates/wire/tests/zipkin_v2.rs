@@ -1,5 +1,7 @@
 //! Zipkin v2 JSON held against what the real Zipkin did with the same bodies, and against itself.
 
+#![expect(clippy::expect_used, reason = "a test says what it needs")]
+
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::fs;
@@ -305,11 +307,11 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut body = b"[".to_vec();
         body.extend(bytes);
-        let _ = answer(&body);
+        _ = answer(&body);
     }
 
     #[test]
     fn no_json_makes_it_panic(text in "\\[(\\{(\"(traceId|id|name|tags|annotations|port|kind|x)\":?([0-9.eE+-]{0,4}|\"[^\"]{0,4}\"|true|null|\\{|\\[|\\}|\\]){0,2},?){0,4}[}\\]]?,?){0,3}") {
-        let _ = answer(text.as_bytes());
+        _ = answer(text.as_bytes());
     }
 }

@@ -222,7 +222,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+pub(super) const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// 16 digits where the upper half is zero, else 32.
 fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {
@@ -240,7 +240,7 @@ fn push_hex(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits);
 }
 
-fn push_number(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn push_number(out: &mut Vec<u8>, mut value: u64) {
     const DIGITS_MAX: usize = 20;
     let mut digits = [0; DIGITS_MAX];
     let mut at = DIGITS_MAX;
