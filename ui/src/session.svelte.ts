@@ -26,10 +26,16 @@ const seen = new Map<string, Summary>();
 
 /** Asks for what all pages need. Failing is no reason to stop: defaults serve, and what is really wrong shows when something is asked for. */
 export function startSession(): Promise<void> {
-  started ??= Promise.allSettled([api.config().then((config) => (session.config = config)), names.services().then((list) => (session.services = list))]).then(
+  started ??= Promise.allSettled([api.config().then((config) => (session.config = config)), learnServices()]).then(
     () => void (session.ready = true),
   );
   return started;
+}
+
+/** Takes over the server's list of services where it has changed. */
+export async function learnServices(): Promise<void> {
+  const list = await names.services();
+  if (list.join('\n') !== session.services.join('\n')) session.services = list;
 }
 
 export function rememberSummaries(list: readonly Summary[]): void {

@@ -75,7 +75,7 @@ function paintGround(pen: CanvasRenderingContext2D, scene: Scene, row: number, y
   }
   if (matches && matches[row] === 1) {
     pen.fillStyle = look.colours.match;
-    pen.fillRect(0, y, scene.nameWidth, ROW_HEIGHT);
+    pen.fillRect(row === scene.selected ? scene.nameWidth - 6 : 0, y, row === scene.selected ? 6 : scene.nameWidth, ROW_HEIGHT);
   }
   if (error) {
     pen.fillStyle = look.colours.error;
