@@ -79,6 +79,7 @@ impl ZipkinApi {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let (answer, route) = match self.look_at(&head) {
+            Ok(_) if head.method == Method::OPTIONS && head.uri.path() == "*" => (answer::all_methods(), "NOT_FOUND"),
             Ok((segments, parameters)) => {
                 if let Some(preflight) = self.cors.preflight(&head.method, &head.headers) {
                     (preflight, "NOT_FOUND")
