@@ -55,7 +55,9 @@ fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
     spans.retain(|span| {
         let seen = by_id.entry(span.id().value()).or_default();
         let new = !seen.iter().any(|other| other.same(*span));
-        seen.push(*span);
+        if new {
+            seen.push(*span);
+        }
         new
     });
 }

@@ -167,3 +167,8 @@ fn every_answer_equals_brute_force() {
         contract::compare_with_reference(&store, seed);
     }
 }
+
+#[test]
+fn the_reference_keeps_the_contract() {
+    contract::run(|| Box::new(crate::ReferenceStore::new(vec!["env".to_owned(), "error".to_owned()])));
+}
