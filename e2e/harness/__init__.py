@@ -1,0 +1,1 @@
+"""What the tests share: the server under test, example programs, the two pages."""

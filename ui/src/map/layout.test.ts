@@ -1,0 +1,36 @@
+// The layered drawing of the dependency graph.
+import { expect, it } from 'vitest';
+import { layOut, NODE_HEIGHT, type Link } from './layout';
+
+const link = (parent: string, child: string): Link => ({ parent, child, callCount: 1, errorCount: 0 });
+const draw = (...links: Link[]) => layOut(links, (name) => name.length * 8);
+const at = (drawing: ReturnType<typeof draw>, name: string) => drawing.nodes.find((node) => node.name === name)!;
+
+it('puts the called right of the caller', () => {
+  const drawing = draw(link('a', 'b'), link('b', 'c'), link('a', 'c'));
+  expect(at(drawing, 'a').x).toBeLessThan(at(drawing, 'b').x);
+  expect(at(drawing, 'b').x).toBeLessThan(at(drawing, 'c').x);
+  expect(drawing.links).toHaveLength(3);
+});
+
+it('draws circles and calls to oneself', () => {
+  const drawing = draw(link('a', 'b'), link('b', 'a'), link('a', 'a'), link('b', 'c'), link('c', 'a'));
+  expect(drawing.nodes).toHaveLength(3);
+  expect(drawing.links).toHaveLength(5);
+  for (const placed of drawing.links) expect(placed.path).not.toContain('NaN');
+});
+
+it('lays no service over another', () => {
+  const links = Array.from({ length: 60 }, (_, i) => link(`s${i % 12}`, `s${(i * 7 + 3) % 20}`)).filter((l) => l.parent !== l.child);
+  const { nodes, width, height } = draw(...links);
+  for (const a of nodes) {
+    expect(a.x + a.width).toBeLessThanOrEqual(width);
+    expect(a.y + NODE_HEIGHT).toBeLessThanOrEqual(height);
+    for (const b of nodes) if (a.name < b.name && a.x === b.x) expect(Math.abs(a.y - b.y)).toBeGreaterThanOrEqual(NODE_HEIGHT);
+  }
+});
+
+it('draws the same picture whatever the order of the links', () => {
+  const links = [link('a', 'b'), link('a', 'c'), link('c', 'd'), link('b', 'd')];
+  expect(draw(...links).nodes).toEqual(draw(...[...links].reverse()).nodes);
+});

@@ -1,0 +1,238 @@
+// A layered drawing of the dependency graph, left to right. In: links between services. Out: a place for every service and a line for
+// every link. Deterministic: the same links give the same picture for everybody. Steps: turn around links that close a circle,
+// longest-path layers, dummy places where a link crosses a layer, a few barycentre sweeps against crossings, straightened rows.
+
+export interface Link {
+  parent: string;
+  child: string;
+  callCount: number;
+  errorCount: number;
+}
+
+export interface PlacedNode {
+  name: string;
+  x: number;
+  y: number;
+  width: number;
+}
+
+export interface PlacedLink {
+  link: Link;
+  /** An SVG path. */
+  path: string;
+  /** The middle of the line, for its label. */
+  x: number;
+  y: number;
+}
+
+export interface Drawing {
+  nodes: PlacedNode[];
+  links: PlacedLink[];
+  width: number;
+  height: number;
+}
+
+export const NODE_HEIGHT = 24;
+const ROW_GAP = 14;
+const LAYER_GAP = 96;
+const MARGIN = 16;
+const SWEEPS = 12;
+
+interface Place {
+  /** Service name, or '' for a dummy. */
+  name: string;
+  layer: number;
+  order: number;
+  y: number;
+  before: Place[];
+  after: Place[];
+}
+
+export function layOut(links: readonly Link[], widthOf: (name: string) => number): Drawing {
+  const names = [...new Set(links.flatMap((link) => [link.parent, link.child]))].sort();
+  const forward = breakCircles(names, links);
+  const places = new Map(names.map((name) => [name, place(name, 0)]));
+  assignLayers(places, forward);
+  const { layers, chains } = insertDummies(places, forward);
+  orderLayers(layers);
+  straighten(layers);
+  return draw(links, layers, places, chains, widthOf);
+}
+
+/** Depth first, without recursion; a link back to a service still being visited is turned around. */
+function breakCircles(names: string[], links: readonly Link[]): [string, string][] {
+  const after = new Map<string, string[]>(names.map((name) => [name, []]));
+  for (const link of links) if (link.parent !== link.child) after.get(link.parent)!.push(link.child);
+  const hasParent = new Set(links.filter((link) => link.parent !== link.child).map((link) => link.child));
+  const state = new Map<string, 1 | 2>();
+  const edges = new Map<string, [string, string]>();
+  const starts = [...names.filter((name) => !hasParent.has(name)), ...names];
+  for (const start of starts) {
+    if (state.has(start)) continue;
+    const stack: { name: string; next: number }[] = [{ name: start, next: 0 }];
+    state.set(start, 1);
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1]!;
+      const child = after.get(top.name)![top.next++];
+      if (child === undefined) {
+        state.set(top.name, 2);
+        stack.pop();
+        continue;
+      }
+      const [from, to] = state.get(child) === 1 ? [child, top.name] : [top.name, child];
+      edges.set(`${from}\n${to}`, [from, to]);
+      if (!state.has(child)) {
+        state.set(child, 1);
+        stack.push({ name: child, next: 0 });
+      }
+    }
+  }
+  return [...edges.values()];
+}
+
+function assignLayers(places: Map<string, Place>, edges: [string, string][]): void {
+  const waiting = new Map<string, number>([...places.keys()].map((name) => [name, 0]));
+  const after = new Map<string, string[]>([...places.keys()].map((name) => [name, []]));
+  for (const [from, to] of edges) {
+    waiting.set(to, waiting.get(to)! + 1);
+    after.get(from)!.push(to);
+  }
+  const ready = [...places.keys()].filter((name) => waiting.get(name) === 0);
+  while (ready.length > 0) {
+    const name = ready.shift()!;
+    for (const child of after.get(name)!) {
+      const next = places.get(child)!;
+      next.layer = Math.max(next.layer, places.get(name)!.layer + 1);
+      waiting.set(child, waiting.get(child)! - 1);
+      if (waiting.get(child) === 0) ready.push(child);
+    }
+  }
+}
+
+function insertDummies(places: Map<string, Place>, edges: [string, string][]) {
+  const layers: Place[][] = [];
+  const put = (p: Place) => {
+    (layers[p.layer] ??= []).push(p);
+    p.order = layers[p.layer]!.length - 1;
+  };
+  for (const p of places.values()) put(p);
+  const chains = new Map<string, Place[]>();
+  for (const [from, to] of edges) {
+    const chain = [places.get(from)!];
+    for (let layer = places.get(from)!.layer + 1; layer < places.get(to)!.layer; layer++) {
+      const dummy = place('', layer);
+      put(dummy);
+      chain.push(dummy);
+    }
+    chain.push(places.get(to)!);
+    for (let i = 1; i < chain.length; i++) {
+      chain[i - 1]!.after.push(chain[i]!);
+      chain[i]!.before.push(chain[i - 1]!);
+    }
+    chains.set(`${from}\n${to}`, chain);
+  }
+  return { layers, chains };
+}
+
+function orderLayers(layers: Place[][]): void {
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    const down = sweep % 2 === 0;
+    const list = down ? layers.slice(1) : layers.slice(0, -1).reverse();
+    for (const layer of list) {
+      const key = new Map(layer.map((p) => [p, mean(down ? p.before : p.after, (q) => q.order) ?? p.order]));
+      layer.sort((a, b) => key.get(a)! - key.get(b)! || a.order - b.order);
+      layer.forEach((p, order) => (p.order = order));
+    }
+  }
+}
+
+/** Rows first stacked, then pulled towards their neighbours as far as the order allows. */
+function straighten(layers: Place[][]): void {
+  const step = NODE_HEIGHT + ROW_GAP;
+  const tallest = Math.max(...layers.map((layer) => layer.length));
+  for (const layer of layers) layer.forEach((p, i) => (p.y = (i + (tallest - layer.length) / 2) * step));
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    const list = sweep % 2 === 0 ? layers : [...layers].reverse();
+    for (const layer of list) {
+      const wish = layer.map((p) => mean([...p.before, ...p.after], (q) => q.y) ?? p.y);
+      pull(layer, wish, step);
+    }
+  }
+  const top = Math.min(...layers.flat().map((p) => p.y));
+  for (const p of layers.flat()) p.y -= top;
+}
+
+/** Moves places to their wishes keeping order and distance: blocks that touch share their mean wish. */
+function pull(layer: Place[], wish: number[], step: number): void {
+  const blocks: { sum: number; count: number; first: number }[] = [];
+  for (let i = 0; i < layer.length; i++) {
+    blocks.push({ sum: wish[i]! - i * step, count: 1, first: i });
+    while (blocks.length > 1) {
+      const last = blocks[blocks.length - 1]!;
+      const before = blocks[blocks.length - 2]!;
+      if (before.sum / before.count < last.sum / last.count) break;
+      before.sum += last.sum;
+      before.count += last.count;
+      blocks.pop();
+    }
+  }
+  for (const block of blocks) {
+    for (let i = block.first; i < block.first + block.count; i++) layer[i]!.y = block.sum / block.count + i * step;
+  }
+}
+
+function draw(
+  links: readonly Link[],
+  layers: Place[][],
+  places: Map<string, Place>,
+  chains: Map<string, Place[]>,
+  widthOf: (name: string) => number,
+): Drawing {
+  const left: number[] = [];
+  const widths = layers.map((layer) => Math.max(40, ...layer.map((p) => (p.name === '' ? 0 : widthOf(p.name)))));
+  let x = MARGIN;
+  for (const width of widths) {
+    left.push(x);
+    x += width + LAYER_GAP;
+  }
+  const nodes = [...places.values()].map((p) => ({ name: p.name, x: left[p.layer]!, y: MARGIN + p.y, width: widthOf(p.name) }));
+  const at = new Map(nodes.map((node) => [node.name, node]));
+  const dummyPoint = (p: Place): [number, number] => [left[p.layer]! + widths[p.layer]! / 2, MARGIN + p.y + NODE_HEIGHT / 2];
+  const placed = links.map((link) => {
+    const chain = chains.get(`${link.parent}\n${link.child}`) ?? [...(chains.get(`${link.child}\n${link.parent}`) ?? [])].reverse();
+    return { link, ...line(at.get(link.parent)!, at.get(link.child)!, chain.slice(1, -1).map(dummyPoint)) };
+  });
+  const height = Math.max(...nodes.map((node) => node.y)) + NODE_HEIGHT + MARGIN;
+  return { nodes, links: placed, width: x - LAYER_GAP + MARGIN, height };
+}
+
+function line(from: PlacedNode, to: PlacedNode, through: [number, number][]): { path: string; x: number; y: number } {
+  const half = NODE_HEIGHT / 2;
+  if (from === to) {
+    const x = from.x + from.width;
+    return { path: `M${x},${from.y + 6}c28,-18 28,30 0,12`, x: x + 22, y: from.y + half };
+  }
+  const back = to.x <= from.x;
+  const start: [number, number] = [back ? from.x : from.x + from.width, from.y + half];
+  const end: [number, number] = [back ? to.x + to.width : to.x, to.y + half];
+  const points = [start, ...through, end];
+  let path = `M${start[0]},${start[1]}`;
+  for (let i = 1; i < points.length; i++) {
+    const [ax, ay] = points[i - 1]!;
+    const [bx, by] = points[i]!;
+    const bend = (bx - ax) / 2;
+    path += `C${ax + bend},${ay} ${bx - bend},${by} ${bx},${by}`;
+  }
+  const middle = Math.floor((points.length - 1) / 2);
+  const [ax, ay] = points[middle]!;
+  const [bx, by] = points[middle + 1]!;
+  return { path, x: (ax + bx) / 2, y: (ay + by) / 2 };
+}
+
+function mean(places: readonly Place[], of: (p: Place) => number): number | undefined {
+  return places.length === 0 ? undefined : places.reduce((sum, p) => sum + of(p), 0) / places.length;
+}
+
+function place(name: string, layer: number): Place {
+  return { name, layer, order: 0, y: 0, before: [], after: [] };
+}

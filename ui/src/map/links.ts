@@ -1,0 +1,54 @@
+// The dependency links as shown. In: links of the API. Out: sorted, filtered, narrowed to the neighbours of one service.
+import type { LinkJson } from '../api';
+import type { Link } from './layout';
+
+export const LINK_SORTS = ['parent', 'child', 'calls', 'errors', 'share'] as const;
+export type LinkSort = (typeof LINK_SORTS)[number];
+
+/** Above this many services the picture is drawn for one service's neighbours only. */
+export const DRAWN_MAX = 150;
+
+export function readLinkSort(text: string | null): LinkSort {
+  return LINK_SORTS.find((sort) => sort === text) ?? 'calls';
+}
+
+export function toLinks(list: readonly LinkJson[]): Link[] {
+  return list.map((link) => ({ ...link, errorCount: link.errorCount ?? 0 }));
+}
+
+export function servicesOf(links: readonly Link[]): string[] {
+  return [...new Set(links.flatMap((link) => [link.parent, link.child]))].sort();
+}
+
+/** Numbers descend, names ascend; ties stand in name order. */
+export function sortLinks(links: readonly Link[], sort: LinkSort): Link[] {
+  const name = (a: Link, b: Link) => compare(a.parent, b.parent) || compare(a.child, b.child);
+  const by: Record<LinkSort, (a: Link, b: Link) => number> = {
+    parent: name,
+    child: (a, b) => compare(a.child, b.child) || compare(a.parent, b.parent),
+    calls: (a, b) => b.callCount - a.callCount || name(a, b),
+    errors: (a, b) => b.errorCount - a.errorCount || name(a, b),
+    share: (a, b) => errorShare(b) - errorShare(a) || name(a, b),
+  };
+  return [...links].sort(by[sort]);
+}
+
+export function errorShare(link: Link): number {
+  return link.callCount > 0 ? link.errorCount / link.callCount : 0;
+}
+
+/** Links from and to a service. */
+export function neighbours(links: readonly Link[], service: string): Link[] {
+  return links.filter((link) => link.parent === service || link.child === service);
+}
+
+/** Links with the text in one of their names. */
+export function filterLinks(links: readonly Link[], text: string): Link[] {
+  const wanted = text.trim().toLowerCase();
+  if (wanted === '') return [...links];
+  return links.filter((link) => link.parent.toLowerCase().includes(wanted) || link.child.toLowerCase().includes(wanted));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,49 @@
+// The keys of the trace page. In: a key event and the view. Out: whether the key meant something here.
+import type { TraceView } from './view.svelte';
+
+const PAGE_ROWS = 20;
+
+type Action = (view: TraceView) => void;
+
+const ACTIONS: Record<string, Action> = {
+  j: (view) => view.move(1),
+  ArrowDown: (view) => view.move(1),
+  k: (view) => view.move(-1),
+  ArrowUp: (view) => view.move(-1),
+  PageDown: (view) => view.move(PAGE_ROWS),
+  PageUp: (view) => view.move(-PAGE_ROWS),
+  Home: (view) => view.select(view.rows[0]!),
+  End: (view) => view.select(view.rows[view.rows.length - 1]!),
+  h: (view) => view.left(),
+  ArrowLeft: (view) => view.left(),
+  l: (view) => view.right(),
+  ArrowRight: (view) => view.right(),
+  Enter: (view) => (view.selected < 0 ? view.move(1) : (view.detailOpen = !view.detailOpen)),
+  d: (view) => (view.detailOpen = !view.detailOpen),
+  n: (view) => view.nextMatch(1),
+  N: (view) => view.nextMatch(-1),
+  e: (view) => view.nextError(1),
+  E: (view) => view.nextError(-1),
+  z: (view) => view.zoomToSelected(),
+  Z: (view) => view.showWhole(),
+  f: (view) => view.toggleFocus(),
+  '[': (view) => view.changeDepth(-1),
+  ']': (view) => view.changeDepth(1),
+};
+
+export function pressKey(view: TraceView, key: string): boolean {
+  const action = ACTIONS[key];
+  action?.(view);
+  return action !== undefined;
+}
+
+/** Keys typed into a field belong to the field. */
+export function isTyping(event: KeyboardEvent): boolean {
+  const target = event.target as HTMLElement;
+  return event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+}
+
+/** Buttons and links take Enter themselves. */
+export function isPressing(event: KeyboardEvent): boolean {
+  return event.key === 'Enter' && /^(A|BUTTON)$/.test((event.target as HTMLElement).tagName);
+}
