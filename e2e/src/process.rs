@@ -49,7 +49,7 @@ pub fn server_binary() -> Result<PathBuf, StartError> {
         Some(path) => PathBuf::from(path),
         None => {
             let own = env::current_exe().map_err(|error| StartError::Io(PathBuf::from("this program"), error))?;
-            let folder = own.parent().unwrap_or(Path::new("."));
+            let folder = own.parent().unwrap_or_else(|| Path::new("."));
             let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
             folder.join("tracewell")
         }
