@@ -10,11 +10,14 @@ mod image;
 mod intern;
 mod query;
 mod span;
+mod text_order;
 mod time;
 mod trace;
 mod value;
 
-pub use batch::{BatchFull, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text};
+pub use batch::{
+    BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
+};
 pub use dependency::{DependencyLink, DependencyLinker};
 pub use id::{IdError, SpanId, TraceId};
 pub use image::{ImageError, read_image, write_image};
@@ -24,6 +27,7 @@ pub use span::{
     AnnotationRef, AttributesRef, EndpointRef, LinkRef, OwnedAnnotation, OwnedEndpoint, OwnedLink, ResourceRef,
     ScopeRef, Span, SpanRef,
 };
+pub use text_order::compare_utf16;
 pub use time::Time;
 pub use trace::{SpanNode, TraceTree, merge_spans};
 pub use value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
