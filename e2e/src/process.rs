@@ -1,6 +1,7 @@
 //! The server's binary as a process: started on a free port, watched, killed. In goes a data directory, out come its address,
 //! its figures from `/proc` and its log, which is kept beside the data.
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -37,7 +38,7 @@ pub enum StartError {
 pub struct ProcessFigures {
     /// Processor time of all its threads, user and system, seconds.
     pub cpu_s: f64,
-    /// Resident memory now, bytes.
+    /// Resident memory now, bytes; none once the process has ended.
     pub resident_bytes: u64,
     /// The most resident memory so far, bytes.
     pub resident_peak_bytes: u64,
@@ -117,10 +118,14 @@ impl ServerProcess {
         self.child.wait().map(|_| ())
     }
 
-    /// Asks it to stop (SIGTERM) and waits until it has.
-    pub fn stop(mut self) -> io::Result<ExitStatus> {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)?;
-        self.child.wait()
+    /// Asks it to stop (SIGTERM), waits until it has, and answers what the system counted for it to the end.
+    pub fn stop(mut self) -> io::Result<(ExitStatus, ProcessFigures)> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        // Ended but not yet waited for, it still stands in /proc with its processor time; its memory is gone.
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        let figures = self.figures()?;
+        Ok((self.child.wait()?, figures))
     }
 }
 
@@ -165,8 +170,8 @@ fn read_figures(stat: &str, status: &str) -> Option<ProcessFigures> {
     };
     Some(ProcessFigures {
         cpu_s: ticks / rustix::param::clock_ticks_per_second() as f64,
-        resident_bytes: kilobytes("VmRSS:")? * 1024,
-        resident_peak_bytes: kilobytes("VmHWM:")? * 1024,
+        resident_bytes: kilobytes("VmRSS:").unwrap_or(0) * 1024,
+        resident_peak_bytes: kilobytes("VmHWM:").unwrap_or(0) * 1024,
     })
 }
 

@@ -58,7 +58,7 @@ fn every_acknowledged_span_is_found_after_kill_9() {
         sent.unanswered.len(),
     );
     assert!(sent.acknowledged.len() as u64 >= plan.batches);
-    assert!(server.stop().unwrap().success(), "SIGTERM ends the server with 0");
+    assert!(server.stop().unwrap().0.success(), "SIGTERM ends the server with 0");
 }
 
 struct Plan {
