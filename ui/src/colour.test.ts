@@ -26,3 +26,13 @@ it('keeps a service in its own slot while nothing collides', () => {
   const alone = assignSlots(['cart']).get('cart');
   expect(assignSlots(['cart', 'gateway', 'payment']).get('cart')).toBe(alone);
 });
+
+it('gives a service the slot it has among all the server knows', () => {
+  const known = names(20);
+  const all = assignSlots(known, known);
+  for (const page of [known.slice(3, 9), [known[1]!, known[17]!, 'postgresql'], [known[8]!]]) {
+    const slots = assignSlots(page, known);
+    for (const name of page) if (known.includes(name)) expect(slots.get(name)).toBe(all.get(name));
+    expect(new Set(slots.values()).size).toBe(page.length);
+  }
+});

@@ -7,6 +7,7 @@ use crate::batch::{
 use crate::value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
 use crate::{BatchFull, SpanBatch, SpanId, StrId, Time, TraceId};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A span of a batch, by its row.
 #[derive(Clone, Copy)]
@@ -292,6 +293,39 @@ impl<'a> SpanRef<'a> {
             && self.same_extra(other)
     }
 
+    /// Feeds a hasher with what [`SpanRef::same`] compares: spans that say the same hash the same. Lets copies be found
+    /// among many spans without comparing each with each.
+    pub fn hash_same(self, state: &mut impl Hasher) {
+        (self.trace_id(), self.id(), self.parent(), self.kind(), self.flags()).hash(state);
+        (self.start(), self.duration(), self.name()).hash(state);
+        for endpoint in [self.local(), self.remote()].into_iter().flatten() {
+            let EndpointRef { service, ipv4, ipv6, port, ipv4_text } = endpoint;
+            (service, ipv4, ipv6, port, ipv4_text).hash(state);
+        }
+        self.tags().hash_same(state);
+        for annotation in self.annotations() {
+            (annotation.time, annotation.value).hash(state);
+            annotation.details.hash_same(state);
+        }
+        let extra = self.extra().copied().unwrap_or_default();
+        (self.batch.text(extra.status_message), self.batch.text(extra.trace_state), extra.status).hash(state);
+        (extra.otlp_flags, extra.dropped_tags, extra.dropped_annotations, extra.dropped_links).hash(state);
+        self.warnings().for_each(|warning| warning.hash(state));
+        for link in self.links() {
+            let LinkRow { trace_id, span_id, child_of, otlp_flags, dropped_attributes, .. } = *link.row;
+            (trace_id, span_id, child_of, otlp_flags, dropped_attributes, link.trace_state).hash(state);
+            link.attributes.hash_same(state);
+        }
+        if let Some(resource) = self.resource() {
+            (resource.schema_url, resource.dropped_attributes).hash(state);
+            resource.attributes.hash_same(state);
+        }
+        if let Some(scope) = self.scope() {
+            (scope.name, scope.version, scope.schema_url, scope.dropped_attributes).hash(state);
+            scope.attributes.hash_same(state);
+        }
+    }
+
     fn same_extra(self, other: SpanRef<'_>) -> bool {
         let texts = |span: &SpanRef<'_>| {
             let extra = span.extra().copied().unwrap_or_default();
@@ -304,9 +338,9 @@ impl<'a> SpanRef<'a> {
             };
             (plain, span.batch.text(extra.status_message).to_owned(), span.batch.text(extra.trace_state).to_owned())
         };
-        if self.extra().is_none() && other.extra().is_none() && self.resource_id().0 == 0 && other.resource_id().0 == 0
-        {
-            return self.scope_id().0 == 0 && other.scope_id().0 == 0;
+        let plain = |span: SpanRef<'_>| span.extra().is_none() && span.resource_id().0 == 0 && span.scope_id().0 == 0;
+        if plain(self) && plain(other) {
+            return true;
         }
         let shared = |a: &ResourceRef<'_>, b: &ResourceRef<'_>| {
             a.schema_url == b.schema_url
@@ -422,6 +456,21 @@ impl<'a> AttributesRef<'a> {
     /// Whether both have the same keys and values in the same order.
     pub fn same(self, other: AttributesRef<'_>) -> bool {
         same_items(self.iter(), other.iter(), |a, b| a.0 == b.0 && a.1.same(b.1))
+    }
+
+    /// Feeds a hasher with what [`AttributesRef::same`] compares.
+    fn hash_same(self, state: &mut impl Hasher) {
+        self.len().hash(state);
+        for (key, value) in self.iter() {
+            key.hash(state);
+            match value {
+                ValueRef::Str(value) => value.hash(state),
+                ValueRef::Bool(value) => value.hash(state),
+                ValueRef::I64(value) => value.hash(state),
+                ValueRef::F64(value) => value.to_bits().hash(state),
+                ValueRef::Bytes(value) | ValueRef::Nested(value) => value.hash(state),
+            }
+        }
     }
 
     fn to_vec(self) -> Vec<(String, Value)> {

@@ -37,7 +37,7 @@ pub(crate) fn push_json(out: &mut String, value: ValueRef<'_>) {
 
 fn push_double(out: &mut String, value: f64) {
     if value.is_finite() {
-        let _ = write!(out, "{value:?}");
+        _ = write!(out, "{value:?}");
     } else {
         out.push_str(double_name(value));
     }

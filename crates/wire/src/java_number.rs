@@ -7,6 +7,9 @@ pub enum NotANumber {
     /// There is nothing but white space.
     #[error("empty String")]
     Empty,
+    /// Digits with more than one decimal point, which Java tells apart.
+    #[error("multiple points")]
+    MultiplePoints,
     /// Something else stands there.
     #[error("For input string: \"{0}\"")]
     Text(String),
@@ -33,6 +36,10 @@ pub(crate) fn parse_double(text: &str) -> Result<f64, NotANumber> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
+    let digits = number.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.');
+    if digits.filter(|&byte| byte == b'.').count() > 1 {
+        return Err(NotANumber::MultiplePoints);
+    }
     let magnitude = match number {
         "NaN" => f64::NAN,
         "Infinity" => f64::INFINITY,
@@ -78,6 +85,7 @@ mod tests {
         for text in ["inf", "nan", "1e", ".", "--1", "1 2", "e5", "+", "x", "1_0"] {
             assert_eq!(double(text), Err(NotANumber::Text(text.to_owned())), "{text}");
         }
+        assert_eq!(double("-10.0.0.3"), Err(NotANumber::MultiplePoints));
         assert_eq!(double(" \t"), Err(NotANumber::Empty));
         assert_eq!(double("x ").map_err(|e| e.to_string()), Err("For input string: \"x\"".to_owned()));
     }
@@ -90,7 +98,7 @@ mod tests {
             assert_eq!(parse_long(text), None, "{text}");
         }
         assert_eq!(whole_long(1e15), Some(1_000_000_000_000_000));
-        assert_eq!(whole_long(9.223_372_036_854_775_807e18), Some(i64::MAX));
+        assert_eq!(whole_long(9.223_372_036_854_776e18), Some(i64::MAX));
         assert_eq!((whole_long(1.5), whole_long(1e30), whole_long(f64::NAN)), (None, None, None));
     }
 }

@@ -8,6 +8,7 @@
 
 use crate::Limits;
 use crate::java_number::{NotANumber, parse_double, parse_long, whole_long};
+use crate::json_scan::{Number, ends_literal, find_quote_or_backslash, unescape};
 use std::fmt;
 
 /// Where in a body an error was found.
@@ -238,12 +239,37 @@ impl<'a> Reader<'a> {
 
     /// Takes a whole number, or a text that is one.
     pub(crate) fn next_long(&mut self) -> Result<i64> {
-        self.whole_number("a long", |long| Some(long))
+        self.whole_number("a long", Some)
     }
 
     /// Takes a whole number of 32 bits, or a text that is one.
     pub(crate) fn next_int(&mut self) -> Result<i32> {
         self.whole_number("an int", |long| i32::try_from(long).ok())
+    }
+
+    /// How far the reader is: behind the last token looked at.
+    pub(crate) fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// What follows the last token looked at.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.text.as_bytes()[self.pos..]
+    }
+
+    /// How many values were taken at the level inside the one that is open.
+    pub(crate) fn inner_index(&self) -> u32 {
+        self.levels.get(self.depth).map_or(0, |level| level.index)
+    }
+
+    /// Takes an object whose beginning was looked at and whose `len` bytes behind that are known to be an object with
+    /// `values` values, because it was taken at this level before.
+    pub(crate) fn take_known_object(&mut self, len: usize, values: u32) {
+        if let Some(level) = self.levels.get_mut(self.depth) {
+            level.index += values;
+        }
+        self.pos += len;
+        self.taken();
     }
 
     /// Takes `true` or `false`.
@@ -309,6 +335,7 @@ impl<'a> Reader<'a> {
     // ---- below the tokens
 
     /// Finds the next token and moves behind what announces it.
+    #[inline]
     fn look(&mut self) -> Result<Token> {
         let top = self.depth - 1;
         let scope = self.levels[top].scope;
@@ -541,148 +568,6 @@ impl<'a> Reader<'a> {
 
 fn fit_double<T>(double: f64, fit: impl Fn(i64) -> Option<T>) -> Option<T> {
     fit(whole_long(double)?)
-}
-
-/// A number as far as it goes.
-struct Number {
-    len: usize,
-    /// Its value, where it is a whole number that fits and is not `-0`.
-    long: Option<i64>,
-}
-
-impl Number {
-    fn scan(bytes: &[u8]) -> Option<Self> {
-        let digits = |from: usize| from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let negative = bytes.first() == Some(&b'-');
-        let start = usize::from(negative);
-        let mut end = digits(start);
-        // No digits, or an octal-looking leading zero.
-        if end == start || (bytes[start] == b'0' && end > start + 1) {
-            return None;
-        }
-        let whole_end = end;
-        if bytes.get(end) == Some(&b'.') {
-            let from = end + 1;
-            end = digits(from);
-            if end == from {
-                return None;
-            }
-        }
-        if matches!(bytes.get(end), Some(b'e' | b'E')) {
-            let from = end + 1 + usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-            end = digits(from.min(bytes.len()));
-            if end <= from {
-                return None;
-            }
-        }
-        let long = if end == whole_end { whole(&bytes[start..end], negative) } else { None };
-        Some(Self { len: end, long })
-    }
-}
-
-fn whole(digits: &[u8], negative: bool) -> Option<i64> {
-    if negative && digits == b"0" {
-        return None;
-    }
-    let mut value = 0i64;
-    for &digit in digits {
-        value = value.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))?;
-    }
-    if negative { Some(value) } else { value.checked_neg() }
-}
-
-/// Whether a keyword or number is over before this byte; what does not end it makes it something that is not JSON.
-fn ends_literal(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | 0x0c | b'\r' | b' ' | b',' | b':' | b'[' | b']' | b'{' | b'}')
-}
-
-/// The first `"` or `\` at or behind `from`. Eight bytes at a time: most texts are short.
-#[inline]
-fn find_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    const WORDS: usize = 8;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = from;
-    for _ in 0..WORDS {
-        let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else { break };
-        let word = u64::from_le_bytes(*chunk);
-        let found = has_zero(word ^ (ONES * b'"' as u64)) | has_zero(word ^ (ONES * b'\\' as u64));
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    memchr::memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
-}
-
-/// Appends a text with its escapes decoded, from `start`, where the first escape is at `backslash`; answers where the
-/// closing quote ends. Surrogates that are not a pair become `?`, as Zipkin prints them.
-fn unescape(text: &str, start: usize, backslash: usize, out: &mut String) -> std::result::Result<usize, &'static str> {
-    let bytes = text.as_bytes();
-    let mut high: Option<u16> = None;
-    let (mut from, mut at) = (start, backslash);
-    loop {
-        if from < at && high.take().is_some() {
-            out.push('?');
-        }
-        out.push_str(&text[from..at]);
-        if bytes[at] == b'"' {
-            if high.is_some() {
-                out.push('?');
-            }
-            return Ok(at + 1);
-        }
-        let escaped = *bytes.get(at + 1).ok_or("unterminated escape sequence")?;
-        from = at + 2;
-        if escaped == b'u' {
-            push_code_unit(code_unit(bytes, from)?, &mut high, out);
-            from += 4;
-        } else {
-            if high.take().is_some() {
-                out.push('?');
-            }
-            out.push(match escaped {
-                b't' => '\t',
-                b'b' => '\u{8}',
-                b'n' => '\n',
-                b'r' => '\r',
-                b'f' => '\u{c}',
-                b'"' | b'\\' | b'/' | b'\'' | b'\n' => char::from(escaped),
-                _ => return Err("invalid escape sequence"),
-            });
-        }
-        at = find_quote_or_backslash(bytes, from).ok_or("unterminated string")?;
-    }
-}
-
-fn code_unit(bytes: &[u8], from: usize) -> std::result::Result<u16, &'static str> {
-    let digits = bytes.get(from..from + 4).ok_or("unterminated escape sequence")?;
-    let mut unit = 0;
-    for &digit in digits {
-        let nibble = char::from(digit).to_digit(16).ok_or("malformed Unicode escape")?;
-        unit = unit << 4 | nibble as u16;
-    }
-    Ok(unit)
-}
-
-fn push_code_unit(unit: u16, high: &mut Option<u16>, out: &mut String) {
-    match (high.take(), unit) {
-        (Some(before), 0xDC00..=0xDFFF) => {
-            let pair = char::decode_utf16([before, unit]).next();
-            out.push(pair.and_then(std::result::Result::ok).unwrap_or('?'));
-        }
-        (before, _) => {
-            if before.is_some() {
-                out.push('?');
-            }
-            match unit {
-                0xD800..=0xDBFF => *high = Some(unit),
-                0xDC00..=0xDFFF => out.push('?'),
-                _ => out.push(char::from_u32(u32::from(unit)).unwrap_or('?')),
-            }
-        }
-    }
 }
 
 /// Appends a name that is known to be well-formed, decoded.

@@ -9,7 +9,9 @@ mod gunzip;
 mod java_number;
 mod java_text;
 mod json;
+mod json_scan;
 mod limits;
+pub mod propagation;
 pub mod zipkin_v2;
 
 pub use detect::SpanEncoding;

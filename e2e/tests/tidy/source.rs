@@ -4,8 +4,9 @@
 use crate::rust_code::{code_only, tests_begin};
 
 const FILE_LINES_MAX: usize = 800;
-const RUST_COLUMNS_MAX: usize = 120;
-const OTHER_COLUMNS_MAX: usize = 140;
+/// rustfmt holds code to 120; this is for the comments, which it leaves alone. Texts may be longer.
+const RUST_COLUMNS_MAX: usize = 130;
+const PYTHON_COLUMNS_MAX: usize = 160;
 
 /// What may not be called, where it may be all the same, and what to call instead.
 struct Ban {
@@ -21,7 +22,7 @@ const BANS: &[Ban] = &[
     Ban {
         pattern: "SystemTime::now",
         within: &["crates/"],
-        except: &["crates/store/src/clock.rs", "crates/server/src/clock.rs", "crates/client/src/clock.rs"],
+        except: &["crates/store/src/clock.rs", "crates/server/src/clock.rs", "crates/client/src/clock.rs", "/demo.rs"],
         instead: "the crate's clock, which tests can set",
     },
     Ban {
@@ -42,7 +43,7 @@ const BANS: &[Ban] = &[
         except: &[],
         instead: "nothing: the store knows no network",
     },
-    Ban { pattern: "eprintln!", within: LIBRARIES, except: &["/tests/"], instead: "tracing, or an error" },
+    Ban { pattern: "eprintln!", within: LIBRARIES, except: &["/tests/", "/contract"], instead: "tracing, or an error" },
     Ban {
         pattern: "mpsc::channel()",
         within: &["crates/"],
@@ -79,7 +80,7 @@ pub(crate) fn check(path: &str, text: &str) -> Vec<String> {
 }
 
 fn is_data(path: &str) -> bool {
-    let folders = ["/fixtures/", "/goldens/", "/snapshots/", "/corpus/", "/conformance/"];
+    let folders = ["/fixtures/", "/goldens/", "/snapshots/", "/corpus/", "/conformance/", "/vectors/"];
     let names = ["Cargo.lock", "package-lock.json", "LICENSE"];
     folders.iter().any(|folder| path.contains(folder)) && !path.ends_with(".rs")
         || names.iter().any(|name| path.ends_with(name))
@@ -92,7 +93,12 @@ fn is_code(path: &str) -> bool {
 }
 
 fn lines(path: &str, text: &str, findings: &mut Vec<String>) {
-    let columns_max = if path.ends_with(".rs") { RUST_COLUMNS_MAX } else { OTHER_COLUMNS_MAX };
+    let columns_max = match path.rsplit('.').next() {
+        Some("rs") => RUST_COLUMNS_MAX,
+        Some("py") => PYTHON_COLUMNS_MAX,
+        // The page has its own lints.
+        _ => usize::MAX,
+    };
     let tabs = path.ends_with("Makefile");
     for (number, line) in (1..).zip(text.lines()) {
         let mut wrong = |what: &str| findings.push(format!("{path}:{number}: {what}"));
@@ -106,7 +112,7 @@ fn lines(path: &str, text: &str, findings: &mut Vec<String>) {
             wrong("ends with a carriage return");
         }
         if is_code(path) {
-            if line.chars().count() > columns_max {
+            if line.chars().count() > columns_max && !line.contains('"') {
                 wrong(&format!("is longer than {columns_max} columns"));
             }
             for mark in ["FIX", "TO", "XX", "HA"].into_iter().zip(["ME", "DO", "X", "CK"]) {
@@ -152,7 +158,7 @@ fn subject(path: &str, text: &str, findings: &mut Vec<String>) {
 
 fn rust(path: &str, text: &str, findings: &mut Vec<String>) {
     let code = code_only(text);
-    let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
+    let is_test = path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs");
     let product_lines = if is_test { 0 } else { tests_begin(&code).unwrap_or(usize::MAX) };
     for (at, line) in code.lines().enumerate() {
         let number = at + 1;
@@ -185,6 +191,9 @@ fn calls(line: &str, pattern: &str) -> bool {
 fn excuses(path: &str, code: &str, findings: &mut Vec<String>) {
     for opening in ["[allow(", "[expect("] {
         for (at, _) in code.match_indices(opening) {
+            if !code[..at].ends_with(['#', '!']) {
+                continue;
+            }
             let attribute = &code[at..];
             let attribute = &attribute[..attribute.find(")]").unwrap_or(attribute.len())];
             if !attribute.contains("reason") {
@@ -223,7 +232,7 @@ mod tests {
 
     #[test]
     fn lines_and_files_are_short() {
-        finds("a.rs", &format!("//! A.\n{}\n", "x".repeat(121)), "a.rs:2: is longer than 120 columns");
+        finds("a.rs", &format!("//! A.\n{}\n", "x".repeat(131)), "a.rs:2: is longer than 130 columns");
         finds("a.rs", &format!("//! A.\n{}", "x\n".repeat(800)), "a.rs:801: has more than 800 lines");
         finds("a.rs", "//! A. \n", "a.rs:1: ends with a space");
         finds("a.rs", "//! A.\n\tx\n", "a.rs:2: holds a tab");

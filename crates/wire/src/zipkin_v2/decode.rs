@@ -32,8 +32,7 @@ pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Resul
     }
     let text = decode_utf8(body);
     let mark = batch.mark();
-    let reader = Reader::new(&text, limits);
-    let decoded = Decoder { reader, limits, batch, scratch: String::new() }.list();
+    let decoded = Decoder::new(&text, limits, batch).list();
     if decoded.is_err() {
         batch.rollback(mark);
     }
@@ -45,9 +44,28 @@ struct Decoder<'a> {
     limits: &'a Limits,
     batch: &'a mut SpanBatch,
     scratch: String,
+    text: &'a str,
+    last_local: SeenEndpoint,
+    last_remote: SeenEndpoint,
 }
 
-impl Decoder<'_> {
+/// An endpoint of the body that was read: spans of one service repeat it byte for byte.
+#[derive(Clone, Copy, Default)]
+struct SeenEndpoint {
+    /// Where it lies, from behind its opening brace to behind its closing one.
+    start: usize,
+    end: usize,
+    values: u32,
+    id: EndpointId,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(text: &'a str, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
+        let reader = Reader::new(text, limits);
+        let seen = SeenEndpoint::default();
+        Self { reader, limits, batch, scratch: String::new(), text, last_local: seen, last_remote: seen }
+    }
+
     fn list(&mut self) -> Result<usize> {
         self.reader.begin_array()?;
         let mut spans = 0;
@@ -103,8 +121,8 @@ impl Decoder<'_> {
             }
             SpanField::Timestamp => row.start = positive_micros(reader.next_long()?),
             SpanField::Duration => row.duration = positive_micros(reader.next_long()?),
-            SpanField::LocalEndpoint => row.local = self.endpoint()?,
-            SpanField::RemoteEndpoint => row.remote = self.endpoint()?,
+            SpanField::LocalEndpoint => row.local = self.local_endpoint()?,
+            SpanField::RemoteEndpoint => row.remote = self.remote_endpoint()?,
             SpanField::Annotations => self.annotations()?,
             SpanField::Tags => self.tags()?,
             SpanField::Debug => {
@@ -120,6 +138,31 @@ impl Decoder<'_> {
             SpanField::TraceId | SpanField::Id | SpanField::Other => reader.skip_value()?,
         }
         Ok(())
+    }
+
+    fn local_endpoint(&mut self) -> Result<EndpointId> {
+        let seen = self.known_endpoint(self.last_local)?;
+        self.last_local = seen;
+        Ok(seen.id)
+    }
+
+    fn remote_endpoint(&mut self) -> Result<EndpointId> {
+        let seen = self.known_endpoint(self.last_remote)?;
+        self.last_remote = seen;
+        Ok(seen.id)
+    }
+
+    /// Takes an endpoint, by a comparison where it is the one seen last.
+    fn known_endpoint(&mut self, seen: SeenEndpoint) -> Result<SeenEndpoint> {
+        let known = &self.text.as_bytes()[seen.start..seen.end];
+        if !known.is_empty() && self.reader.peek()? == Token::BeginObject && self.reader.rest().starts_with(known) {
+            self.reader.take_known_object(known.len(), seen.values);
+            return Ok(seen);
+        }
+        self.reader.peek()?;
+        let (start, values) = (self.reader.position(), self.reader.inner_index());
+        let id = self.endpoint()?;
+        Ok(SeenEndpoint { start, end: self.reader.position(), values: self.reader.inner_index() - values, id })
     }
 
     fn endpoint(&mut self) -> Result<EndpointId> {
@@ -337,18 +380,26 @@ fn parse_parent_id(text: &str) -> Result<SpanId> {
 }
 
 fn parse_hex(text: &str, field: &'static str, digits_max: usize) -> Result<u128> {
-    let mut value = 0u128;
-    for &digit in text.as_bytes() {
-        let nibble = HEX_VALUES[usize::from(digit)];
-        if nibble > 15 {
-            return Err(bad_id(text, field, digits_max));
-        }
-        value = value << 4 | u128::from(nibble);
-    }
-    if text.is_empty() || text.len() > digits_max {
+    let digits = text.as_bytes();
+    if digits.is_empty() || digits.len() > digits_max {
         return Err(bad_id(text, field, digits_max));
     }
-    Ok(value)
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    match (hex_word(high), hex_word(low)) {
+        (Some(high), Some(low)) => Ok(u128::from(high) << 64 | u128::from(low)),
+        _ => Err(bad_id(text, field, digits_max)),
+    }
+}
+
+/// Up to 16 digits.
+fn hex_word(digits: &[u8]) -> Option<u64> {
+    let (mut value, mut seen) = (0u64, 0u8);
+    for &digit in digits {
+        let nibble = HEX_VALUES[usize::from(digit)];
+        seen |= nibble;
+        value = value << 4 | u64::from(nibble & 15);
+    }
+    (seen < 16).then_some(value)
 }
 
 #[cold]

@@ -222,7 +222,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+pub(super) const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// 16 digits where the upper half is zero, else 32.
 fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {
@@ -240,7 +240,7 @@ fn push_hex(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits);
 }
 
-fn push_number(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn push_number(out: &mut Vec<u8>, mut value: u64) {
     const DIGITS_MAX: usize = 20;
     let mut digits = [0; DIGITS_MAX];
     let mut at = DIGITS_MAX;
@@ -253,4 +253,90 @@ fn push_number(out: &mut Vec<u8>, mut value: u64) {
         }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracewell_model::{OwnedAnnotation, Span, SpanBatch, SpanId, Time, Value};
+
+    const IDS: &str = r#"{"traceId":"0000000000000001","id":"0000000000000002""#;
+
+    /// What is written of a span beyond its ids.
+    fn check(span: Span, expect: &str) {
+        let mut batch = SpanBatch::new();
+        let span = Span { trace_id: TraceId::new(1), id: SpanId::new(2), ..span };
+        batch.push_span(&span).expect("room");
+        let mut out = vec![];
+        encode_span(batch.span(0), &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), format!("{IDS}{expect}}}"));
+    }
+
+    fn text(value: &str) -> Value {
+        Value::Str(value.to_owned())
+    }
+
+    fn tags(tags: &[(&str, Value)]) -> Vec<(String, Value)> {
+        tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    }
+
+    #[test]
+    fn what_zipkin_has_no_word_for_is_left_out() {
+        check(Span { kind: Kind::Internal, sampled: true, trace_state: "a=b".to_owned(), ..Span::default() }, "");
+        check(Span { start: Some(Time::ZERO), duration: Some(Time::from_nanos(999)), ..Span::default() }, "");
+        check(Span { duration: Some(Time::from_nanos(1999)), ..Span::default() }, r#","duration":1"#);
+    }
+
+    #[test]
+    fn typed_tags_are_text() {
+        let values = tags(&[
+            ("bool", Value::Bool(false)),
+            ("bytes", Value::Bytes(vec![1, 2])),
+            ("double", Value::F64(0.5)),
+            ("long", Value::I64(-1)),
+            ("nested", Value::Nested(vec![5 << 3 | 2, 4, 1 << 3 | 2, 2, 3 << 3, 7])),
+            ("text", text("a\u{1}\"")),
+        ]);
+        let expect =
+            r#","tags":{"bool":"false","bytes":"AQI=","double":"0.5","long":"-1","nested":"[7]","text":"a\u0001\""}"#;
+        check(Span { tags: values, ..Span::default() }, expect);
+    }
+
+    #[test]
+    fn tags_come_sorted_and_once_each() {
+        let values = tags(&[("b", text("1")), ("a", text("2")), ("b", text("3"))]);
+        check(Span { tags: values, ..Span::default() }, r#","tags":{"a":"2","b":"3"}"#);
+    }
+
+    #[test]
+    fn a_failed_status_is_an_error_tag() {
+        let failed = Span { status: StatusCode::Error, status_message: "no \"luck\"".to_owned(), ..Span::default() };
+        check(failed.clone(), r#","tags":{"error":"no \"luck\""}"#);
+        let said = tags(&[("error", text("said"))]);
+        check(Span { tags: said, ..failed.clone() }, r#","tags":{"error":"said"}"#);
+        let others = tags(&[("a", text("1")), ("z", text("2"))]);
+        check(
+            Span { tags: others, status_message: String::new(), ..failed },
+            r#","tags":{"a":"1","error":"","z":"2"}"#,
+        );
+        check(Span { status: StatusCode::Ok, ..Span::default() }, "");
+    }
+
+    #[test]
+    fn details_of_an_annotation_follow_its_value() {
+        let annotation = |micros, value: &str, details| OwnedAnnotation {
+            time: Time::from_micros(micros),
+            value: value.to_owned(),
+            details,
+        };
+        let details = tags(&[("k", text("v")), ("n", Value::I64(1)), ("f", Value::F64(f64::NAN))]);
+        let annotations = vec![annotation(2, "late", vec![]), annotation(1, "event", details)];
+        check(
+            Span { annotations, ..Span::default() },
+            concat!(
+                r#","annotations":[{"timestamp":1,"value":"\"event\":{\"k\":\"v\",\"n\":1,\"f\":\"NaN\"}"},"#,
+                r#"{"timestamp":2,"value":"late"}]"#
+            ),
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! IP addresses in an endpoint: what Zipkin takes for one, in whichever field it stands, and how it prints them.
 
-use std::io::Write;
+use super::encode::{HEX, push_number};
 
 /// An address as Zipkin understood it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +34,26 @@ pub(crate) fn parse_ip(text: &str) -> Option<Ip<'_>> {
     parse_v4(v4).map(|bytes| Ip::V4(bytes, v4))
 }
 
-/// Four decimal numbers up to 255, leading zeros allowed.
+/// Four decimal numbers up to 255 of at most three digits, leading zeros allowed.
 fn parse_v4(text: &str) -> Option<[u8; 4]> {
-    let mut words = text.split('.');
     let mut bytes = [0; 4];
-    for byte in &mut bytes {
-        let word = words.next()?;
-        if word.len() > 3 || !word.bytes().all(|digit| digit.is_ascii_digit()) {
-            return None;
+    let (mut word, mut digits, mut at) = (0u16, 0, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' if digits < 3 => {
+                word = word * 10 + u16::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && at < 3 => {
+                bytes[at] = u8::try_from(word).ok()?;
+                (word, digits) = (0, 0);
+                at += 1;
+            }
+            _ => return None,
         }
-        *byte = word.parse().ok()?;
     }
-    words.next().is_none().then_some(bytes)
+    bytes[at] = u8::try_from(word).ok()?;
+    (at == 3 && digits > 0).then_some(bytes)
 }
 
 /// Eight groups of hexadecimal digits, one run of them left out as `::`. A group may have any number of leading zeros.
@@ -88,9 +96,13 @@ fn parse_v6(text: &str) -> Option<[u8; 16]> {
 }
 
 /// Prints four numbers.
-pub(crate) fn write_v4(out: &mut Vec<u8>, [a, b, c, d]: [u8; 4]) {
-    // Writing to memory does not fail.
-    let _ = write!(out, "{a}.{b}.{c}.{d}");
+pub(crate) fn write_v4(out: &mut Vec<u8>, bytes: [u8; 4]) {
+    for (at, byte) in bytes.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        push_number(out, byte.into());
+    }
 }
 
 /// Prints an IPv6 address as Zipkin does: the first longest run of zero groups becomes `::`, be it one group; but a run at
@@ -114,7 +126,10 @@ pub(crate) fn write_v6(out: &mut Vec<u8>, bytes: [u8; 16]) {
         if at != 0 {
             out.push(b':');
         }
-        let _ = write!(out, "{:x}", groups[at]);
+        let digits_after_first = (15 - (groups[at] | 1).leading_zeros()) / 4;
+        for digit in (0..=digits_after_first).rev() {
+            out.push(HEX[usize::from(groups[at] >> (4 * digit) & 15)]);
+        }
         at += 1;
     }
 }
@@ -132,4 +147,65 @@ fn zero_run(groups: &[u16; 8]) -> (usize, usize) {
         at += len.max(1);
     }
     (best, best_len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(ip: Ip<'_>) -> String {
+        let mut out = vec![];
+        match ip {
+            Ip::V4(bytes, _) => write_v4(&mut out, bytes),
+            Ip::V6(bytes) => write_v6(&mut out, bytes),
+        }
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn addresses_are_printed_as_zipkin_prints_them() {
+        for (text, expect) in [
+            ("192.168.99.101", "192.168.99.101"),
+            ("001.02.3.255", "1.2.3.255"),
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("::1.2.3.4", "1.2.3.4"),
+            ("::ffff:102:304", "::ffff:102:304"),
+            ("2001:DB8:0:0:0:0:0:C001", "2001:db8::c001"),
+            ("::", "::"),
+            ("0:0:0:0:0:0:0:1", "::1"),
+            ("1:0:0:0:0:0:0:0", "1::"),
+            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+            ("1:0:2:0:0:0:0:0", "1::2:0:0:0:0:0"),
+            ("10:200:3000:0004:5:6:7::", "10:200:3000:4:5:6:7::"),
+        ] {
+            assert_eq!(parse_ip(text).map(printed).as_deref(), Some(expect), "{text}");
+        }
+        assert_eq!(parse_ip("::f0f0:01.2.3.4"), Some(Ip::V4([1, 2, 3, 4], "01.2.3.4")));
+    }
+
+    #[test]
+    fn anything_else_is_no_address() {
+        for text in [
+            "",
+            "localhost",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1.2.3.256",
+            "1.2.3.0004",
+            "1..2.3",
+            "1.2.3.4 ",
+            "1:2:3:4:5:6:7",
+            ":::",
+            "1::2::3",
+            "1:2:3:4:5:6:7:8:9",
+            "10000::",
+            "fe80::1%eth0",
+            "1::1.2.3.4",
+            "::fff:1.2.3.4",
+            ".1.2.3",
+            "1.2.3.",
+        ] {
+            assert_eq!(parse_ip(text), None, "{text}");
+        }
+    }
 }

@@ -1,0 +1,21 @@
+//! Time that only goes forward, for rates; injected so that tests and recorded cases decide what time it is.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+/// Seconds since any fixed moment.
+pub trait Clock: Send + Sync {
+    /// Now. Must not go back.
+    fn seconds(&self) -> f64;
+}
+
+/// The system's monotonic clock, from when it was first asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MonotonicClock;
+
+impl Clock for MonotonicClock {
+    fn seconds(&self) -> f64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed().as_secs_f64()
+    }
+}

@@ -1,0 +1,307 @@
+//! What travels between services: ids, the sampling decision, and, on the heap only when there is any, baggage.
+
+use std::sync::Arc;
+
+use tracewell_model::{SpanId, TraceId};
+
+use super::{BAGGAGE_BYTES_MAX, BAGGAGE_ITEMS_MAX};
+
+/// The part of a span that its callees need to know: 48 bytes, and one shared allocation where baggage, a trace state
+/// or a debug id travels along. Cloning never copies those.
+///
+/// ```
+/// use tracewell_model::{SpanId, TraceId};
+/// use tracewell_wire::propagation::TraceContext;
+///
+/// let root = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_sampled(Some(true));
+/// let child = root.child(SpanId::new(2));
+/// assert_eq!(child.parent_id(), SpanId::new(1));
+/// assert_eq!(child.sampled(), Some(true));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TraceContext {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent_id: SpanId,
+    /// Jaeger's flags as they came, without sampled and debug.
+    jaeger_flags: u32,
+    /// The W3C's flags as they came, without sampled.
+    w3c_flags: u8,
+    bits: u8,
+    extra: Option<Arc<Extra>>,
+}
+
+const SAMPLED: u8 = 1;
+const DEBUG: u8 = 1 << 1;
+const DECIDED: u8 = 1 << 2;
+const WIDE_TRACE_ID: u8 = 1 << 3;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Extra {
+    baggage: Vec<BaggageItem>,
+    trace_state: Option<Box<str>>,
+    debug_id: Option<Box<str>>,
+    oversized_ids: Option<OversizedIds>,
+}
+
+/// A key and a value that travel with the trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaggageItem {
+    /// The name. Jaeger's headers carry it in lower case.
+    pub key: Box<str>,
+    /// The value, decoded.
+    pub value: Box<str>,
+    /// What W3C Baggage allows after a `;`, as it came; mostly empty, and lost in Jaeger's headers.
+    pub properties: Box<str>,
+}
+
+/// Ids with more digits than ids have: jaeger-client reads numbers of any size from `uber-trace-id`. They are kept so
+/// that the header can be passed on as it came; the context's own ids are the lower bits, which is all that any wire
+/// format of spans has room for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OversizedIds {
+    /// `trace:span:parent:flags`, lower-case hexadecimal without leading zeros.
+    pub(super) text: Box<str>,
+}
+
+impl OversizedIds {
+    /// The digits of trace id, span id, parent id and flags.
+    pub fn parts(&self) -> [&str; 4] {
+        let mut parts = self.text.split(':');
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
+    }
+}
+
+impl TraceContext {
+    /// A context with ids, without parent or decision.
+    pub const fn new(trace_id: TraceId, span_id: SpanId) -> Self {
+        Self { trace_id, span_id, parent_id: SpanId::NONE, jaeger_flags: 0, w3c_flags: 0, bits: 0, extra: None }
+    }
+
+    /// The context of a new span under this one: same trace, decision, flags and baggage.
+    #[must_use]
+    pub fn child(&self, span_id: SpanId) -> Self {
+        let mut child = Self { parent_id: self.span_id, span_id, ..self.clone() };
+        if child.oversized_ids().is_some() {
+            child.extra_mut().oversized_ids = None;
+        }
+        child
+    }
+
+    /// With a parent ([`SpanId::NONE`] takes it away).
+    #[must_use]
+    pub const fn with_parent_id(mut self, parent_id: SpanId) -> Self {
+        self.parent_id = parent_id;
+        self
+    }
+
+    /// With a decision, or with none (`None`: it is the receiver's).
+    #[must_use]
+    pub const fn with_sampled(mut self, sampled: Option<bool>) -> Self {
+        self.bits &= !(SAMPLED | DECIDED);
+        self.bits |= match sampled {
+            Some(true) => SAMPLED | DECIDED,
+            Some(false) => DECIDED,
+            None => 0,
+        };
+        self
+    }
+
+    /// As a debug trace: to be kept whatever any sampler says. Sets the decision, too, except when taken away.
+    #[must_use]
+    pub const fn with_debug(self, debug: bool) -> Self {
+        if debug { self.with_debug_bit(true).with_sampled(Some(true)) } else { self.with_debug_bit(false) }
+    }
+
+    /// Printed with 32 digits in B3 even if the upper half of the trace id is zero.
+    #[must_use]
+    pub const fn with_wide_trace_id(mut self, wide: bool) -> Self {
+        self.bits = if wide { self.bits | WIDE_TRACE_ID } else { self.bits & !WIDE_TRACE_ID };
+        self
+    }
+
+    /// With Jaeger's flags: 1 sampled, 2 debug (which does not imply sampled there), others passed on as they are.
+    #[must_use]
+    pub const fn with_jaeger_flags(mut self, flags: u32) -> Self {
+        self.jaeger_flags = flags & !3;
+        self.with_sampled(Some(flags & 1 != 0)).with_debug_bit(flags & 2 != 0)
+    }
+
+    /// With the W3C's trace flags: 1 sampled, 2 random trace id, others kept but not passed on.
+    #[must_use]
+    pub const fn with_w3c_flags(mut self, flags: u8) -> Self {
+        self.w3c_flags = flags & !1;
+        self.with_sampled(Some(flags & 1 != 0))
+    }
+
+    /// With a baggage item, in place of the one with the same key. Beyond [`BAGGAGE_ITEMS_MAX`] or
+    /// [`BAGGAGE_BYTES_MAX`] it is left out; [`TraceContext::set_baggage_item`] says so.
+    #[must_use]
+    pub fn with_baggage_item(mut self, key: &str, value: &str) -> Self {
+        self.set_baggage_item(key, value);
+        self
+    }
+
+    /// With a W3C trace state, as the header has it. Not checked here: [`super::Propagation::extract`] does.
+    #[must_use]
+    pub fn with_trace_state(mut self, trace_state: &str) -> Self {
+        self.extra_mut().trace_state = Some(trace_state.into());
+        self
+    }
+
+    /// With Jaeger's debug id: a word to find the trace by.
+    #[must_use]
+    pub fn with_debug_id(mut self, debug_id: &str) -> Self {
+        self.extra_mut().debug_id = Some(debug_id.into());
+        self
+    }
+
+    /// Sets a baggage item. False: not set, there is too much already.
+    pub fn set_baggage_item(&mut self, key: &str, value: &str) -> bool {
+        self.put_baggage(BaggageItem { key: key.into(), value: value.into(), properties: Box::default() })
+    }
+
+    /// Takes a baggage item away.
+    pub fn remove_baggage_item(&mut self, key: &str) {
+        if self.baggage_item(key).is_some() {
+            self.extra_mut().baggage.retain(|item| *item.key != *key);
+        }
+    }
+
+    /// Whether trace id and span id are there, which is what makes it possible to continue the trace.
+    pub const fn has_ids(&self) -> bool {
+        self.trace_id.value() != 0 && self.span_id.value() != 0
+    }
+
+    /// The trace.
+    pub const fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    /// The span.
+    pub const fn span_id(&self) -> SpanId {
+        self.span_id
+    }
+
+    /// Its parent, or [`SpanId::NONE`].
+    pub const fn parent_id(&self) -> SpanId {
+        self.parent_id
+    }
+
+    /// The decision; `None` leaves it to the receiver.
+    pub const fn sampled(&self) -> Option<bool> {
+        if self.bits & DECIDED == 0 { None } else { Some(self.bits & SAMPLED != 0) }
+    }
+
+    /// Whether it is a debug trace.
+    pub const fn debug(&self) -> bool {
+        self.bits & DEBUG != 0
+    }
+
+    /// Whether the trace id is printed with 32 digits.
+    pub const fn has_wide_trace_id(&self) -> bool {
+        self.bits & WIDE_TRACE_ID != 0 || self.trace_id.high() != 0
+    }
+
+    /// Jaeger's flags.
+    pub const fn jaeger_flags(&self) -> u32 {
+        self.jaeger_flags | (self.bits & (SAMPLED | DEBUG)) as u32
+    }
+
+    /// The W3C's trace flags, as they came.
+    pub const fn w3c_flags(&self) -> u8 {
+        self.w3c_flags | self.bits & SAMPLED
+    }
+
+    /// The W3C's trace state.
+    pub fn trace_state(&self) -> Option<&str> {
+        self.extra.as_ref()?.trace_state.as_deref()
+    }
+
+    /// Jaeger's debug id.
+    pub fn debug_id(&self) -> Option<&str> {
+        self.extra.as_ref()?.debug_id.as_deref()
+    }
+
+    /// The baggage, in the order it came.
+    pub fn baggage(&self) -> &[BaggageItem] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.baggage)
+    }
+
+    /// The value of one baggage item.
+    pub fn baggage_item(&self, key: &str) -> Option<&str> {
+        self.baggage().iter().find(|item| *item.key == *key).map(|item| &*item.value)
+    }
+
+    /// The ids as they came, where they are larger than ids.
+    pub fn oversized_ids(&self) -> Option<&OversizedIds> {
+        self.extra.as_ref()?.oversized_ids.as_ref()
+    }
+}
+
+impl TraceContext {
+    pub(super) const fn set_ids(&mut self, trace_id: TraceId, span_id: SpanId, parent_id: SpanId) {
+        self.trace_id = trace_id;
+        self.span_id = span_id;
+        self.parent_id = parent_id;
+    }
+
+    pub(super) fn set_oversized_ids(&mut self, text: Box<str>) {
+        self.extra_mut().oversized_ids = Some(OversizedIds { text });
+    }
+
+    /// False: too much.
+    pub(super) fn put_baggage(&mut self, item: BaggageItem) -> bool {
+        let others = || self.baggage().iter().filter(|other| other.key != item.key);
+        let bytes: usize = others().chain([&item]).map(BaggageItem::bytes).sum();
+        if others().count() >= BAGGAGE_ITEMS_MAX || bytes > BAGGAGE_BYTES_MAX {
+            return false;
+        }
+        let baggage = &mut self.extra_mut().baggage;
+        match baggage.iter_mut().find(|other| other.key == item.key) {
+            Some(other) => *other = item,
+            None => baggage.push(item),
+        }
+        true
+    }
+
+    /// Adds what another format found to what was found before.
+    pub(super) fn absorb(&mut self, found: Self) {
+        if self == &Self::default() {
+            *self = found;
+            return;
+        }
+        let mut other = found;
+        if !self.has_ids() && (other.has_ids() || self.bits & (DECIDED | DEBUG) == 0) {
+            std::mem::swap(self, &mut other);
+        }
+        let same_trace = self.trace_id == other.trace_id;
+        let Some(extra) = other.extra.take() else { return };
+        for item in &extra.baggage {
+            if self.baggage_item(&item.key).is_none() {
+                self.put_baggage(item.clone());
+            }
+        }
+        if self.debug_id().is_none() && extra.debug_id.is_some() {
+            self.extra_mut().debug_id.clone_from(&extra.debug_id);
+        }
+        if same_trace && self.trace_state().is_none() && extra.trace_state.is_some() {
+            self.extra_mut().trace_state.clone_from(&extra.trace_state);
+        }
+    }
+
+    const fn with_debug_bit(mut self, debug: bool) -> Self {
+        self.bits = if debug { self.bits | DEBUG } else { self.bits & !DEBUG };
+        self
+    }
+
+    fn extra_mut(&mut self) -> &mut Extra {
+        Arc::make_mut(self.extra.get_or_insert_default())
+    }
+}
+
+impl BaggageItem {
+    fn bytes(&self) -> usize {
+        self.key.len() + self.value.len() + self.properties.len()
+    }
+}

@@ -1,0 +1,295 @@
+//! Jaeger's headers: `uber-trace-id`, baggage a header each, and what a person sends by hand to force a trace.
+//!
+//! The rules are jaeger-client's (4.8.0): ids are numbers without leading zeros and of any size, read as Python's
+//! `int(text, 16)` reads them (blanks around, a sign, `0x`, single underscores between digits); trace and span are at
+//! least 1, parent and flags at least 0. Values are URL-decoded as Python's `unquote` does it.
+
+use std::borrow::Cow;
+
+use tracewell_model::{SpanId, TraceId};
+
+use super::digits::{StackText, nibble, read_hex};
+use super::{BAGGAGE_BYTES_MAX, BaggageItem, HeaderGetter, HeaderSetter, ID_HEADER_BYTES_MAX};
+use super::{Problem, Problems, TraceContext, percent};
+
+const AD_HOC_BAGGAGE: &str = "jaeger-baggage";
+
+/// The names of Jaeger's headers, and whether values are URL-encoded (in HTTP they are, in a text map they are not).
+///
+/// ```
+/// use tracewell_wire::propagation::{Format, JaegerHeaders, Propagation};
+/// let names = JaegerHeaders::default().with_trace_id("X_My_Trace").with_baggage_prefix("bag-");
+/// let propagation = Propagation::new(&[Format::Jaeger]).with_jaeger_headers(names);
+/// let headers = [("X-My-Trace", "7:1:0:1"), ("Bag-User", "a%20b")];
+/// assert_eq!(propagation.extract(&headers[..]).context.baggage_item("user"), Some("a b"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JaegerHeaders {
+    trace_id: Cow<'static, str>,
+    baggage_prefix: Cow<'static, str>,
+    debug_id: Cow<'static, str>,
+    url_encoded: bool,
+}
+
+/// `uber-trace-id`, `uberctx-`, `jaeger-debug-id`, URL-encoded.
+impl Default for JaegerHeaders {
+    fn default() -> Self {
+        Self {
+            trace_id: Cow::Borrowed("uber-trace-id"),
+            baggage_prefix: Cow::Borrowed("uberctx-"),
+            debug_id: Cow::Borrowed("jaeger-debug-id"),
+            url_encoded: true,
+        }
+    }
+}
+
+impl JaegerHeaders {
+    /// Another name for `uber-trace-id`. As in jaeger-client, case does not matter and `_` is taken for `-`.
+    #[must_use]
+    pub fn with_trace_id(mut self, name: &str) -> Self {
+        self.trace_id = header_name(name);
+        self
+    }
+
+    /// Another beginning for `uberctx-`.
+    #[must_use]
+    pub fn with_baggage_prefix(mut self, prefix: &str) -> Self {
+        self.baggage_prefix = header_name(prefix);
+        self
+    }
+
+    /// Another name for `jaeger-debug-id`.
+    #[must_use]
+    pub fn with_debug_id(mut self, name: &str) -> Self {
+        self.debug_id = header_name(name);
+        self
+    }
+
+    /// Values as they are (false), as in a text map, or URL-encoded (true).
+    #[must_use]
+    pub const fn with_url_encoding(mut self, url_encoded: bool) -> Self {
+        self.url_encoded = url_encoded;
+        self
+    }
+
+    pub(super) fn read<H: HeaderGetter + ?Sized>(
+        &self,
+        headers: &H,
+        context: &mut TraceContext,
+        problems: &mut Problems,
+    ) {
+        let mut seen = false;
+        headers.for_each(&mut |name, value| {
+            if name.eq_ignore_ascii_case(&self.trace_id) {
+                if std::mem::replace(&mut seen, true) || !read_ids(&self.decode(value), context) {
+                    context.set_ids(TraceId::default(), SpanId::NONE, SpanId::NONE);
+                    problems.add(Problem::UberTraceId);
+                }
+            } else if let Some(key) = strip_prefix_ignoring_case(name, &self.baggage_prefix) {
+                put(key.to_ascii_lowercase().into(), &self.decode(value), context, problems);
+            } else if name.eq_ignore_ascii_case(&self.debug_id) {
+                match value.len() {
+                    0 => {}
+                    1..=ID_HEADER_BYTES_MAX => {
+                        let debug_id = String::from_utf8_lossy(&self.decode(value)).into_owned();
+                        *context = std::mem::take(context).with_debug_id(&debug_id);
+                    }
+                    _ => problems.add(Problem::BaggageTooLarge),
+                }
+            } else if name.eq_ignore_ascii_case(AD_HOC_BAGGAGE) {
+                read_ad_hoc_baggage(&self.decode(value), context, problems);
+            }
+        });
+    }
+
+    pub(super) fn write<H: HeaderSetter + ?Sized>(&self, context: &TraceContext, headers: &mut H) {
+        if let Some(oversized) = context.oversized_ids() {
+            headers.set(&self.trace_id, &oversized.text);
+        } else if context.has_ids() {
+            let mut text = StackText::<75>::new();
+            text.push_hex_short(context.trace_id().value());
+            text.push(b':');
+            text.push_hex_short(u128::from(context.span_id().value()));
+            text.push(b':');
+            text.push_hex_short(u128::from(context.parent_id().value()));
+            text.push(b':');
+            text.push_hex_short(u128::from(context.jaeger_flags()));
+            headers.set(&self.trace_id, text.as_str());
+        }
+        let mut name = String::new();
+        let mut encoded = String::new();
+        for item in context.baggage() {
+            name.clear();
+            name.push_str(&self.baggage_prefix);
+            name.push_str(&item.key);
+            if self.url_encoded {
+                encoded.clear();
+                percent::encode_into(&item.value, b"/", &mut encoded);
+                headers.set(&name, &encoded);
+            } else {
+                headers.set(&name, &item.value);
+            }
+        }
+    }
+
+    fn decode<'a>(&self, value: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.url_encoded { percent::decode(value) } else { Cow::Borrowed(value) }
+    }
+}
+
+fn header_name(name: &str) -> Cow<'static, str> {
+    Cow::Owned(name.to_ascii_lowercase().replace('_', "-"))
+}
+
+fn strip_prefix_ignoring_case<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = name.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// `k1=v1, k2=v2`: parts with another number of `=` than one are left out.
+fn read_ad_hoc_baggage(text: &[u8], context: &mut TraceContext, problems: &mut Problems) {
+    if text.len() > BAGGAGE_BYTES_MAX {
+        problems.add(Problem::BaggageTooLarge);
+        return;
+    }
+    for part in text.split(|&byte| byte == b',') {
+        let mut pair = part.trim_ascii().split(|&byte| byte == b'=');
+        if let (Some(key), Some(value), None) = (pair.next(), pair.next(), pair.next()) {
+            put(String::from_utf8_lossy(key).into(), value, context, problems);
+        } else {
+            problems.add(Problem::BaggageItem);
+        }
+    }
+}
+
+fn put(key: Box<str>, value: &[u8], context: &mut TraceContext, problems: &mut Problems) {
+    let item = BaggageItem { key, value: String::from_utf8_lossy(value).into(), properties: Box::default() };
+    if !context.put_baggage(item) {
+        problems.add(Problem::BaggageTooLarge);
+    }
+}
+
+/// False: malformed, and the context is as it was.
+fn read_ids(text: &[u8], context: &mut TraceContext) -> bool {
+    let Some([trace, span, parent, flags]) = split_in_four(text).filter(|_| text.len() <= ID_HEADER_BYTES_MAX) else {
+        return false;
+    };
+    let numbers = || Some([read_number(trace)?, read_number(span)?, read_number(parent)?, read_number(flags)?]);
+    let Some(numbers) = numbers() else { return false };
+    let [trace, span, parent, flags] = &numbers;
+    // Lower bits that are all zero leave nothing to record the span under.
+    if trace.low == 0 || span.low as u64 == 0 {
+        return false;
+    }
+    let taken = std::mem::take(context).with_jaeger_flags(flags.low as u32);
+    *context = taken;
+    context.set_ids(TraceId::new(trace.low), SpanId::new(span.low as u64), SpanId::new(parent.low as u64));
+    if !(trace.fits(128) && span.fits(64) && parent.fits(64) && flags.fits(32)) {
+        context.set_oversized_ids(numbers.each_ref().map(Number::to_text).join(":").into());
+    }
+    true
+}
+
+fn split_in_four(text: &[u8]) -> Option<[&[u8]; 4]> {
+    let mut parts = text.split(|&byte| byte == b':');
+    let four = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(four)
+}
+
+/// A number not below zero, of any size.
+struct Number {
+    low: u128,
+    /// All its digits without leading zeros, where there are more than 32.
+    digits: Option<String>,
+}
+
+impl Number {
+    fn fits(&self, bits: u32) -> bool {
+        self.digits.is_none() && 128 - self.low.leading_zeros() <= bits
+    }
+
+    fn to_text(&self) -> String {
+        self.digits.clone().unwrap_or_else(|| format!("{:x}", self.low))
+    }
+}
+
+fn read_number(text: &[u8]) -> Option<Number> {
+    match read_hex(text) {
+        Some(low) => Some(Number { low, digits: None }),
+        None => read_python_number(text),
+    }
+}
+
+/// As Python's `int(text, 16)`.
+fn read_python_number(text: &[u8]) -> Option<Number> {
+    let blank = |byte: u8| byte.is_ascii_whitespace() || byte == 0x0b || (0x1c..=0x1f).contains(&byte);
+    let start = text.iter().position(|&byte| !blank(byte))?;
+    let end = text.iter().rposition(|&byte| !blank(byte))?;
+    let mut rest = &text[start..=end];
+    let negative = rest.starts_with(b"-");
+    if negative || rest.starts_with(b"+") {
+        rest = &rest[1..];
+    }
+    let prefixed = rest.len() > 2 && rest[..2].eq_ignore_ascii_case(b"0x");
+    if prefixed {
+        rest = &rest[2..];
+    }
+    let mut digits = String::new();
+    // An underscore stands between two digits, or between the prefix and one.
+    let mut underscore_allowed = prefixed;
+    for &byte in rest {
+        if byte == b'_' && underscore_allowed {
+            underscore_allowed = false;
+            continue;
+        }
+        nibble(byte)?;
+        underscore_allowed = true;
+        if byte != b'0' || !digits.is_empty() {
+            digits.push(char::from(byte.to_ascii_lowercase()));
+        }
+    }
+    let ends_in_digit = rest.last().is_some_and(|&byte| byte != b'_');
+    if !ends_in_digit || negative && !digits.is_empty() {
+        return None;
+    }
+    let low_digits = &digits.as_bytes()[digits.len().saturating_sub(32)..];
+    let low = if low_digits.is_empty() { 0 } else { read_hex(low_digits)? };
+    Some(Number { low, digits: (digits.len() > 32).then_some(digits) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Option<String> {
+        read_number(text.as_bytes()).map(|number| number.to_text())
+    }
+
+    #[test]
+    fn reads_numbers_as_python_does() {
+        for (text, expected) in [
+            ("1f", Some("1f")),
+            ("001F", Some("1f")),
+            (" 1f\t", Some("1f")),
+            ("+1f", Some("1f")),
+            ("0x1f", Some("1f")),
+            ("0X_1f", Some("1f")),
+            ("1_f", Some("1f")),
+            ("0", Some("0")),
+            ("-0", Some("0")),
+            ("123456789012345678901234567890123", Some("123456789012345678901234567890123")),
+            ("", None),
+            (" ", None),
+            ("-1", None),
+            ("0x", None),
+            ("_1", None),
+            ("1_", None),
+            ("1__f", None),
+            ("+-1", None),
+            ("1 f", None),
+            ("g", None),
+        ] {
+            assert_eq!(number(text).as_deref(), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Holds files of recorded vectors against Tracewell's libraries: `vectors KIND FILE`.
+//!
+//! Prints each case that fails and closes with `N passed, M failed`; exit code 1 where one failed, 2 where the
+//! file can't be used.
+
+mod compare;
+mod propagation;
+mod sampler;
+mod tally;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tally::Tally;
+
+/// One kind of vectors: the word on the command line, what its argument is, and what checks it.
+struct Kind {
+    name: &'static str,
+    argument: &'static str,
+    check: fn(&str) -> anyhow::Result<Tally>,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { name: "propagation", argument: "FILE", check: |path| propagation::check(&read_json(path)?) },
+    Kind { name: "sampler", argument: "FILE", check: |path| sampler::check(&read_json(path)?) },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let found = match &arguments[..] {
+        [name, path] => KINDS.iter().find(|kind| kind.name == name).map(|kind| (kind, path)),
+        _ => None,
+    };
+    let outcome = match found {
+        Some((kind, path)) => (kind.check)(path).and_then(|tally| report(&tally)),
+        None => {
+            let usage = KINDS.iter().map(|kind| format!("  vectors {} {}", kind.name, kind.argument));
+            Err(anyhow::anyhow!("usage:\n{}", usage.collect::<Vec<_>>().join("\n")))
+        }
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            // Nothing is left to do where standard error is closed.
+            writeln!(io::stderr(), "{error:#}").ok();
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(tally: &Tally) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    for line in tally.failures() {
+        writeln!(out, "FAIL {line}")?;
+    }
+    for line in tally.left_out() {
+        writeln!(out, "left out: {line}")?;
+    }
+    writeln!(out, "{} passed, {} failed", tally.passed(), tally.failures().len())?;
+    Ok(if tally.failures().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn read_json(path: &str) -> anyhow::Result<Value> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{path} is not JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(name: &str) -> Tally {
+        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+        (kind.check)(&format!("{}/vectors/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn recorded_propagation_holds() {
+        let tally = recorded("propagation");
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 200, "{}", tally.passed());
+    }
+
+    #[test]
+    fn recorded_sampling_holds() {
+        let tally = recorded("sampler");
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 200, "{}", tally.passed());
+    }
+
+    #[test]
+    fn a_wrong_expectation_fails() {
+        let mut vectors = read_json(&format!("{}/vectors/propagation.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        vectors["extract"][0]["expected"]["sampled"] = Value::Bool(false);
+        assert_eq!(propagation::check(&vectors).unwrap().failures().len(), 1);
+        let mut vectors = read_json(&format!("{}/vectors/sampler.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        vectors["probabilistic"][1]["cases"][0]["sampled"] = Value::Bool(false);
+        assert_eq!(sampler::check(&vectors).unwrap().failures().len(), 1);
+    }
+}
