@@ -47,7 +47,7 @@ const BANS: &[Ban] = &[
     Ban {
         pattern: "mpsc::channel()",
         within: &["crates/"],
-        except: &[],
+        except: &["/contract"],
         instead: "sync_channel: full queues push back",
     },
     Ban {
