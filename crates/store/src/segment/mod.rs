@@ -125,19 +125,9 @@ impl Segment {
         self.id
     }
 
-    /// What it was opened as.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// What was found damaged so far: file, offset, what. Spans of these blocks are not found.
     pub(crate) fn damage(&self) -> Vec<String> {
         self.lock_damage().values().cloned().collect()
-    }
-
-    /// About how many bytes of memory it holds, without the columns that all segments cache together.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.footer.memory_bytes()
     }
 
     /// How many traces it has spans of.

@@ -15,9 +15,9 @@ fn memtable(batches: &[Arc<SpanBatch>]) -> Arc<Memtable> {
     Arc::new(memtable)
 }
 
-fn open(bytes: Vec<u8>) -> Result<Segment, SegmentError> {
+fn open(bytes: &[u8]) -> Result<Segment, SegmentError> {
     let blobs = MemoryBlobs::default();
-    blobs.put("s", &bytes)?;
+    blobs.put("s", bytes)?;
     Segment::open(Arc::new(blobs), "s")
 }
 
@@ -56,7 +56,7 @@ proptest! {
     fn every_span_comes_back_with_all_it_had(seed: u64, count in 0usize..20) {
         let batches = random_batches(seed, count, None);
         let written = write_segment(&memtable(&batches)).unwrap();
-        assert_holds(&open(written.bytes).unwrap(), &batches);
+        assert_holds(&open(&written.bytes).unwrap(), &batches);
     }
 }
 
@@ -65,7 +65,7 @@ fn a_segment_of_many_blocks_comes_back() {
     let shape = Shape { traces: 3, span_ids: 2000, batch_spans: 2000, seconds: 10, rare_fields: true };
     let batches = random_batches(5, 15, Some(shape));
     let written = write_segment(&memtable(&batches)).unwrap();
-    let segment = open(written.bytes).unwrap();
+    let segment = open(&written.bytes).unwrap();
     assert!(segment.footer.blocks.len() > 3, "traces larger than a block");
     assert_holds(&segment, &batches);
 }
@@ -92,7 +92,7 @@ fn values_that_are_all_different_leave_the_dictionary_and_are_still_found() {
         }
         batches.push(Arc::new(batch));
     }
-    let segment = Arc::new(open(write_segment(&memtable(&batches)).unwrap().bytes).unwrap());
+    let segment = Arc::new(open(&write_segment(&memtable(&batches)).unwrap().bytes).unwrap());
     assert_holds(&segment, &batches);
     let complete = |key: &str| segment.footer.dictionary.tag_columns(key).all(|(_, column)| column.complete);
     assert_eq!((complete("request"), complete("path"), complete("http.method")), (false, false, true));
@@ -118,7 +118,7 @@ fn values_that_are_all_different_leave_the_dictionary_and_are_still_found() {
 }
 
 /// Every answer of a damaged segment: never a panic, only spans that were written, all of those in undamaged blocks.
-fn assert_survives(damaged: Vec<u8>, batches: &[Arc<SpanBatch>], what: &str) {
+fn assert_survives(damaged: &[u8], batches: &[Arc<SpanBatch>], what: &str) {
     let Ok(segment) = open(damaged) else { panic!("{what}: header and footer are there twice, one is enough") };
     let segment = Arc::new(segment);
     let mut lost = vec![];
@@ -153,11 +153,11 @@ fn a_flipped_bit_costs_at_most_the_spans_of_its_block() {
     let shape = Shape { traces: 8, span_ids: 5, batch_spans: 6, seconds: 3, rare_fields: true };
     let batches = random_batches(11, 6, Some(shape));
     let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
-    assert_holds(&open(bytes.clone()).unwrap(), &batches);
+    assert_holds(&open(&bytes).unwrap(), &batches);
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
-        assert_survives(damaged, &batches, &format!("byte {at} of {}", bytes.len()));
+        assert_survives(&damaged, &batches, &format!("byte {at} of {}", bytes.len()));
     }
 }
 
@@ -166,13 +166,13 @@ fn a_damaged_block_leaves_the_others_to_be_found() {
     let shape = Shape { traces: 400, span_ids: 1 << 40, batch_spans: 500, seconds: 10, rare_fields: false };
     let batches = random_batches(12, 40, Some(shape));
     let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
-    let blocks = open(bytes.clone()).unwrap().footer.blocks.clone();
+    let blocks = open(&bytes).unwrap().footer.blocks.clone();
     assert!(blocks.len() > 2);
     for (at, block) in (0u32..).zip(&blocks) {
         for column in block.columns.iter().step_by(5) {
             let mut damaged = bytes.clone();
             damaged[column.offset as usize] ^= 0x40;
-            let segment = Arc::new(open(damaged).unwrap());
+            let segment = Arc::new(open(&damaged).unwrap());
             let view = View { segments: vec![Arc::clone(&segment)], memtables: vec![] };
             let all = TraceQuery {
                 end_ts_ms: u64::MAX / 1000,
@@ -202,7 +202,7 @@ fn searches_of_a_damaged_segment_find_only_what_was_written() {
     for at in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[at] = damaged[at].wrapping_add(1 + random.below(255) as u8);
-        let view = View { segments: vec![Arc::new(open(damaged).unwrap())], memtables: vec![] };
+        let view = View { segments: vec![Arc::new(open(&damaged).unwrap())], memtables: vec![] };
         let query = random_query(random, &shape);
         let found = view.find(&query).unwrap();
         for trace in found {
@@ -220,25 +220,25 @@ fn cut_and_foreign_files_are_errors() {
     let batches = random_batches(14, 2, None);
     let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
     for len in 0..bytes.len() {
-        match open(bytes[..len].to_vec()) {
+        match open(&bytes[..len]) {
             Err(SegmentError::Damaged { file, .. }) => assert_eq!(file, "s"),
             Err(error) => panic!("{error}"),
             Ok(segment) => assert_ne!(segment.damage(), Vec::<String>::new()),
         }
     }
-    let mut newer = footer::Header { footer_offset: 0, footer_len: 0, footer_crc: 0 }.to_bytes();
+    let mut newer = Header { footer_offset: 0, footer_len: 0, footer_crc: 0 }.to_bytes();
     newer[8] = 2;
     let crc = crc32fast::hash(&newer[..36]);
     newer[36..].copy_from_slice(&crc.to_le_bytes());
     let newer = [newer, newer].concat();
-    assert!(matches!(open(newer), Err(SegmentError::Version { version: 2, .. })));
-    assert!(matches!(open(vec![7; 10_000]), Err(SegmentError::Damaged { .. })));
+    assert!(matches!(open(&newer), Err(SegmentError::Version { version: 2, .. })));
+    assert!(matches!(open(&[7; 10_000]), Err(SegmentError::Damaged { .. })));
 }
 
 #[test]
 fn an_empty_memtable_is_an_empty_segment() {
     let written = write_segment(&memtable(&[])).unwrap();
     assert_eq!(written.summary, SegmentSummary::default());
-    let segment = open(written.bytes).unwrap();
+    let segment = open(&written.bytes).unwrap();
     assert_eq!((segment.traces(), segment.find_trace(0)), (0, None));
 }
