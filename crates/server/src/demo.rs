@@ -5,11 +5,13 @@ mod random;
 mod sender;
 mod shop;
 
+use crate::clock;
+use crate::options::Value;
 use anyhow::Context;
 use random::Random;
 use sender::Sender;
 use shop::Shop;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// The history is spread over at most this many traces, however long it is.
@@ -30,10 +32,10 @@ pub struct DemoOptions {
     #[arg(long, value_name = "NUMBER")]
     pub traces: Option<u64>,
     /// Stop after this time
-    #[arg(long, value_parser = parse_duration)]
+    #[arg(long, value_parser = Duration::parse)]
     pub duration: Option<Duration>,
     /// First send what would have happened in this time
-    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = Duration::parse)]
     pub history: Duration,
     /// Makes the same traces again; they differ from run to run when it is not said
     #[arg(long, value_name = "NUMBER")]
@@ -115,7 +117,7 @@ impl Demo {
 }
 
 fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
+    clock::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
 #[expect(clippy::print_stdout, reason = "what a command has to say to who called it")]
@@ -128,28 +130,12 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected a number from 0.001 to 1000".to_owned())
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err("expected a duration, such as 90s, 15m, 1h or 2d".to_owned()),
-    };
-    let number: u32 = number.parse().map_err(|_| format!("{number} is not a whole number"))?;
-    Ok(Duration::from_secs(u64::from(number) * seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_rates_are_read_or_refused() {
-        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
-        assert!(parse_duration("h").is_err() && parse_duration("2").is_err() && parse_duration("2w").is_err());
+    fn rates_are_read_or_refused() {
         assert_eq!(parse_rate("0.5"), Ok(0.5));
         assert!(parse_rate("0").is_err() && parse_rate("NaN").is_err() && parse_rate("1e9").is_err());
     }

@@ -22,13 +22,19 @@ const BANS: &[Ban] = &[
     Ban {
         pattern: "SystemTime::now",
         within: &["crates/"],
-        except: &["crates/store/src/clock.rs", "crates/server/src/clock.rs", "crates/client/src/clock.rs", "/demo.rs"],
+        except: &["crates/store/src/clock.rs", "crates/server/src/clock.rs", "crates/client/src/clock.rs"],
         instead: "the crate's clock, which tests can set",
     },
     Ban {
         pattern: "std::fs",
         within: &["crates/"],
-        except: &["crates/store/src/disk", "crates/server/src/config", "/build.rs", "/tests/"],
+        except: &[
+            "crates/store/src/disk",
+            "crates/server/src/options/",
+            "crates/server/src/process.rs",
+            "/build.rs",
+            "/tests/",
+        ],
         instead: "the store's Disk, which tests can crash",
     },
     Ban {
@@ -100,7 +106,10 @@ fn lines(path: &str, text: &str, findings: &mut Vec<String>) {
         _ => usize::MAX,
     };
     let tabs = path.ends_with("Makefile");
-    for (number, line) in (1..).zip(text.lines()) {
+    // Texts may be long where they cannot be broken: those blanked out of Rust, and lines with a quote anywhere.
+    let code = if path.ends_with(".rs") { code_only(text) } else { text.to_owned() };
+    for ((number, line), code) in (1..).zip(text.lines()).zip(code.lines()) {
+        let has_text = line.contains('"') || code.trim().is_empty() && !line.trim_start().starts_with("//");
         let mut wrong = |what: &str| findings.push(format!("{path}:{number}: {what}"));
         if line.ends_with([' ', '\t']) {
             wrong("ends with a space");
@@ -112,7 +121,7 @@ fn lines(path: &str, text: &str, findings: &mut Vec<String>) {
             wrong("ends with a carriage return");
         }
         if is_code(path) {
-            if line.chars().count() > columns_max && !line.contains('"') {
+            if line.chars().count() > columns_max && !has_text {
                 wrong(&format!("is longer than {columns_max} columns"));
             }
             for mark in ["FIX", "TO", "XX", "HA"].into_iter().zip(["ME", "DO", "X", "CK"]) {
