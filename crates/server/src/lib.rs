@@ -6,7 +6,9 @@
 
 mod answer;
 mod budget;
+mod clock;
 mod cors;
+mod demo;
 mod ingest;
 mod listener;
 mod logging;
@@ -21,6 +23,7 @@ mod server;
 mod storage;
 mod zipkin;
 
+pub use demo::{DemoOptions, run as run_demo};
 pub use logging::{log_to_stderr, say_hello};
 pub use metrics::metrics_markdown;
 pub use options::{

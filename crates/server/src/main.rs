@@ -17,6 +17,10 @@ fn main() -> anyhow::Result<()> {
             runtime.shutdown_background();
             served
         }
+        Command::Demo(options) => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(tracewell_server::run_demo(options)),
         Command::PrintOptions { toml: false } => print(&tracewell_server::options_markdown()),
         Command::PrintOptions { toml: true } => print(&tracewell_server::options_toml()),
     }

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use tracewell_model::{SpanBatch, TraceGrouping, TraceId, TraceQuery};
 
 /// Rounds of [`compare_with_reference`] in [`run`].
-const ROUNDS: u64 = 24;
+const ROUNDS: u64 = 12;
 
 /// Runs all cases, each on a fresh store that `make` gives out. The store may be configured to complete the values of tags,
 /// or not; the cases ask it.
@@ -66,7 +66,7 @@ pub fn compare_with_reference(store: &dyn Store, seed: u64) {
         assert_eq!(write(&reference, batch.clone()), Ok(()));
         assert_eq!(write(store, batch), Ok(()));
         if random.below(4) == 0 || at + 1 == batches {
-            for _ in 0..40 {
+            for _ in 0..30 {
                 compare_find(store, &reference, &random_query(random, &shape));
             }
             compare_rest(store, &reference, random, &shape);

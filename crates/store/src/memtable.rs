@@ -113,7 +113,9 @@ impl Memtable {
         let names = self.names_of(&batch);
         let masks: Vec<u64> = (0..=batch.endpoints_len() as u32)
             .map(|id| {
-                batch.endpoint(EndpointId(id)).map_or(service_bit(""), |e| service_bit(batch.interned(e.service)))
+                batch
+                    .endpoint(EndpointId(id))
+                    .map_or_else(|| service_bit(""), |e| service_bit(batch.interned(e.service)))
             })
             .collect();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -307,11 +309,6 @@ impl MemSnapshot {
     /// The number of the part; see [`next_part_id`].
     pub(crate) fn id(&self) -> u64 {
         self.table.id
-    }
-
-    /// How many rows it has.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows as usize
     }
 
     /// The latest start of any span, zero when none has one. May already count spans that came later.

@@ -11,6 +11,7 @@ pub(crate) use requests::ROUTES;
 pub(crate) use requests::RequestTimes;
 pub(crate) use text::{TextFormat, metrics_text};
 
+use crate::clock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 use tracewell_store::WriteError;
@@ -100,7 +101,7 @@ impl Metrics {
             connections_open: Number::default(),
             connections_accepted: Number::default(),
             connections_timed_out: Number::default(),
-            started: SystemTime::now(),
+            started: clock::now(),
         }
     }
 

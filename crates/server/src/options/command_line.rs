@@ -1,7 +1,8 @@
 //! The command line: which command, and the flags of the options.
 
 use super::{Given, OptionError, Options};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::demo::DemoOptions;
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,6 +12,8 @@ use std::path::Path;
 pub enum Command {
     /// Run the server.
     Serve(Box<Options>),
+    /// Send the traffic of a shop to a server.
+    Demo(DemoOptions),
     /// Print all options: as the documentation, or as a sample file.
     PrintOptions {
         /// As a sample file.
@@ -27,6 +30,7 @@ pub fn parse_command_line(
     let matches = command().try_get_matches_from(arguments)?;
     Ok(match matches.subcommand() {
         Some(("options", matches)) => Ok(Command::PrintOptions { toml: matches.get_flag("toml") }),
+        Some(("demo", matches)) => Ok(Command::Demo(DemoOptions::from_arg_matches(matches)?)),
         Some((_, matches)) => resolve(matches, variables),
         None => resolve(&matches, variables),
     })
@@ -52,6 +56,8 @@ fn resolve(
 
 fn command() -> clap::Command {
     let serve = clap::Command::new("serve").about("Run the server (this is what happens without a command)");
+    let demo = clap::Command::new("demo").about("Send the traffic of a shop of five services to a server");
+    let demo = DemoOptions::augment_args(demo);
     let options = clap::Command::new("options")
         .about("Print all options, as Markdown")
         .arg(Arg::new("toml").long("toml").action(ArgAction::SetTrue).help("Print a sample file for --config"));
@@ -62,6 +68,7 @@ fn command() -> clap::Command {
             .args_conflicts_with_subcommands(true),
     )
     .subcommand(with_options(serve))
+    .subcommand(demo)
     .subcommand(options)
 }
 

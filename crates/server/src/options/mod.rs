@@ -9,6 +9,7 @@ mod value;
 pub use command_line::{Command, parse_command_line};
 pub use documents::{options_markdown, options_toml};
 pub use given::{Given, OptionError};
+pub(crate) use value::Value;
 pub use value::{ByteSize, Durability, Listen, LogFormat};
 
 use std::path::PathBuf;
@@ -44,7 +45,9 @@ impl Definition {
 }
 
 macro_rules! options {
-    ($($section:literal { $($field:ident: $type:ty = $default:literal, $value:literal, [$($variable:literal),*], $help:literal;)* })*) => {
+    ($($section:literal { $(
+        $field:ident: $type:ty = $default:literal, $value:literal, [$($variable:literal),*], $help:literal;
+    )* })*) => {
         /// All options, resolved.
         #[derive(Debug, Clone)]
         pub struct Options {

@@ -4,10 +4,11 @@
 use super::parameters::{self, BadParameter, Defaults};
 use super::{Asked, ZipkinApi, query_error};
 use crate::answer::{self, Answer, cached, error};
+use crate::clock;
 use crate::queries::QueryError;
 use http::{HeaderValue, StatusCode};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping};
 use tracewell_store::{ReadError, Store};
 use tracewell_wire::zipkin_v2::encode_spans;
@@ -157,7 +158,7 @@ impl ZipkinApi {
     }
 
     pub(crate) fn defaults(&self) -> Defaults {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let now = clock::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         Defaults { now_ms, lookback: self.options.query_lookback, grouping: self.grouping() }
     }

@@ -175,7 +175,14 @@ fn copies_and_pieces(store: &dyn Store) {
     let whole = tagged(root(4, "cart", EPOCH_US), "a", "1");
     let piece = Span { name: String::new(), duration: None, ..whole.clone() };
     let other = Span { shared: true, ..whole.clone() };
-    put(store, &[&[whole.clone(), piece.clone(), whole.clone()], &[other.clone(), whole.clone()], &[piece.clone()]]);
+    put(
+        store,
+        &[
+            &[whole.clone(), piece.clone(), whole.clone()],
+            &[other.clone(), whole.clone()],
+            std::slice::from_ref(&piece),
+        ],
+    );
     assert_trace(store, 4, &[whole, piece, other]);
 }
 

@@ -238,7 +238,7 @@ fn random_extra(batch: &mut SpanBatch, random: &mut Random, shape: &Shape) -> Op
 
 /// A query for spans of [`random_batch`].
 pub fn random_query(random: &mut Random, shape: &Shape) -> TraceQuery {
-    let mut maybe = |random: &mut Random, texts: &[&str], n: u64| {
+    let maybe = |random: &mut Random, texts: &[&str], n: u64| {
         let text = random.pick(texts).to_owned();
         random.one_in(n).then_some(text)
     };

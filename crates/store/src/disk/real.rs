@@ -25,7 +25,15 @@ impl RealDisk {
     /// Uses this directory, which is made when missing, with its parents.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, SeamError> {
         let root = root.into();
+        let missing: Vec<_> =
+            root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
         fs::create_dir_all(&root).map_err(|error| failed("create the directory", &root, &error))?;
+        for made in missing {
+            let parent =
+                made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+            let synced = File::open(parent).and_then(|parent| parent.sync_all());
+            synced.map_err(|error| failed("sync the directory", parent, &error))?;
+        }
         Ok(Self { root, direct: OnceLock::new() })
     }
 

@@ -1,7 +1,7 @@
 //! A record of the log as bytes: a header with checksums, then the payload. See `docs/format.md`, "Log".
 
 /// Starts every record.
-const MAGIC: u32 = u32::from_le_bytes(*b"TWL1");
+pub(super) const MAGIC: [u8; 4] = *b"TWL1";
 
 /// What comes before a record's payload.
 pub(super) const HEADER_BYTES: usize = 40;
@@ -40,7 +40,7 @@ impl Header {
     /// Writes header and payload to the front of `into`, which has [`stored_bytes`] of room.
     pub(super) fn write(&self, payload: &[u8], into: &mut [u8]) {
         let (header, rest) = into.split_at_mut(HEADER_BYTES);
-        header[..4].copy_from_slice(&MAGIC.to_le_bytes());
+        header[..4].copy_from_slice(&MAGIC);
         header[8..16].copy_from_slice(&self.file_number.to_le_bytes());
         header[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         header[24..28].copy_from_slice(&self.offset_in_group.to_le_bytes());
@@ -54,7 +54,7 @@ impl Header {
 
     /// Reads a header; nothing if it is none or is damaged.
     pub(super) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
-        if u32_at(bytes, 0) != MAGIC || u32_at(bytes, 4) != crc32fast::hash(&bytes[8..]) {
+        if bytes[..4] != MAGIC || u32_at(bytes, 4) != crc32fast::hash(&bytes[8..]) {
             return None;
         }
         Some(Self::parse_unchecked(bytes))
@@ -75,7 +75,7 @@ impl Header {
     /// Old contents of the file have another number and another sequence.
     pub(super) fn resembles(bytes: &[u8; HEADER_BYTES], file_number: u64, sequence: u64) -> bool {
         let header = Self::parse_unchecked(bytes);
-        let agreeing = [u32_at(bytes, 0) == MAGIC, header.file_number == file_number, header.sequence == sequence];
+        let agreeing = [bytes[..4] == MAGIC, header.file_number == file_number, header.sequence == sequence];
         agreeing.iter().filter(|&&agrees| agrees).count() >= 2
     }
 

@@ -118,7 +118,7 @@ impl Column {
     fn read_hex(payload: &[u8]) -> Result<Self, Malformed> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(payload.len() * 2);
-        if payload.len() % 8 != 0 || payload.len() > u32::MAX as usize / 2 {
+        if !payload.len().is_multiple_of(8) || payload.len() > u32::MAX as usize / 2 {
             return Err(Malformed("a column of hexadecimal texts has bytes left over"));
         }
         for &byte in payload {

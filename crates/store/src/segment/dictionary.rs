@@ -28,7 +28,6 @@ pub(crate) enum Role {
 /// A value's type, as numbered in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "the variants of the model's value")]
 pub(crate) enum ValueType {
     Str = 0,
     Bool = 1,
@@ -151,10 +150,6 @@ impl TextTable {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len() as u32).filter_map(|code| self.get(code))
     }
-
-    fn memory_bytes(&self) -> usize {
-        self.text.capacity() + (self.ends.capacity() + self.sorted.capacity()) * 4
-    }
 }
 
 impl Dictionary {
@@ -179,14 +174,6 @@ impl Dictionary {
         let key = self.texts.find(key);
         let attributes = (0u32..).zip(&self.attributes);
         attributes.filter(move |(_, a)| a.key.role == Role::Tag && Some(a.key.key) == key)
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.texts.memory_bytes()
-            + self.endpoints.capacity() * size_of::<EndpointEntry>()
-            + self.attributes.iter().map(|a| size_of::<Attribute>() + a.values.memory_bytes()).sum::<usize>()
-            + self.shapes.iter().map(|shape| shape.len() * 4 + 16).sum::<usize>()
-            + self.resources.iter().chain(&self.scopes).map(|row| row.len() + 16).sum::<usize>()
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Malformed> {
@@ -366,8 +353,8 @@ impl DictionaryBuilder {
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        put_list(out, self.texts.in_order(), |out, text| put_bytes(out, text.as_bytes()));
-        put_list(out, self.endpoints.in_order(), |out, endpoint| {
+        put_list(out, &self.texts.in_order(), |out, text| put_bytes(out, text.as_bytes()));
+        put_list(out, &self.endpoints.in_order(), |out, endpoint| {
             out.push(u8::from(endpoint.ipv4.is_some()) | u8::from(endpoint.ipv6.is_some()) << 1);
             put_varint(out, u64::from(endpoint.service));
             out.extend(endpoint.ipv4.iter().flatten());
@@ -375,21 +362,21 @@ impl DictionaryBuilder {
             out.extend_from_slice(&endpoint.port.to_le_bytes());
             put_varint(out, u64::from(endpoint.ipv4_text));
         });
-        put_list(out, self.values.iter().collect(), |out, (key, values)| {
+        put_list(out, &self.values, |out, (key, values)| {
             let complete = values.in_use() && key.value_type == ValueType::Str;
             out.extend_from_slice(&[key.role as u8, key.value_type as u8, u8::from(complete)]);
             put_varint(out, u64::from(key.key));
-            put_list(out, values.codes.in_order(), |out, value| put_bytes(out, value.as_bytes()));
+            put_list(out, &values.codes.in_order(), |out, value| put_bytes(out, value.as_bytes()));
         });
-        put_list(out, self.shapes.in_order(), |out, shape| {
-            put_list(out, shape.iter().collect(), |out, &&attribute| put_varint(out, u64::from(attribute)));
+        put_list(out, &self.shapes.in_order(), |out, shape| {
+            put_list(out, shape, |out, &attribute| put_varint(out, u64::from(attribute)));
         });
-        put_list(out, self.resources.in_order(), |out, row| put_bytes(out, row));
-        put_list(out, self.scopes.in_order(), |out, row| put_bytes(out, row));
+        put_list(out, &self.resources.in_order(), |out, row| put_bytes(out, row));
+        put_list(out, &self.scopes.in_order(), |out, row| put_bytes(out, row));
     }
 }
 
-fn put_list<T>(out: &mut Vec<u8>, list: Vec<T>, put: impl Fn(&mut Vec<u8>, &T)) {
+fn put_list<T>(out: &mut Vec<u8>, list: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
     put_varint(out, list.len() as u64);
     list.iter().for_each(|item| put(out, item));
 }

@@ -168,10 +168,9 @@ fn wanted_values(segment: &Segment, key: &str, value: &str) -> Vec<WantedValue> 
     for (attribute, entry) in dictionary.tag_columns(key) {
         want(attribute, entry, value.is_empty() || entry.key.value_type != ValueType::Str, value);
     }
-    if let Some(attribute) = segment.footer.annotation_text.filter(|_| value.is_empty()) {
-        if let Ok(entry) = dictionary.attribute(attribute) {
-            want(attribute, entry, false, key);
-        }
+    let text = segment.footer.annotation_text.filter(|_| value.is_empty());
+    if let Some((attribute, entry)) = text.and_then(|at| Some((at, dictionary.attributes.get(at as usize)?))) {
+        want(attribute, entry, false, key);
     }
     wanted
 }

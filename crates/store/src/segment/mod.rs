@@ -15,6 +15,8 @@ mod filter;
 mod footer;
 mod rare;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use encode::write_segment;
 pub(crate) use filter::SegmentFilter;
@@ -88,6 +90,10 @@ impl Segment {
         let len = blobs.len(name)?;
         let mut damage = BTreeMap::new();
         let (header, mut reports) = read_header(&*blobs, name, len)?;
+        let copies = header.footer_len.checked_mul(2).and_then(|copies| copies.checked_add(header.footer_offset));
+        if copies.and_then(|end| end.checked_add(HEADER_BYTES as u64)) != Some(len) {
+            reports.push(damaged(name, len, "it does not end where it should").to_string());
+        }
         let mut footer = None;
         for copy in 0..2 {
             let offset = header.footer_offset.saturating_add(copy * header.footer_len);
@@ -119,19 +125,9 @@ impl Segment {
         self.id
     }
 
-    /// What it was opened as.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// What was found damaged so far: file, offset, what. Spans of these blocks are not found.
     pub(crate) fn damage(&self) -> Vec<String> {
         self.lock_damage().values().cloned().collect()
-    }
-
-    /// About how many bytes of memory it holds, without the columns that all segments cache together.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.footer.memory_bytes()
     }
 
     /// How many traces it has spans of.
