@@ -1,7 +1,7 @@
 // Service colours. In: the names of the services on a page and of all the server knows. Out: a slot for each. The slot comes from a hash
-// of the name; services that hash alike are told apart in name order, first among all the server knows, so that a service looks the
-// same on every page and for everybody. After twelve services the same hues come again with stripes. The hues keep clear of red, which
-// means error and nothing else.
+// of the name; services that hash alike are told apart in name order. Where the server knows no more than twelve, that is done among all
+// of them, and a service looks the same on every page and for everybody; beyond, it is done page by page, because stripes (the same hues
+// again, from the thirteenth service on) would fill pages that need none. The hues keep clear of red, which means error and nothing else.
 
 export const HUES = 12;
 
@@ -28,7 +28,7 @@ export const PALETTE: readonly (readonly [string, string])[] = [
 export type Slots = ReadonlyMap<string, number>;
 
 export function assignSlots(names: Iterable<string>, known: readonly string[] = []): Slots {
-  const homes = pass(known, (name) => hash(name) % HUES);
+  const homes = pass(known.length <= HUES ? known : [], (name) => hash(name) % HUES);
   const sorted = [...new Set(names)].sort();
   // Those with a home go first: a service the server does not list (a database, say) must not take one away.
   return pass([...sorted.filter((name) => homes.has(name)), ...sorted.filter((name) => !homes.has(name))], (name) => homes.get(name) ?? hash(name) % HUES, true);

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
-    RETRY_AFTER, VARY,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+    LOCATION, RETRY_AFTER, VARY,
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -73,6 +73,14 @@ pub(crate) fn unacceptable(status: StatusCode, description: &str) -> Answer {
 /// The connection is closed behind this answer.
 pub(crate) fn closing(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// What `OPTIONS *` is told.
+pub(crate) fn all_methods() -> Answer {
+    let mut answer = empty(StatusCode::OK);
+    let methods = HeaderValue::from_static("OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE,TRACE,CONNECT");
+    answer.headers_mut().insert(ALLOW, methods);
     answer
 }
 

@@ -11,7 +11,11 @@ fn main() -> anyhow::Result<()> {
         .unwrap_or_else(|usage| usage.exit())?;
     match command {
         Command::Serve(options) => {
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(*options))
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let served = runtime.block_on(serve(*options));
+            // Queries that nobody waits for any more do not keep the program from ending.
+            runtime.shutdown_background();
+            served
         }
         Command::Demo(options) => tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -32,10 +36,17 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = server.stop() => Ok(()),
-        _ = terminate.recv() => anyhow::bail!("stopped by a second signal"),
-        _ = interrupt.recv() => anyhow::bail!("stopped by a second signal"),
+        () = server.stop() => {}
+        _ = terminate.recv() => exit_at_once(),
+        _ = interrupt.recv() => exit_at_once(),
     }
+    Ok(())
+}
+
+#[expect(clippy::exit, reason = "whoever sends a second signal does not want to wait for anything")]
+fn exit_at_once() {
+    tracing::warn!("stopped by a second signal; what was acknowledged is in the log");
+    std::process::exit(1)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

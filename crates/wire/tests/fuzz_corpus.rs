@@ -8,19 +8,20 @@ mod checks;
 use std::fs;
 use std::path::Path;
 
+/// So far into an input bytes are changed: the rest repeats what is there, and this must not take long.
+const CHANGED_BYTES_MAX: usize = 200;
+
 fn run(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut inputs = 0;
     for entry in fs::read_dir(folder).expect("the corpus") {
         let input = fs::read(entry.expect("an entry").path()).expect("an input");
         check(&input);
-        for at in 0..input.len().min(600) {
+        for at in 0..input.len().min(CHANGED_BYTES_MAX) {
             check(&input[..at]);
             let mut changed = input.clone();
-            for change in [0x01, 0x80, 0xff] {
-                changed[at] = input[at] ^ change;
-                check(&changed);
-            }
+            changed[at] ^= [0x01, 0x80, 0xff][at % 3];
+            check(&changed);
         }
         inputs += 1;
     }

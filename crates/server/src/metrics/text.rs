@@ -3,10 +3,8 @@
 use super::Transport;
 use super::list::{Kind, METRICS, Metric, Read, Sources};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 
@@ -83,8 +81,8 @@ impl Collector for Samples {
             let mut family = encoder.encode_descriptor(metric.name, help, None, kind)?;
             for (labels, sample) in samples {
                 match labels.is_empty() {
-                    true => encode(metric.kind, sample, family_again(&mut family))?,
-                    false => encode(metric.kind, sample, family.encode_family(labels)?)?,
+                    true => encode(metric.kind, sample, &mut family)?,
+                    false => encode(metric.kind, sample, &mut family.encode_family(labels)?)?,
                 }
             }
         }
@@ -92,18 +90,10 @@ impl Collector for Samples {
     }
 }
 
-/// A metric without labels is encoded as one with none.
-fn family_again<'a>(family: &'a mut MetricEncoder<'_>) -> MetricEncoder<'a> {
-    #[expect(clippy::expect_used, reason = "no label, nothing to write")]
-    family.encode_family(NO_LABELS).expect("no labels are written")
-}
-
-const NO_LABELS: &Vec<Label> = &vec![];
-
-fn encode(kind: Kind, sample: &Sample, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+fn encode(kind: Kind, sample: &Sample, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
     match sample {
-        Sample::Value(value) if kind == Kind::Counter => ConstCounter::new(*value).encode(encoder),
-        Sample::Value(value) => ConstGauge::new(*value).encode(encoder),
+        Sample::Value(value) if kind == Kind::Counter => encoder.encode_counter::<NoLabelSet, f64, f64>(value, None),
+        Sample::Value(value) => encoder.encode_gauge(value),
         Sample::Histogram { sum, count, buckets } => {
             encoder.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)
         }
@@ -169,6 +159,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+        assert!(text.contains("le=\"+Inf\""), "{text}");
         let open = metrics_text(&sources, TextFormat::OpenMetrics);
         assert!(open.contains("# TYPE zipkin_collector_messages counter\n") && open.ends_with("# EOF\n"));
     }

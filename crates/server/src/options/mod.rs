@@ -87,6 +87,14 @@ options! {
             "Where the spans are kept.";
         durability: Durability = "fsync", "fsync|os", [],
             "When spans are acknowledged: once they are on the disk (fsync), or once the operating system has them (os), which a power cut may lose.";
+        store_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
+            "Memory for spans that are not yet in segments; when it is spent, senders are asked to try again.";
+        retention_age: Duration = "7d", "DURATION", [],
+            "How long spans are kept.";
+        retention_bytes_max: Option<ByteSize> = "", "BYTES", [],
+            "How much room the spans may take on the disk, the oldest give way; no limit when it is not said.";
+        disk_free_bytes_min: Option<ByteSize> = "", "BYTES", [],
+            "How much of the disk stays free, the oldest spans give way; 1 GiB, at most a tenth of the disk, when it is not said.";
     }
     "Collecting" {
         collector_http_enabled: bool = "true", "true|false", ["COLLECTOR_HTTP_ENABLED"],

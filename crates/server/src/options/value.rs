@@ -124,9 +124,10 @@ impl Value for bool {
     }
 }
 
-impl Value for Option<bool> {
+/// Nothing, where no value is meant.
+impl<T: Value> Value for Option<T> {
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(None) } else { bool::parse(text).map(Some) }
+        if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
     }
 }
 

@@ -64,7 +64,10 @@ impl Page {
 
     /// A file beside the page, by its name alone: those that can be asked for lie in two folders.
     pub(crate) fn asset(&self, name: &str, headers: &HeaderMap) -> Option<Answer> {
-        let file = FILES.iter().find(|file| file.name.strip_prefix(HASHED).unwrap_or(file.name) == name)?;
+        let named = |file: &&File| file.name.strip_prefix(HASHED).unwrap_or(file.name) == name;
+        // Browsers ask for this name by themselves, wherever the page says its icon is.
+        let icon = |file: &&File| name == "favicon.ico" && file.name.starts_with("assets/favicon");
+        let file = FILES.iter().find(named).or_else(|| FILES.iter().find(icon))?;
         let takes = |encoding: &str| takes_encoding(headers, encoding);
         let (encoding, body) = match (file.brotli, file.gzip) {
             (Some(brotli), _) if takes("br") => ("br", brotli),
@@ -82,7 +85,7 @@ impl Page {
         }
         answer.headers_mut().insert(ETAG, tag);
         answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
-        let age = if file.name.starts_with(HASHED) { HASHED_MAX_AGE } else { INDEX_MAX_AGE };
+        let age = if named(&file) && file.name.starts_with(HASHED) { HASHED_MAX_AGE } else { INDEX_MAX_AGE };
         Some(self.secured(cached(answer, age)))
     }
 

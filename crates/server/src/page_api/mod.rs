@@ -25,6 +25,9 @@ pub(crate) async fn traces(api: &ZipkinApi, asked: &Asked<'_>) -> Answer {
             "search is switched off on this server (search-enabled): open a trace by its id",
         );
     }
+    let Some(query) = query else {
+        return answer::answer(StatusCode::OK, JSON_UTF8, summary::summaries_json(std::iter::empty()));
+    };
     let takes_gzip = asked.takes_gzip;
     let read = move |store: &dyn Store| {
         let traces = store.find(&query)?;

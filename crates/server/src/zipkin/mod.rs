@@ -21,6 +21,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 pub(crate) use parameters::{BadParameter, trace_id_of_path, trace_query};
 use routes::{Enabled, Route};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -47,6 +48,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) parameters: Parameters,
     pub(crate) takes_gzip: bool,
 }
+
+/// A request that no route is looked for: status and why.
+struct Unacceptable(StatusCode, &'static str);
 
 impl ZipkinApi {
     pub(crate) fn new(options: &Options, store: Arc<dyn Store>) -> Self {
@@ -75,6 +79,7 @@ impl ZipkinApi {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let (answer, route) = match self.look_at(&head) {
+            Ok(_) if head.method == Method::OPTIONS && head.uri.path() == "*" => (answer::all_methods(), "NOT_FOUND"),
             Ok((segments, parameters)) => {
                 if let Some(preflight) = self.cors.preflight(&head.method, &head.headers) {
                     (preflight, "NOT_FOUND")
@@ -89,17 +94,14 @@ impl ZipkinApi {
                     (answer, route)
                 }
             }
-            Err(answer) => (answer, "NOT_FOUND"),
+            Err(Unacceptable(status, why)) => (answer::unacceptable(status, why), "NOT_FOUND"),
         };
         self.metrics.requests.observe(&head.method, route, answer.status(), started.elapsed());
         answer
     }
 
     /// What Zipkin's HTTP server looks at before it looks for a route.
-    fn look_at<'a>(
-        &self,
-        head: &'a http::request::Parts,
-    ) -> Result<(Vec<std::borrow::Cow<'a, str>>, Parameters), Answer> {
+    fn look_at<'a>(&self, head: &'a http::request::Parts) -> Result<(Vec<Cow<'a, str>>, Parameters), Unacceptable> {
         const KNOWN: [Method; 8] = [
             Method::GET,
             Method::POST,
@@ -111,9 +113,9 @@ impl ZipkinApi {
             Method::TRACE,
         ];
         if !KNOWN.contains(&head.method) {
-            return Err(answer::unacceptable(StatusCode::METHOD_NOT_ALLOWED, "Unsupported method"));
+            return Err(Unacceptable(StatusCode::METHOD_NOT_ALLOWED, "Unsupported method"));
         }
-        let invalid = |InvalidPath| answer::unacceptable(StatusCode::BAD_REQUEST, "Invalid request path");
+        let invalid = |InvalidPath| Unacceptable(StatusCode::BAD_REQUEST, "Invalid request path");
         Ok((segments(head.uri.path()).map_err(invalid)?, Parameters::parse(head.uri.query()).map_err(invalid)?))
     }
 

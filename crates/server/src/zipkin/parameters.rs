@@ -25,8 +25,8 @@ pub(crate) struct Defaults {
     pub(crate) grouping: TraceGrouping,
 }
 
-/// The parameters of `GET traces`. Complains in the order Zipkin does.
-pub(crate) fn trace_query(parameters: &Parameters, defaults: Defaults) -> Result<TraceQuery, BadParameter> {
+/// The parameters of `GET traces`. Complains in the order Zipkin does. `None` when nothing can be found.
+pub(crate) fn trace_query(parameters: &Parameters, defaults: Defaults) -> Result<Option<TraceQuery>, BadParameter> {
     let text = |name| parameters.get(name).filter(|text| !text.is_empty());
     let lower = |name| text(name).map(str::to_lowercase);
     let min_duration_us = optional_long(parameters, "minDuration")?;
@@ -39,9 +39,9 @@ pub(crate) fn trace_query(parameters: &Parameters, defaults: Defaults) -> Result
     };
     let end_ts_ms = end_ts_ms.map_or(Ok(defaults.now_ms), |value| positive("endTs", value))?;
     let limit = positive("limit", limit)?;
-    let lookback_ms = lookback_ms.map_or(Ok(millis(defaults.lookback)), |value| positive("lookback", value))?;
+    let lookback_ms = positive_or("lookback", lookback_ms, defaults.lookback)?;
     let (min_duration_us, max_duration_us) = durations(min_duration_us, max_duration_us)?;
-    Ok(TraceQuery {
+    let query = TraceQuery {
         service_name: lower("serviceName"),
         remote_service_name: lower("remoteServiceName"),
         span_name: lower("spanName").filter(|name| name != "all"),
@@ -52,19 +52,31 @@ pub(crate) fn trace_query(parameters: &Parameters, defaults: Defaults) -> Result
         lookback_ms,
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
         grouping: defaults.grouping,
-    })
+    };
+    Ok(Some(query).filter(|_| !overflows(end_ts_ms, lookback_ms)))
 }
 
-/// The parameters of `GET dependencies`.
-pub(crate) fn dependency_window(parameters: &Parameters, lookback: Duration) -> Result<DependencyWindow, BadParameter> {
+/// The parameters of `GET dependencies`. `None` when nothing can be found.
+pub(crate) fn dependency_window(
+    parameters: &Parameters,
+    lookback: Duration,
+) -> Result<Option<DependencyWindow>, BadParameter> {
     let end_ts_ms = parse_long(primitive("endTs", mandatory(parameters, "endTs")?)?)?;
     let lookback_ms = optional_long(parameters, "lookback")?;
     let end_ts_ms = positive("endTs", end_ts_ms)?;
-    let lookback_ms = lookback_ms.map_or(Ok(millis(lookback)), |value| positive("lookback", value))?;
-    Ok(DependencyWindow {
+    let lookback_ms = positive_or("lookback", lookback_ms, lookback)?;
+    let window = DependencyWindow {
         start_us: end_ts_ms.saturating_sub(lookback_ms).saturating_mul(1000),
         end_us: end_ts_ms.saturating_mul(1000),
-    })
+    };
+    Ok(Some(window).filter(|_| !overflows(end_ts_ms, lookback_ms)))
+}
+
+/// Whether a window begins so far back that Zipkin, which counts microseconds in 64 bits, has it begin behind its end: then
+/// nothing is found.
+fn overflows(end_ts_ms: u64, lookback_ms: u64) -> bool {
+    let start_us = (end_ts_ms as i64).wrapping_sub(lookback_ms as i64).wrapping_mul(1000);
+    start_us > (end_ts_ms as i64).wrapping_mul(1000)
 }
 
 /// A parameter that has to be there.
@@ -144,6 +156,14 @@ fn positive(name: &str, value: i64) -> Result<u64, BadParameter> {
     if value <= 0 { bad(format!("{name} <= 0")) } else { Ok(value as u64) }
 }
 
+/// Milliseconds, or the default where nothing is said.
+fn positive_or(name: &str, value: Option<i64>, default: Duration) -> Result<u64, BadParameter> {
+    match value {
+        Some(value) => positive(name, value),
+        None => Ok(u64::try_from(default.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
 fn primitive<'a>(name: &str, text: &'a str) -> Result<&'a str, BadParameter> {
     if text.is_empty() { bad(format!("Cannot set null to primitive type parameter: {name}")) } else { Ok(text) }
 }
@@ -165,10 +185,6 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c| c <= ' ')
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +192,18 @@ mod tests {
     fn query(text: &str) -> Result<TraceQuery, String> {
         let defaults =
             Defaults { now_ms: 1_000_000, lookback: Duration::from_secs(1), grouping: TraceGrouping::Strict };
-        trace_query(&Parameters::parse(Some(text)).unwrap(), defaults).map_err(|error| error.to_string())
+        let query = trace_query(&Parameters::parse(Some(text)).unwrap(), defaults);
+        query.map(|query| query.expect("a window")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_window_that_begins_before_time_is_empty_as_in_zipkin() {
+        let all = |lookback: i64| {
+            let text = format!("endTs=1795266741987&lookback={lookback}");
+            dependency_window(&Parameters::parse(Some(&text)).unwrap(), Duration::ZERO).unwrap()
+        };
+        assert_eq!(all(i64::MAX), None);
+        assert_eq!(all(99_999_999_999_999).unwrap().start_us, 0, "before 1970");
     }
 
     #[test]
@@ -215,7 +242,7 @@ mod tests {
 
     #[test]
     fn trace_ids_are_lower_hex() {
-        let error = |text| trace_id(text).unwrap_err().to_string();
+        let error = |text: &str| trace_id(text).unwrap_err().to_string();
         assert_eq!(error(""), "traceId is empty");
         assert_eq!(error(&"0".repeat(32)), "traceId is all zeros");
         assert_eq!(error(&"G".repeat(33)), "traceId.length > 32");

@@ -64,7 +64,11 @@ impl ZipkinApi {
         read: fn(&dyn Store, &str) -> Result<Vec<String>, ReadError>,
     ) -> Result<Answer, Refused> {
         let service = parameters::mandatory(&asked.parameters, "serviceName")?.to_lowercase();
-        let names = self.names(move |store| read(store, &service)).await?;
+        // Spans without a service are nobody's.
+        let names = match service.as_str() {
+            "" => vec![],
+            _ => self.names(move |store| read(store, &service)).await?,
+        };
         Ok(self.names_answer(&names, asked))
     }
 
@@ -105,9 +109,9 @@ impl ZipkinApi {
         let found = async {
             let query = parameters::trace_query(&asked.parameters, self.defaults())?;
             let takes_gzip = asked.takes_gzip;
-            if !self.options.search_enabled {
+            let (true, Some(query)) = (self.options.search_enabled, query) else {
                 return Ok(answer::json(b"[]".to_vec(), false));
-            }
+            };
             let read = move |store: &dyn Store| Ok(traces_answer(&store.find(&query)?, takes_gzip));
             Ok(self.queries.run(read).await?)
         };
@@ -145,6 +149,7 @@ impl ZipkinApi {
     pub(super) async fn dependencies(&self, asked: &Asked<'_>) -> Answer {
         let found = async {
             let window = parameters::dependency_window(&asked.parameters, self.options.query_lookback)?;
+            let Some(window) = window else { return Ok(answer::json(b"[]".to_vec(), false)) };
             let takes_gzip = asked.takes_gzip;
             let read = move |store: &dyn Store| Ok(answer::json(links_json(&store.dependencies(window)?), takes_gzip));
             Ok(self.queries.run(read).await?)

@@ -146,19 +146,19 @@ mod tests {
 
     const ALL: Enabled = Enabled { collector: true, query: true, ui: true };
 
-    fn status(method: Method, segments: &[&str]) -> u16 {
-        route(&method, segments, ALL).err().map_or(200, |status| status.as_u16())
+    fn status(method: &Method, segments: &[&str]) -> u16 {
+        route(method, segments, ALL).err().map_or(200, |status| status.as_u16())
     }
 
     #[test]
     fn a_wrong_method_is_not_found_but_below_zipkin_not_allowed() {
-        assert_eq!(status(Method::HEAD, &["api", "v2", "services"]), 404);
-        assert_eq!(status(Method::GET, &["zipkin", "api", "v2", "services"]), 200);
-        assert_eq!(status(Method::HEAD, &["zipkin", "api", "v2", "services"]), 405);
-        assert_eq!(status(Method::POST, &["zipkin", ""]), 405);
-        assert_eq!(status(Method::GET, &["zipkin", "traces", "1", "2"]), 404);
-        assert_eq!(status(Method::TRACE, &["nope"]), 405);
-        assert_eq!(status(Method::POST, &[""]), 200, "redirects take every method");
+        assert_eq!(status(&Method::HEAD, &["api", "v2", "services"]), 404);
+        assert_eq!(status(&Method::GET, &["zipkin", "api", "v2", "services"]), 200);
+        assert_eq!(status(&Method::HEAD, &["zipkin", "api", "v2", "services"]), 405);
+        assert_eq!(status(&Method::POST, &["zipkin", ""]), 405);
+        assert_eq!(status(&Method::GET, &["zipkin", "traces", "1", "2"]), 404);
+        assert_eq!(status(&Method::TRACE, &["nope"]), 405);
+        assert_eq!(status(&Method::POST, &[""]), 200, "redirects take every method");
     }
 
     #[test]

@@ -157,7 +157,6 @@ impl Engine {
         let memory_spans = parts.memory_spans() as u64;
         let segment_spans: u64 = parts.segments.iter().map(|(entry, _)| entry.spans).sum();
         let segment_bytes = parts.segments.iter().map(|(entry, _)| entry.bytes).sum();
-        let segment_memory_bytes = parts.segments.iter().map(|(_, segment)| segment.memory_bytes() as u64).sum();
         let segments = parts.segments.len() as u64;
         let damaged = parts.segments.iter().filter(|(_, segment)| !segment.damage().is_empty()).count() as u64;
         drop(parts);
@@ -177,7 +176,6 @@ impl Engine {
             segments,
             segment_bytes,
             segment_spans,
-            segment_memory_bytes,
             segments_sealed: segments_sealed.load(Relaxed),
             segments_expired: segments_expired.load(Relaxed),
             segments_damaged: segments_damaged.load(Relaxed) + damaged,

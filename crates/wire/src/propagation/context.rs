@@ -81,11 +81,14 @@ impl TraceContext {
     /// The context of a new span under this one: same trace, decision, flags and baggage.
     #[must_use]
     pub fn child(&self, span_id: SpanId) -> Self {
-        let mut child = Self { parent_id: self.span_id, span_id, ..self.clone() };
-        if child.oversized_ids().is_some() {
-            child.extra_mut().oversized_ids = None;
-        }
-        child
+        Self { parent_id: self.span_id, span_id, ..self.clone() }.without_oversized_ids()
+    }
+
+    /// With other ids, keeping the decision, the flags and what travels along.
+    #[must_use]
+    pub fn with_ids(mut self, trace_id: TraceId, span_id: SpanId, parent_id: SpanId) -> Self {
+        self.set_ids(trace_id, span_id, parent_id);
+        self.without_oversized_ids()
     }
 
     /// With a parent ([`SpanId::NONE`] takes it away).
@@ -292,6 +295,13 @@ impl TraceContext {
 
     const fn with_debug_bit(mut self, debug: bool) -> Self {
         self.bits = if debug { self.bits | DEBUG } else { self.bits & !DEBUG };
+        self
+    }
+
+    fn without_oversized_ids(mut self) -> Self {
+        if self.oversized_ids().is_some() {
+            self.extra_mut().oversized_ids = None;
+        }
         self
     }
 

@@ -1,0 +1,134 @@
+//! What a thread keeps for itself: buffers for spans that have not ended, its rings, and the relation of two clocks.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{Entries, HEAD_WORDS, Head};
+use super::ring::Writer;
+use super::worker::{self, Shared};
+
+/// A reading of the fast clock (the time stamp counter where there is one).
+pub(crate) type Stamp = fastant::Instant;
+
+/// Buffers a thread keeps; spans that were open at the same time beyond that allocate.
+const BUFFERS_MAX: usize = 64;
+/// Larger buffers are given back to the allocator.
+const BUFFER_BYTES_KEPT_MAX: usize = 4096;
+/// How long the relation of the fast clock to the wall clock is believed; the wall clock may be set.
+const ANCHOR_KEPT: Duration = Duration::from_secs(10);
+
+thread_local! {
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local { buffers: Vec::new(), outlets: Vec::new(), anchor: None }) };
+}
+
+struct Local {
+    buffers: Vec<Vec<u8>>,
+    outlets: Vec<Outlet>,
+    anchor: Option<(Stamp, fastant::Anchor)>,
+}
+
+/// This thread's ring to one tracer.
+struct Outlet {
+    tracer: u64,
+    writer: Writer,
+    shared: Arc<Shared>,
+}
+
+/// An empty buffer.
+pub(crate) fn take_buffer() -> Vec<u8> {
+    // While the thread is being torn down there is no pool.
+    LOCAL.try_with(|local| local.borrow_mut().buffers.pop()).ok().flatten().unwrap_or_default()
+}
+
+/// Gives a buffer back that no span was finished with.
+pub(crate) fn return_buffer(entries: Entries) {
+    LOCAL.try_with(|local| local.borrow_mut().keep(entries)).ok();
+}
+
+/// The wall clock's time of a stamp.
+pub(crate) fn unix_nanos(stamp: Stamp) -> u64 {
+    LOCAL
+        .try_with(|local| local.borrow_mut().unix_nanos(stamp))
+        .unwrap_or_else(|_| stamp.as_unix_nanos(&fastant::Anchor::new()))
+}
+
+/// Hands a finished span over: `start` and `end` as stamps or as nanoseconds of the wall clock.
+pub(crate) fn finish(
+    tracer: u64,
+    mut head: Head,
+    start: Result<u64, Stamp>,
+    end: Result<u64, Stamp>,
+    entries: Entries,
+) {
+    let handed_over = LOCAL.try_with(|local| {
+        let local = &mut *local.borrow_mut();
+        head.start_nanos = start.unwrap_or_else(|stamp| local.unix_nanos(stamp));
+        head.duration_nanos = match (start, end) {
+            (Err(start), Err(end)) => u64::try_from(end.duration_since(start).as_nanos()).unwrap_or(u64::MAX),
+            (_, Ok(end)) => end.saturating_sub(head.start_nanos),
+            (_, Err(end)) => local.unix_nanos(end).saturating_sub(head.start_nanos),
+        };
+        if let Some(outlet) = local.outlet(tracer) {
+            outlet.put(&head.to_words(&entries), &entries.bytes);
+        }
+        local.keep(entries);
+    });
+    if handed_over.is_err() {
+        worker::count_dropped(tracer);
+    }
+}
+
+impl Local {
+    fn keep(&mut self, entries: Entries) {
+        let mut buffer = entries.bytes;
+        if self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_KEPT_MAX && buffer.capacity() > 0 {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    fn unix_nanos(&mut self, stamp: Stamp) -> u64 {
+        let anchor = match &self.anchor {
+            Some((made, anchor)) if stamp.duration_since(*made) < ANCHOR_KEPT => *anchor,
+            _ => {
+                let anchor = fastant::Anchor::new();
+                self.anchor = Some((Stamp::now(), anchor));
+                anchor
+            }
+        };
+        stamp.as_unix_nanos(&anchor)
+    }
+
+    fn outlet(&mut self, tracer: u64) -> Option<&mut Outlet> {
+        match self.outlets.iter().position(|outlet| outlet.tracer == tracer) {
+            Some(at) => self.outlets.get_mut(at),
+            None => self.connect(tracer),
+        }
+    }
+
+    #[cold]
+    fn connect(&mut self, tracer: u64) -> Option<&mut Outlet> {
+        self.outlets.retain(|outlet| !outlet.shared.is_closed());
+        let shared = worker::find(tracer)?;
+        let writer = shared.connect()?;
+        self.outlets.push(Outlet { tracer, writer, shared });
+        self.outlets.last_mut()
+    }
+}
+
+impl Outlet {
+    fn put(&mut self, head: &[u64; HEAD_WORDS], entries: &[u8]) {
+        if self.shared.is_closed() || !self.writer.push(head, entries) {
+            self.shared.dropped(1);
+            return;
+        }
+        if self.writer.is_half_full() {
+            // The true tail may be further on than the one last seen.
+            self.writer.look();
+            if self.writer.is_half_full() {
+                self.shared.wake();
+            }
+        }
+    }
+}
