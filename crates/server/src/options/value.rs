@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A type an option can have: read from the text of a flag, a variable or the file.
-pub(super) trait Value: Sized {
+pub(crate) trait Value: Sized {
     /// Reads the text; the error says what would be right.
     fn parse(text: &str) -> Result<Self, String>;
 }
