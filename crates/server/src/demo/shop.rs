@@ -405,7 +405,8 @@ impl Request<'_> {
             kind,
             start: Some(Time::from_micros(start_us)),
             duration: Some(Time::from_micros(self.now_us - start_us)),
-            local: Some(endpoint(service, kind == Kind::Server)),
+            // The same for all spans of a service: by it the children of a shared span are told apart.
+            local: Some(endpoint(service, false)),
             ..Span::default()
         }
     }
