@@ -195,7 +195,7 @@ impl Span {
 
 impl Open {
     fn new(name: &str) -> Self {
-        let mut entries = Entries { bytes: recorder::take_buffer(), left_out: 0 };
+        let mut entries = Entries::in_buffer(recorder::take_buffer());
         entries.name(name);
         Self { start: Err(Stamp::now()), entries, kind: Kind::Unset, shared: false }
     }
