@@ -49,7 +49,7 @@ pub(crate) fn take_buffer() -> Vec<u8> {
 }
 
 /// Gives a buffer back that no span was finished with.
-pub(crate) fn return_buffer(entries: Entries) {
+pub(crate) fn return_buffer(entries: &mut Entries) {
     LOCAL.try_with(|local| local.borrow_mut().keep(entries)).ok();
 }
 
@@ -60,13 +60,13 @@ pub(crate) fn unix_nanos(stamp: Stamp) -> u64 {
         .unwrap_or_else(|_| stamp.as_unix_nanos(&fastant::Anchor::new()))
 }
 
-/// Hands a finished span over: `start` and `end` as stamps or as nanoseconds of the wall clock.
+/// Hands a finished span over, and takes its buffer: `start` and `end` as stamps or as nanoseconds of the wall clock.
 pub(crate) fn finish(
     tracer: u64,
     mut head: Head,
     start: Result<u64, Stamp>,
     end: Result<u64, Stamp>,
-    entries: Entries,
+    entries: &mut Entries,
 ) {
     let handed_over = LOCAL.try_with(|local| {
         let local = &mut *local.borrow_mut();
@@ -75,7 +75,7 @@ pub(crate) fn finish(
         head.start_nanos = start.unwrap_or_else(|stamp| local.unix_nanos(stamp));
         head.duration_nanos = end_nanos.saturating_sub(head.start_nanos);
         if let Some(outlet) = local.outlet(tracer) {
-            outlet.put(&head.to_words(&entries), entries.bytes());
+            outlet.put(&head.to_words(entries), entries.bytes());
         }
         local.keep(entries);
     });
@@ -85,8 +85,8 @@ pub(crate) fn finish(
 }
 
 impl Local {
-    fn keep(&mut self, entries: Entries) {
-        let buffer = entries.into_buffer();
+    fn keep(&mut self, entries: &mut Entries) {
+        let buffer = entries.take_buffer();
         if self.buffers.len() < BUFFERS_MAX && (1..=BUFFER_BYTES_KEPT_MAX).contains(&buffer.len()) {
             self.buffers.push(buffer);
         }

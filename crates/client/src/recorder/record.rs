@@ -46,14 +46,18 @@ impl Entries {
         Self { buffer, used: 0, left_out: 0 }
     }
 
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.buffer
+    /// Leaves no entries.
+    #[inline]
+    pub(crate) const fn take_buffer(&mut self) -> Vec<u8> {
+        self.used = 0;
+        std::mem::replace(&mut self.buffer, Vec::new())
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer[..self.used]
     }
 
+    #[inline]
     pub(crate) fn name(&mut self, name: &str) {
         self.push(NAME, b"", name.as_bytes(), b"");
     }
