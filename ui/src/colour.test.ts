@@ -26,3 +26,17 @@ it('keeps a service in its own slot while nothing collides', () => {
   const alone = assignSlots(['cart']).get('cart');
   expect(assignSlots(['cart', 'gateway', 'payment']).get('cart')).toBe(alone);
 });
+
+it('gives a service the same slot on all pages of a server that knows up to twelve', () => {
+  const known = names(HUES);
+  const all = assignSlots(known, known);
+  for (const page of [known.slice(3, 9), [known[1]!, known[11]!, 'postgresql'], [known[8]!]]) {
+    const slots = assignSlots(page, known);
+    for (const name of page) if (known.includes(name)) expect(slots.get(name)).toBe(all.get(name));
+    expect(new Set(slots.values()).size).toBe(page.length);
+  }
+});
+
+it('needs no stripes for a page of twelve, however many the server knows', () => {
+  expect(Math.max(...assignSlots(names(HUES), names(500)).values())).toBeLessThan(HUES);
+});

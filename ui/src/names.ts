@@ -16,10 +16,9 @@ export const names = {
 function fresh(key: string, load: () => Promise<string[]>): Promise<string[]> {
   const known = kept.get(key);
   if (known && Date.now() - known.at < FRESH_MS) return known.list;
-  const list = load().catch(() => {
-    kept.delete(key);
-    return [];
-  });
+  const list = load().catch(() => []);
+  // Nothing is not kept: on a new server the first names are about to come.
+  void list.then((names) => names.length === 0 && kept.delete(key));
   kept.set(key, { at: Date.now(), list });
   return list;
 }

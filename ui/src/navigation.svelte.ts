@@ -45,7 +45,9 @@ export function address(path: string, params: URLSearchParams = new URLSearchPar
 export function routeOf(path: string): Route {
   const parts = path.replace(/\/+$/, '').split('/');
   if (parts.length === 1 && ['', 'index.html'].includes(parts[0]!)) return { page: 'search' };
-  if (parts.length === 2 && ['trace', 'traces'].includes(parts[0]!)) return { page: 'trace', id: decodeURIComponent(parts[1]!) };
+  if (parts.length === 2 && ['trace', 'traces'].includes(parts[0]!) && /^[0-9a-f]{1,32}$/i.test(parts[1]!)) {
+    return { page: 'trace', id: parts[1]!.toLowerCase() };
+  }
   if (parts.length === 1 && ['map', 'dependency'].includes(parts[0]!)) return { page: 'map' };
   return { page: 'lost' };
 }
@@ -75,7 +77,7 @@ function currentPath(): string {
 }
 
 function pathOf(route: Route): string {
-  if (route.page === 'trace') return `trace/${encodeURIComponent(route.id)}`;
+  if (route.page === 'trace') return `trace/${route.id}`;
   return route.page === 'map' ? 'map' : '';
 }
 

@@ -8,7 +8,7 @@
 use crate::intern::Interner;
 use crate::span::SpanRef;
 use crate::value::{Kind, SpanFlags, StatusCode, ValueRef};
-use crate::{SpanId, StrId, Time, TraceId};
+use crate::{SpanId, StrId, Time, TraceId, compare_utf16};
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
@@ -148,6 +148,25 @@ pub(crate) struct SharedRow {
     pub(crate) attributes: (u32, u32),
 }
 
+/// How far a batch was filled; see [`SpanBatch::mark`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BatchMark {
+    spans: usize,
+    names: usize,
+    text: usize,
+    bytes: usize,
+    tags: u32,
+    annotations: usize,
+    annotation_details: u32,
+    endpoints: usize,
+    resources: usize,
+    scopes: usize,
+    extras: usize,
+    links: usize,
+    warnings: usize,
+    shared_attributes: u32,
+}
+
 /// Spans as columns. See the module's text for how it is filled; [`SpanBatch::span`] reads it.
 #[derive(Debug, Clone, Default)]
 pub struct SpanBatch {
@@ -227,7 +246,7 @@ impl SpanBatch {
         text.clear();
         bytes.clear();
         endpoint_codes.clear();
-        self.truncate_to_zero();
+        self.truncate(&BatchMark::default());
     }
 
     /// About how many bytes of memory the batch holds: what the budgets count.
@@ -434,14 +453,14 @@ impl SpanBatch {
         if tags.keys.len() - from <= INSERTION_SORT_MAX {
             for at in from + 1..tags.keys.len() {
                 let mut at = at;
-                while at > from && key(tags, at - 1) > key(tags, at) {
+                while at > from && compare_utf16(key(tags, at - 1), key(tags, at)).is_gt() {
                     tags.swap(at - 1, at);
                     at -= 1;
                 }
             }
         } else {
             let mut order: Vec<usize> = (from..tags.keys.len()).collect();
-            order.sort_by(|&a, &b| key(tags, a).cmp(key(tags, b)));
+            order.sort_by(|&a, &b| compare_utf16(key(tags, a), key(tags, b)));
             tags.reorder(from, &order);
         }
         let mut kept = from;
@@ -464,7 +483,8 @@ impl SpanBatch {
         }
         let sorted = |batch: &Self, a: usize, b: usize| {
             let times = batch.annotation_times[a].cmp(&batch.annotation_times[b]);
-            times.then_with(|| batch.text(batch.annotation_values[a]).cmp(batch.text(batch.annotation_values[b])))
+            let value = |at: usize| batch.text(batch.annotation_values[at]);
+            times.then_with(|| compare_utf16(value(a), value(b)))
         };
         if (from + 1..self.annotation_times.len()).all(|at| sorted(self, at - 1, at).is_lt()) {
             return;
@@ -522,6 +542,43 @@ impl SpanBatch {
         self.warnings.truncate(self.warnings_committed);
     }
 
+    /// Remembers how far the batch is filled, so that [`SpanBatch::rollback`] can undo a body that turns out to be wrong.
+    /// For the moment between two spans: what is pushed for a span not yet committed is dropped.
+    pub fn mark(&mut self) -> BatchMark {
+        self.discard_open();
+        BatchMark {
+            spans: self.len(),
+            names: self.names.len(),
+            text: self.text.len(),
+            bytes: self.bytes.len(),
+            tags: self.tags.len(),
+            annotations: self.annotation_times.len(),
+            annotation_details: self.annotation_details.len(),
+            endpoints: self.endpoints.len(),
+            resources: self.resources.len(),
+            scopes: self.scopes.len(),
+            extras: self.extras.len(),
+            links: self.links.len(),
+            warnings: self.warnings.len(),
+            shared_attributes: self.shared_attributes.len(),
+        }
+    }
+
+    /// Forgets everything that was added since the mark was taken, interned texts and endpoints included.
+    pub fn rollback(&mut self, mark: BatchMark) {
+        self.discard_open();
+        for code in mark.endpoints..self.endpoints.len() {
+            let hash = self.endpoint_hasher.hash_one(self.endpoints[code]);
+            if let Ok(entry) = self.endpoint_codes.find_entry(hash, |&other| other as usize == code + 1) {
+                entry.remove();
+            }
+        }
+        self.names.truncate(mark.names);
+        self.text.truncate(mark.text);
+        self.bytes.truncate(mark.bytes);
+        self.truncate(&mark);
+    }
+
     fn take_open_extra(&mut self, extra: Option<ExtraRow>) -> u32 {
         let links = (self.links_committed as u32, self.links.len() as u32);
         let warnings = (self.warnings_committed as u32, self.warnings.len() as u32);
@@ -534,33 +591,34 @@ impl SpanBatch {
         self.extras.len() as u32
     }
 
-    fn truncate_to_zero(&mut self) {
-        let Self { trace_high, trace_low, ids, parents, starts, durations, annotation_times, .. } = self;
-        for column in [trace_high, trace_low, ids, parents, starts, durations, annotation_times] {
-            column.clear();
+    /// Columns and tables, but not the texts and what is found by hash.
+    fn truncate(&mut self, mark: &BatchMark) {
+        let Self { trace_high, trace_low, ids, parents, starts, durations, .. } = self;
+        for column in [trace_high, trace_low, ids, parents, starts, durations] {
+            column.truncate(mark.spans);
         }
         let Self { span_names, locals, remotes, span_resources, span_scopes, span_extras, .. } = self;
         for column in [span_names, locals, remotes, span_resources, span_scopes, span_extras] {
-            column.clear();
+            column.truncate(mark.spans);
         }
-        let Self { tag_ends, annotation_ends, annotation_detail_ends, .. } = self;
-        for column in [tag_ends, annotation_ends, annotation_detail_ends] {
-            column.clear();
-        }
-        for attributes in [&mut self.tags, &mut self.annotation_details, &mut self.shared_attributes] {
-            attributes.truncate(0);
-        }
-        self.kinds.clear();
-        self.flags.clear();
-        self.annotation_values.clear();
-        self.endpoints.clear();
-        self.resources.clear();
-        self.scopes.clear();
-        self.extras.clear();
-        self.links.clear();
-        self.warnings.clear();
-        self.links_committed = 0;
-        self.warnings_committed = 0;
+        self.tag_ends.truncate(mark.spans);
+        self.annotation_ends.truncate(mark.spans);
+        self.kinds.truncate(mark.spans);
+        self.flags.truncate(mark.spans);
+        self.tags.truncate(mark.tags as usize);
+        self.annotation_times.truncate(mark.annotations);
+        self.annotation_values.truncate(mark.annotations);
+        self.annotation_detail_ends.truncate(mark.annotations);
+        self.annotation_details.truncate(mark.annotation_details as usize);
+        self.endpoints.truncate(mark.endpoints);
+        self.resources.truncate(mark.resources);
+        self.scopes.truncate(mark.scopes);
+        self.extras.truncate(mark.extras);
+        self.links.truncate(mark.links);
+        self.warnings.truncate(mark.warnings);
+        self.shared_attributes.truncate(mark.shared_attributes as usize);
+        self.links_committed = mark.links;
+        self.warnings_committed = mark.warnings;
     }
 }
 

@@ -56,6 +56,18 @@ impl Interner {
         StrId(code)
     }
 
+    /// Forgets all texts but the first `len`, as if they had never been given a number.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        for code in len.max(1)..self.ends.len() {
+            let code = code as u32;
+            if let Ok(entry) = self.codes.find_entry(self.hash(self.text_of(code)), |&other| other == code) {
+                entry.remove();
+            }
+        }
+        self.ends.truncate(len.max(1));
+        self.text.truncate(self.ends.last().map_or(0, |&end| end as usize));
+    }
+
     /// The number of a text that is already there.
     pub(crate) fn find(&self, text: &str) -> Option<StrId> {
         if text.is_empty() {
@@ -115,6 +127,17 @@ mod tests {
         assert_eq!((names.get(StrId::EMPTY), names.get(cart), names.len()), ("", "cart", 3));
         names.clear();
         assert_eq!((names.find("cart"), names.len()), (None, 1));
+    }
+
+    #[test]
+    fn forgotten_texts_get_their_numbers_anew() {
+        let mut names = Interner::default();
+        let ids: Vec<_> = (0..1000).map(|n| names.intern(&format!("name {n}"))).collect();
+        names.truncate(11);
+        assert_eq!((names.len(), names.find("name 9"), names.find("name 10")), (11, Some(ids[9]), None));
+        assert_eq!(names.intern("name 999"), ids[10]);
+        names.truncate(0);
+        assert_eq!((names.len(), names.find("name 0"), names.get(StrId::EMPTY)), (1, None, ""));
     }
 
     #[test]

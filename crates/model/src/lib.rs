@@ -8,22 +8,25 @@ mod dependency;
 mod id;
 mod image;
 mod intern;
+mod owned;
 mod query;
 mod span;
+mod text_order;
 mod time;
 mod trace;
 mod value;
 
-pub use batch::{BatchFull, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text};
+pub use batch::{
+    BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
+};
 pub use dependency::{DependencyLink, DependencyLinker};
 pub use id::{IdError, SpanId, TraceId};
 pub use image::{ImageError, read_image, write_image};
 pub use intern::StrId;
+pub use owned::{OwnedAnnotation, OwnedEndpoint, OwnedLink, Span};
 pub use query::{TraceGrouping, TraceQuery, trace_timestamp_us};
-pub use span::{
-    AnnotationRef, AttributesRef, EndpointRef, LinkRef, OwnedAnnotation, OwnedEndpoint, OwnedLink, ResourceRef,
-    ScopeRef, Span, SpanRef,
-};
+pub use span::{AnnotationRef, AttributesRef, EndpointRef, LinkRef, ResourceRef, ScopeRef, SpanRef};
+pub use text_order::compare_utf16;
 pub use time::Time;
 pub use trace::{SpanNode, TraceTree, merge_spans};
 pub use value::{Kind, SpanFlags, StatusCode, Value, ValueRef};

@@ -1,4 +1,4 @@
-//! One span: a view of a batch's row, and the owned form for the edges (tests, the demo, tools).
+//! One span: a view of a batch's row.
 
 use crate::batch::{
     Attributes, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SharedRow, SpanRow, TYPE_BOOL,
@@ -7,6 +7,7 @@ use crate::batch::{
 use crate::value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
 use crate::{BatchFull, SpanBatch, SpanId, StrId, Time, TraceId};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A span of a batch, by its row.
 #[derive(Clone, Copy)]
@@ -292,6 +293,39 @@ impl<'a> SpanRef<'a> {
             && self.same_extra(other)
     }
 
+    /// Feeds a hasher with what [`SpanRef::same`] compares: spans that say the same hash the same. Lets copies be found
+    /// among many spans without comparing each with each.
+    pub fn hash_same(self, state: &mut impl Hasher) {
+        (self.trace_id(), self.id(), self.parent(), self.kind(), self.flags()).hash(state);
+        (self.start(), self.duration(), self.name()).hash(state);
+        for endpoint in [self.local(), self.remote()].into_iter().flatten() {
+            let EndpointRef { service, ipv4, ipv6, port, ipv4_text } = endpoint;
+            (service, ipv4, ipv6, port, ipv4_text).hash(state);
+        }
+        self.tags().hash_same(state);
+        for annotation in self.annotations() {
+            (annotation.time, annotation.value).hash(state);
+            annotation.details.hash_same(state);
+        }
+        let extra = self.extra().copied().unwrap_or_default();
+        (self.batch.text(extra.status_message), self.batch.text(extra.trace_state), extra.status).hash(state);
+        (extra.otlp_flags, extra.dropped_tags, extra.dropped_annotations, extra.dropped_links).hash(state);
+        self.warnings().for_each(|warning| warning.hash(state));
+        for link in self.links() {
+            let LinkRow { trace_id, span_id, child_of, otlp_flags, dropped_attributes, .. } = *link.row;
+            (trace_id, span_id, child_of, otlp_flags, dropped_attributes, link.trace_state).hash(state);
+            link.attributes.hash_same(state);
+        }
+        if let Some(resource) = self.resource() {
+            (resource.schema_url, resource.dropped_attributes).hash(state);
+            resource.attributes.hash_same(state);
+        }
+        if let Some(scope) = self.scope() {
+            (scope.name, scope.version, scope.schema_url, scope.dropped_attributes).hash(state);
+            scope.attributes.hash_same(state);
+        }
+    }
+
     fn same_extra(self, other: SpanRef<'_>) -> bool {
         let texts = |span: &SpanRef<'_>| {
             let extra = span.extra().copied().unwrap_or_default();
@@ -304,9 +338,9 @@ impl<'a> SpanRef<'a> {
             };
             (plain, span.batch.text(extra.status_message).to_owned(), span.batch.text(extra.trace_state).to_owned())
         };
-        if self.extra().is_none() && other.extra().is_none() && self.resource_id().0 == 0 && other.resource_id().0 == 0
-        {
-            return self.scope_id().0 == 0 && other.scope_id().0 == 0;
+        let plain = |span: SpanRef<'_>| span.extra().is_none() && span.resource_id().0 == 0 && span.scope_id().0 == 0;
+        if plain(self) && plain(other) {
+            return true;
         }
         let shared = |a: &ResourceRef<'_>, b: &ResourceRef<'_>| {
             a.schema_url == b.schema_url
@@ -323,46 +357,6 @@ impl<'a> SpanRef<'a> {
             && same_items(self.links(), other.links(), |a, b| a.same(b))
             && same_options(self.resource().as_ref(), other.resource().as_ref(), shared)
             && same_options(self.scope().as_ref(), other.scope().as_ref(), scope)
-    }
-
-    /// An owned copy.
-    pub fn to_span(self) -> Span {
-        Span {
-            trace_id: self.trace_id(),
-            id: self.id(),
-            parent: self.parent(),
-            name: self.name().to_owned(),
-            kind: self.kind(),
-            debug: self.flags().contains(SpanFlags::DEBUG),
-            shared: self.is_shared(),
-            sampled: self.flags().contains(SpanFlags::SAMPLED),
-            start: self.start(),
-            duration: self.duration(),
-            local: self.local().map(OwnedEndpoint::from),
-            remote: self.remote().map(OwnedEndpoint::from),
-            tags: self.tags().to_vec(),
-            annotations: self
-                .annotations()
-                .map(|annotation| OwnedAnnotation {
-                    time: annotation.time,
-                    value: annotation.value.to_owned(),
-                    details: annotation.details.to_vec(),
-                })
-                .collect(),
-            status: self.status(),
-            status_message: self.extra().map(|e| self.batch.text(e.status_message).to_owned()).unwrap_or_default(),
-            trace_state: self.extra().map(|e| self.batch.text(e.trace_state).to_owned()).unwrap_or_default(),
-            links: self
-                .links()
-                .map(|link| OwnedLink {
-                    trace_id: link.row.trace_id,
-                    span_id: link.row.span_id,
-                    child_of: link.row.child_of,
-                    attributes: link.attributes.to_vec(),
-                })
-                .collect(),
-            warnings: self.warnings().map(str::to_owned).collect(),
-        }
     }
 }
 
@@ -424,7 +418,22 @@ impl<'a> AttributesRef<'a> {
         same_items(self.iter(), other.iter(), |a, b| a.0 == b.0 && a.1.same(b.1))
     }
 
-    fn to_vec(self) -> Vec<(String, Value)> {
+    /// Feeds a hasher with what [`AttributesRef::same`] compares.
+    fn hash_same(self, state: &mut impl Hasher) {
+        self.len().hash(state);
+        for (key, value) in self.iter() {
+            key.hash(state);
+            match value {
+                ValueRef::Str(value) => value.hash(state),
+                ValueRef::Bool(value) => value.hash(state),
+                ValueRef::I64(value) => value.hash(state),
+                ValueRef::F64(value) => value.to_bits().hash(state),
+                ValueRef::Bytes(value) | ValueRef::Nested(value) => value.hash(state),
+            }
+        }
+    }
+
+    pub(crate) fn to_vec(self) -> Vec<(String, Value)> {
         self.iter().map(|(key, value)| (key.to_owned(), value.to_value())).collect()
     }
 
@@ -585,154 +594,6 @@ impl SpanBatch {
             self.scope_attribute(key, value);
         }
         id
-    }
-
-    /// Appends an owned span.
-    pub fn push_span(&mut self, span: &Span) -> Result<(), BatchFull> {
-        let local = self.push_endpoint(span.local.as_ref());
-        let remote = self.push_endpoint(span.remote.as_ref());
-        let name = self.intern(&span.name);
-        for (key, value) in &span.tags {
-            let key = self.intern(key);
-            self.tag(key, value.as_ref());
-        }
-        for annotation in &span.annotations {
-            self.annotation(annotation.time, &annotation.value);
-            for (key, value) in &annotation.details {
-                let key = self.intern(key);
-                self.annotation_detail(key, value.as_ref());
-            }
-        }
-        for link in &span.links {
-            let OwnedLink { trace_id, span_id, child_of, .. } = *link;
-            self.link(LinkRow { trace_id, span_id, child_of, ..LinkRow::default() });
-            for (key, value) in &link.attributes {
-                let key = self.intern(key);
-                self.link_attribute(key, value.as_ref());
-            }
-        }
-        for warning in &span.warnings {
-            self.warning(warning);
-        }
-        let has_extra =
-            span.status != StatusCode::Unset || !span.status_message.is_empty() || !span.trace_state.is_empty();
-        let extra = has_extra.then(|| ExtraRow {
-            status: span.status,
-            status_message: self.push_text(&span.status_message),
-            trace_state: self.push_text(&span.trace_state),
-            ..ExtraRow::default()
-        });
-        let flag = |on: bool, flag: SpanFlags| if on { flag } else { SpanFlags::NONE };
-        self.commit(SpanRow {
-            trace_id: span.trace_id,
-            id: span.id,
-            parent: span.parent.unwrap_or(SpanId::NONE),
-            name,
-            kind: span.kind,
-            flags: flag(span.debug, SpanFlags::DEBUG)
-                .with(flag(span.shared, SpanFlags::SHARED))
-                .with(flag(span.sampled, SpanFlags::SAMPLED)),
-            start: span.start,
-            duration: span.duration,
-            local,
-            remote,
-            resource: ResourceId(0),
-            scope: ScopeId(0),
-            extra,
-        })
-    }
-
-    fn push_endpoint(&mut self, endpoint: Option<&OwnedEndpoint>) -> EndpointId {
-        let Some(endpoint) = endpoint else { return EndpointId(0) };
-        let service = self.intern(&endpoint.service);
-        let ipv4_text = self.intern(&endpoint.ipv4_text);
-        let OwnedEndpoint { ipv4, ipv6, port, .. } = *endpoint;
-        self.intern_endpoint(Endpoint { service, ipv4, ipv6, port, ipv4_text })
-    }
-}
-
-/// A span that owns its texts. Resource and scope are a batch's affair and are not here.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Span {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span.
-    pub id: SpanId,
-    /// Its parent.
-    pub parent: Option<SpanId>,
-    /// Its name, empty when unknown.
-    pub name: String,
-    /// Its role.
-    pub kind: Kind,
-    /// See [`SpanFlags::DEBUG`].
-    pub debug: bool,
-    /// See [`SpanFlags::SHARED`].
-    pub shared: bool,
-    /// See [`SpanFlags::SAMPLED`].
-    pub sampled: bool,
-    /// When it began.
-    pub start: Option<Time>,
-    /// How long it took.
-    pub duration: Option<Time>,
-    /// Who recorded it.
-    pub local: Option<OwnedEndpoint>,
-    /// Who it spoke to.
-    pub remote: Option<OwnedEndpoint>,
-    /// Its tags.
-    pub tags: Vec<(String, Value)>,
-    /// Its annotations.
-    pub annotations: Vec<OwnedAnnotation>,
-    /// OTLP's status.
-    pub status: StatusCode,
-    /// OTLP's status message.
-    pub status_message: String,
-    /// W3C's trace state.
-    pub trace_state: String,
-    /// Its links.
-    pub links: Vec<OwnedLink>,
-    /// Jaeger's warnings.
-    pub warnings: Vec<String>,
-}
-
-/// An endpoint that owns its texts; see [`Endpoint`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "the fields of `Endpoint`")]
-pub struct OwnedEndpoint {
-    pub service: String,
-    pub ipv4: Option<[u8; 4]>,
-    pub ipv6: Option<[u8; 16]>,
-    pub port: u16,
-    pub ipv4_text: String,
-}
-
-/// An annotation that owns its texts; see [`AnnotationRef`].
-#[derive(Debug, Clone, PartialEq, Default)]
-#[expect(missing_docs, reason = "the fields of `AnnotationRef`")]
-pub struct OwnedAnnotation {
-    pub time: Time,
-    pub value: String,
-    pub details: Vec<(String, Value)>,
-}
-
-/// A link that owns its texts; see [`LinkRow`].
-#[derive(Debug, Clone, PartialEq, Default)]
-#[expect(missing_docs, reason = "the fields of `LinkRow`")]
-pub struct OwnedLink {
-    pub trace_id: TraceId,
-    pub span_id: SpanId,
-    pub child_of: bool,
-    pub attributes: Vec<(String, Value)>,
-}
-
-impl From<EndpointRef<'_>> for OwnedEndpoint {
-    fn from(endpoint: EndpointRef<'_>) -> Self {
-        Self {
-            service: endpoint.service.to_owned(),
-            ipv4: endpoint.ipv4,
-            ipv6: endpoint.ipv6,
-            port: endpoint.port,
-            ipv4_text: endpoint.ipv4_text.to_owned(),
-        }
     }
 }
 

@@ -1,10 +1,27 @@
 //! Where spans are kept and found: the [`Store`] trait, whose text is the contract every store is held to, and the stores
 //! of this crate. Plain synchronous code with threads of its own; it knows nothing of HTTP or of wire formats.
 
+mod blobs;
+mod catalog;
+mod clock;
+#[doc(hidden)]
+pub mod contract;
+mod disk;
+mod engine;
+mod log;
+mod memtable;
+mod meta;
+mod part;
 mod reference;
 mod seams;
+mod search;
+mod segment;
 mod store;
 
+pub use clock::{Clock, SystemClock};
+pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
+pub use engine::{EmbeddedOptions, EmbeddedStore, OpenError};
+pub use log::Durability;
 pub use reference::ReferenceStore;
-pub use seams::{Blobs, Log, Meta, ReplayReport, SeamError};
+pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
 pub use store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError};

@@ -55,7 +55,9 @@ fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
     spans.retain(|span| {
         let seen = by_id.entry(span.id().value()).or_default();
         let new = !seen.iter().any(|other| other.same(*span));
-        seen.push(*span);
+        if new {
+            seen.push(*span);
+        }
         new
     });
 }
@@ -122,10 +124,13 @@ impl Store for ReferenceStore {
         if !self.tag_keys.iter().any(|known| known == key) {
             return Ok(vec![]);
         }
-        Ok(self.names(|span| match span.tag(key) {
-            Some(ValueRef::Str(value)) => Some(value.to_owned()),
+        let batches = self.snapshot();
+        let tags = batches.iter().flat_map(|batch| batch.spans()).flat_map(|span| span.tags().iter());
+        let values = tags.filter_map(|(name, value)| match value {
+            ValueRef::Str(value) if name == key && !value.is_empty() => Some(value.to_owned()),
             _ => None,
-        }))
+        });
+        Ok(values.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn tag_keys(&self) -> Vec<String> {

@@ -25,23 +25,49 @@ pub enum SeamError {
 
 /// What was acknowledged and is not yet in a segment: records in order, each a group of batches written at once.
 pub trait Log: Send + Sync {
-    /// Appends records, durably when the log is so configured; answers the sequence number of the first. All or none of them
-    /// are seen by a later [`Log::replay`] of a log that failed here; after [`SeamError::Full`] none are.
+    /// Appends records as one group, durably when the log is so configured; answers the sequence number of the first, the
+    /// others follow. After [`SeamError::Full`] none of them are there, and trying again later may work. After any other
+    /// error the first ones may or may not be seen by a later replay, and the log takes no more records.
     fn append(&self, records: &[&[u8]]) -> Result<u64, SeamError>;
 
-    /// Calls `each` with sequence number and bytes of every record not trimmed, in order. A torn tail ends the replay and is
-    /// reported in the answer, as are damaged records in the middle.
-    fn replay(&self, each: &mut dyn FnMut(u64, &[u8])) -> Result<ReplayReport, SeamError>;
+    /// The most that [`Log::group_bytes`] of one group may be.
+    fn append_bytes_max(&self) -> u64;
+
+    /// What a group of these records takes.
+    fn group_bytes(&self, records: &[&[u8]]) -> u64;
+
+    /// Calls `each` with sequence number and bytes of every record from `from` on, in order; the first call of all, once. A
+    /// torn tail (a last group that was never acknowledged) is cut off and reported in the answer; damage before it costs
+    /// what is damaged and is reported. The next record gets a number of at least `from`.
+    fn replay(&self, from: u64, each: &mut dyn FnMut(u64, &[u8])) -> Result<ReplayReport, SeamError>;
 
     /// Records below this sequence number are not needed any more.
     fn trim(&self, below: u64) -> Result<(), SeamError>;
+
+    /// Figures. Cheap.
+    fn stats(&self) -> LogStats;
+
+    /// Takes no more records and leaves the log so that the next start reads no more than it must.
+    fn close(&self) -> Result<(), SeamError>;
+}
+
+/// Figures of a log; those of writing count from the start of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each name says what it counts, with its unit last")]
+pub struct LogStats {
+    pub syncs: u64,
+    pub written_bytes: u64,
+    pub files: u64,
+    pub used_bytes: u64,
 }
 
 /// What a replay found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReplayReport {
-    /// Records read.
+    /// Records handed out.
     pub records: u64,
+    /// The number the next record gets.
+    pub next_sequence: u64,
     /// Bytes that were cut off at the end because they were never acknowledged.
     pub torn_tail_bytes: u64,
     /// Damage inside the log: file, offset, what.

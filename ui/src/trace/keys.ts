@@ -37,10 +37,10 @@ export function pressKey(view: TraceView, key: string): boolean {
   return action !== undefined;
 }
 
-/** Keys typed into a field belong to the field. */
+/** Keys typed into a field belong to the field, and none reaches past an open dialog. */
 export function isTyping(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement;
-  return event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  return event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]') !== null || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 
 /** Buttons and links take Enter themselves. */

@@ -35,6 +35,7 @@ function stripes(context: CanvasRenderingContext2D, hue: string, ground: string)
   pen.fillStyle = hue;
   pen.fillRect(0, 0, size, size);
   pen.strokeStyle = ground;
+  pen.globalAlpha = 0.6;
   pen.lineWidth = 1.5;
   pen.beginPath();
   for (const at of [-size, 0, size]) {

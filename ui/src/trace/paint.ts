@@ -1,6 +1,7 @@
 // Draws the visible rows of a trace on one canvas: the tree on the left, bars on the right. In: the trace's columns, which rows, which
 // stretch of time, the look. Out: pixels. Nothing is kept between two frames but measured texts.
 import { formatDuration } from '../format';
+import { t } from '../strings';
 import { errorsBelow, FLAG_ERROR, FLAG_NO_DURATION, FLAG_ORPHAN, NO_REMOTE, type Trace } from './columns';
 import { BAR_HEIGHT, FONT, INDENT, ROW_HEIGHT, SMALL_FONT, type Look, type TextFitter } from './look';
 import type { TimeWindow } from './window';
@@ -31,6 +32,8 @@ export interface Scene {
 /** Children looked at for one bar; a parent with more is drawn as waiting all along. */
 const CHILDREN_MAX = 5_000;
 const LABEL_GAP = 5;
+/** A bar narrower than this is not split into own time and waiting. */
+const SPLIT_MIN = 4;
 
 export function paintRows(pen: CanvasRenderingContext2D, scene: Scene): void {
   const { look, width, height, rows, scrollTop } = scene;
@@ -72,7 +75,7 @@ function paintGround(pen: CanvasRenderingContext2D, scene: Scene, row: number, y
   }
   if (matches && matches[row] === 1) {
     pen.fillStyle = look.colours.match;
-    pen.fillRect(0, y, scene.nameWidth, ROW_HEIGHT);
+    pen.fillRect(row === scene.selected ? scene.nameWidth - 6 : 0, y, row === scene.selected ? 6 : scene.nameWidth, ROW_HEIGHT);
   }
   if (error) {
     pen.fillStyle = look.colours.error;
@@ -113,9 +116,9 @@ function paintName(pen: CanvasRenderingContext2D, scene: Scene, row: number, y: 
   if (flags & FLAG_ORPHAN) x = paintOrphanMark(pen, x, middle - 0.5, colours.warning);
   let right = nameWidth - 8;
   if (folded) right = paintFoldedCount(pen, scene, row, right, middle);
-  const name = trace.names[trace.name[row]!] || '·';
+  const name = trace.names[trace.name[row]!] || t.span.unnamed;
   pen.font = `${FONT} ${look.sans}`;
-  pen.fillStyle = flags & FLAG_ERROR ? colours.error : colours.ink;
+  pen.fillStyle = flags & FLAG_ERROR ? colours.error : trace.names[trace.name[row]!] === '' ? colours['ink-2'] : colours.ink;
   const shownName = fitter.fit(pen, name, right - x);
   pen.fillText(shownName, x, middle);
   x += pen.measureText(shownName).width + 8;
@@ -205,7 +208,7 @@ function paintBar(pen: CanvasRenderingContext2D, scene: Scene, row: number, y: n
   const top = y + (ROW_HEIGHT - BAR_HEIGHT) / 2;
   pen.fillStyle = fill;
   if (trace.flags[row]! & FLAG_NO_DURATION) return paintMoment(pen, x, y + ROW_HEIGHT / 2);
-  if (trace.subtree[row]! === 1) pen.fillRect(x, top, width, BAR_HEIGHT);
+  if (trace.subtree[row]! === 1 || width < SPLIT_MIN) pen.fillRect(x, top, width, BAR_HEIGHT);
   else {
     pen.globalAlpha = look.dark ? 0.42 : 0.36;
     pen.fillRect(x, top, width, BAR_HEIGHT);

@@ -52,9 +52,10 @@ export class TraceView {
   /** Counts up when the selected row should be scrolled into view. */
   scrollTo = $state(0);
 
-  constructor(trace: Trace) {
+  /** `known`: the services the server knows, for the colours. */
+  constructor(trace: Trace, known: readonly string[] = []) {
     this.trace = trace;
-    this.slots = assignSlots(trace.services);
+    this.slots = assignSlots(trace.services, known);
     this.slotOf = Uint8Array.from(trace.services, (name) => this.slots.get(name)!);
     this.totals = totals(trace);
   }

@@ -3,7 +3,8 @@
 
 use tracewell_model::{Kind, OwnedAnnotation, OwnedEndpoint, Span, SpanBatch, SpanId, Time, TraceId, Value};
 
-/// `[KIND] [parent>]id [local[:remote]] [@start_us[+duration_us]] [shared] [debug] [key=value] [!time_us:annotation]`, in trace 1.
+/// `[KIND] [parent>]id [local[:remote]] [@start_us[+duration_us]] [shared] [debug] [key=value]
+/// [!time_us:annotation]`, in trace 1.
 pub(crate) fn span(text: &str) -> Span {
     let mut span = Span { trace_id: TraceId::new(1), ..Span::default() };
     let mut has_id = false;

@@ -1,0 +1,78 @@
+# One command for each loop; `make` alone lists them. ARGS="…" is handed on to what is run.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# One folder for everything built; tests and the binary they run share cargo's dev profile.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASED := $(TARGET)/release/tracewell
+CHECKED := $(TARGET)/debug/tracewell
+PAGE := ui/dist/index.html
+NODE_MODULES := ui/node_modules/.package-lock.json
+DEMO_DATA := $(TARGET)/demo-data
+FUZZ_SECONDS ?= 60
+ARGS ?=
+
+.PHONY: help run test lint bench demo fuzz clean
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: page-if-node ## build the page and the server, and start it on Zipkin's port
+	cargo build --release --locked -p tracewell-server
+	@echo; echo "Look at http://127.0.0.1:9411/zipkin/ and send spans to http://127.0.0.1:9411/api/v2/spans; Ctrl-C stops."; echo
+	exec $(RELEASED) serve $(ARGS)
+
+test: ## install what tests need when it is missing, and run everything
+	e2e/setup.sh
+	$(MAKE) $(PAGE)
+	cargo build --locked --workspace --bins
+	TRACEWELL_BIN="$(abspath $(CHECKED))" cargo test --locked --workspace --quiet
+	cd ui && npm run check && npm test && npm run size && npm run test:browser
+	TRACEWELL_BIN="$(abspath $(CHECKED))" e2e/.venv/bin/pytest e2e
+
+lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all without a warning
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@command -v cargo-deny >/dev/null || [ -x $(TARGET)/tools/bin/cargo-deny ] || cargo install --locked --root $(TARGET)/tools cargo-deny
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo deny check bans licenses sources
+	@if git ls-remote --quiet https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; \
+	then PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo deny check advisories; \
+	else echo "the list of known vulnerabilities cannot be reached from here: not checked"; fi
+	cd ui && npm run lint
+
+bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS="--spans 100000" for a quick one)
+	cargo build --release --locked -p tracewell-server -p tracewell-bench
+	$(TARGET)/release/tracewell-bench $(ARGS)
+
+demo: page-if-node ## start the server and a shop of five services that sends traffic to it
+	cargo build --release --locked -p tracewell-server
+	@if (exec 3<>/dev/tcp/127.0.0.1/9411) 2>/dev/null; then echo "Port 9411 is taken: stop what listens there." >&2; exit 1; fi
+	@# A session of its own: Ctrl-C ends the demo, and the server is asked to stop after it.
+	@setsid $(RELEASED) serve --zipkin 127.0.0.1:9411 --data-dir $(DEMO_DATA) & server=$$!; \
+	trap 'kill $$server 2>/dev/null; wait $$server || true' EXIT; trap : INT TERM; \
+	$(RELEASED) demo --target http://127.0.0.1:9411 --history 1h $(ARGS)
+
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
+	for target in $$(cargo fuzz list); do cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done
+
+clean: ## remove what was built, downloaded for tests, measured
+	cargo clean
+	rm -rf ui/node_modules ui/dist e2e/.venv e2e/.cache e2e/output bench/out bench/data
+
+# ---- the page: built when its sources are newer; without Node the server serves a plain page that says how
+
+.PHONY: page-if-node
+page-if-node:
+	@if command -v npm >/dev/null; then $(MAKE) $(PAGE); else echo "No npm: the server is built without its page."; fi
+
+$(PAGE): $(NODE_MODULES) $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
+	cd ui && npm run build
+	@touch $@
+
+$(NODE_MODULES): ui/package.json ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,306 @@
+//! The one bounded way to the store: a body of spans in, an acknowledgement or a typed refusal out. Limits, decompression,
+//! decoding, sampling and back pressure are here, whatever the protocol.
+
+use crate::budget::{Budget, Reserved, Spent};
+use crate::metrics::{Metrics, Transport};
+use crate::options::Options;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracewell_model::{SpanBatch, SpanFlags, SpanRef, TraceId};
+use tracewell_store::{Store, WriteError};
+use tracewell_wire::zipkin_v2::{DecodeError, decode_json};
+use tracewell_wire::{GunzipError, Limits, gunzip};
+
+/// Bodies up to this long are decoded where they arrived: handing them to another thread costs more than it frees.
+const DECODED_IN_PLACE_BYTES_MAX: usize = 256 << 10;
+/// A body's buffer is made this large before anything of it has come, whatever its length is said to be.
+const FIRST_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// A sender that is refused may send this much more before its answer, so that it gets to see it.
+const DISCARDED_BYTES_MAX: usize = 32 << 20;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Takes bodies of spans.
+pub(crate) struct Ingest {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
+    sampler: Sampler,
+    body_bytes_max: usize,
+    body_decompressed_bytes_max: usize,
+    body_timeout: Duration,
+}
+
+/// Why spans were not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IngestError {
+    #[error("the body is larger than {bytes_max} bytes")]
+    BodyTooLarge { bytes_max: usize },
+    #[error("the body did not arrive within {0:?}")]
+    BodyTooSlow(Duration),
+    #[error("the body broke off: {0}")]
+    BodyBroken(hyper::Error),
+    #[error("the server is overloaded, try again later")]
+    MemorySpent,
+    #[error(transparent)]
+    Gunzip(GunzipError),
+    #[error(transparent)]
+    Decode(DecodeError),
+    #[error(transparent)]
+    Write(WriteError),
+    #[error("decoding failed: this is a mistake in the server")]
+    DecoderPanicked,
+}
+
+impl Ingest {
+    pub(crate) fn new(options: &Options, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            store,
+            metrics,
+            budget: Budget::new(options.bodies_memory_bytes_max.0),
+            sampler: Sampler::new(options.collector_sample_rate),
+            body_bytes_max: options.body_bytes_max.0,
+            body_decompressed_bytes_max: options.body_decompressed_bytes_max.0,
+            body_timeout: options.body_timeout,
+        }
+    }
+
+    /// Bytes of bodies that are held now.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.budget.used_bytes()
+    }
+
+    /// Takes a body of Zipkin v2 JSON; `Ok` means that the store has acknowledged its spans. Counts what came and what was
+    /// dropped as Zipkin's collector does.
+    pub(crate) async fn take_json(&self, body: Incoming, gzipped: bool) -> Result<(), IngestError> {
+        let metrics = &self.metrics.collector[Transport::Http as usize];
+        let mut reserved = self.budget.reserve();
+        let read = self.read(body, &mut reserved).await;
+        let body = read.inspect_err(|_| metrics.messages_dropped.add(1))?;
+        metrics.messages.add(1);
+        if body.is_empty() {
+            metrics.message_bytes.set(0);
+            return Ok(());
+        }
+        let decoded = self.decode(body, gzipped, reserved).await;
+        let (decoded, body_bytes) = decoded.inspect_err(|_| metrics.messages_dropped.add(1))?;
+        metrics.bytes.add(body_bytes);
+        metrics.message_bytes.set(body_bytes);
+        // Zipkin counts a body that it began to decode twice, one that does not look like spans once.
+        let batch = decoded.map_err(|error| {
+            metrics.messages_dropped.add(if error.is_wrong_encoding() { 1 } else { 2 });
+            IngestError::Decode(error)
+        })?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        metrics.spans.add(batch.len() as u64);
+        metrics.message_spans.set(batch.len() as u64);
+        let kept = self.sampler.keep(batch);
+        let spans = kept.batch.len() as u64;
+        metrics.spans_dropped.add(kept.dropped);
+        self.write(kept.batch).await.inspect_err(|_| metrics.spans_dropped.add(spans))
+    }
+
+    /// The whole body; what it holds in memory is reserved as it arrives.
+    async fn read(&self, mut body: Incoming, reserved: &mut Reserved) -> Result<Bytes, IngestError> {
+        let bytes_max = self.body_bytes_max;
+        if body.size_hint().lower() > bytes_max as u64 {
+            discard(body).await;
+            return Err(IngestError::BodyTooLarge { bytes_max });
+        }
+        let read = timeout(self.body_timeout, read_bounded(&mut body, bytes_max, reserved)).await;
+        match read.unwrap_or(Err(IngestError::BodyTooSlow(self.body_timeout))) {
+            Err(error @ (IngestError::BodyTooLarge { .. } | IngestError::MemorySpent)) => {
+                discard(body).await;
+                Err(error)
+            }
+            read => read,
+        }
+    }
+
+    /// The spans of a body, or why they are none, and how many bytes it has. Large and compressed bodies are decoded on
+    /// another thread.
+    async fn decode(
+        &self,
+        body: Bytes,
+        gzipped: bool,
+        mut reserved: Reserved,
+    ) -> Result<(Result<SpanBatch, DecodeError>, u64), IngestError> {
+        if !gzipped {
+            let bytes = counted_bytes(&body);
+            return Ok((in_place_or_not(body.len(), move || decode(&body, reserved)).await?, bytes));
+        }
+        let bytes_max = self.body_decompressed_bytes_max;
+        let claimed = claimed_bytes(&body).min(bytes_max);
+        in_place_or_not(claimed.max(body.len()), move || {
+            reserved.grow(claimed).map_err(|Spent| IngestError::MemorySpent)?;
+            let plain = match gunzip(&body, claimed) {
+                Err(GunzipError::TooLarge { .. }) if claimed < bytes_max => {
+                    // It holds more than it says. It gets what is allowed, if there is so much.
+                    reserved.grow(bytes_max - claimed).map_err(|Spent| IngestError::MemorySpent)?;
+                    gunzip(&body, bytes_max)
+                }
+                plain => plain,
+            };
+            let plain = plain.map_err(|error| match error {
+                GunzipError::TooLarge { limit_bytes } => IngestError::BodyTooLarge { bytes_max: limit_bytes },
+                error => IngestError::Gunzip(error),
+            })?;
+            Ok((decode(&plain, reserved), counted_bytes(&plain)))
+        })
+        .await?
+    }
+
+    /// Hands the spans to the store and waits for its answer.
+    pub(crate) async fn write(&self, batch: SpanBatch) -> Result<(), IngestError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (done, answered) = oneshot::channel();
+        let done = |answer| {
+            // Nobody waits any more when the sender has gone; the spans are kept all the same.
+            drop(done.send(answer));
+        };
+        self.store.write(batch, Box::new(done));
+        let answer = answered.await.unwrap_or(Err(WriteError::Closed));
+        answer.map_err(|error| {
+            self.metrics.refused_by_store(&error);
+            IngestError::Write(error)
+        })
+    }
+}
+
+async fn read_bounded(body: &mut Incoming, bytes_max: usize, reserved: &mut Reserved) -> Result<Bytes, IngestError> {
+    let mut whole: Vec<u8> = vec![];
+    let mut first: Option<Bytes> = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(IngestError::BodyBroken)?.into_data() else { continue };
+        let so_far = whole.len() + first.as_ref().map_or(0, Bytes::len);
+        if so_far + data.len() > bytes_max {
+            return Err(IngestError::BodyTooLarge { bytes_max });
+        }
+        reserved.grow(data.len()).map_err(|Spent| IngestError::MemorySpent)?;
+        match first.take() {
+            None if whole.is_empty() => first = Some(data),
+            None => whole.extend_from_slice(&data),
+            Some(before) => {
+                let known = before.len() + data.len() + body.size_hint().lower() as usize;
+                whole.reserve(known.min(FIRST_BUFFER_BYTES_MAX).max(before.len() + data.len()));
+                whole.extend_from_slice(&before);
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+    // Most bodies come in one piece, which is taken as it is.
+    Ok(first.unwrap_or_else(|| Bytes::from(whole)))
+}
+
+/// Reads on for a while and forgets what comes: a sender that is still sending would not see the answer otherwise.
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARDED_BYTES_MAX;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            if bytes > left {
+                break;
+            }
+            left -= bytes;
+        }
+    };
+    // Whether the sender came to its end does not matter.
+    drop(timeout(DISCARD_TIME_MAX, reading).await);
+}
+
+/// The length that a gzip body gives at its end, of its last member, modulo 2^32.
+fn claimed_bytes(body: &[u8]) -> usize {
+    body.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize)
+}
+
+/// Zipkin's metrics count an empty list as no bytes.
+fn counted_bytes(body: &[u8]) -> u64 {
+    if body == b"[]" { 0 } else { body.len() as u64 }
+}
+
+fn decode(body: &[u8], reserved: Reserved) -> Result<SpanBatch, DecodeError> {
+    let mut batch = SpanBatch::new();
+    let decoded = decode_json(body, &Limits::default(), &mut batch);
+    drop(reserved);
+    decoded.map(|_| batch)
+}
+
+async fn in_place_or_not<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, IngestError> {
+    if bytes <= DECODED_IN_PLACE_BYTES_MAX {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| IngestError::DecoderPanicked)
+}
+
+/// Keeps a share of the traces, the same on every server: Zipkin's boundary sampler.
+#[derive(Debug, Clone, Copy)]
+struct Sampler {
+    boundary: i64,
+}
+
+struct Kept {
+    batch: SpanBatch,
+    dropped: u64,
+}
+
+impl Sampler {
+    fn new(rate: f32) -> Self {
+        // In single precision, as Zipkin computes it.
+        Self { boundary: (i64::MAX as f32 * rate) as i64 }
+    }
+
+    fn samples(self, trace_id: TraceId) -> bool {
+        let low = trace_id.low() as i64;
+        // The smallest number has no absolute value.
+        self.boundary > 0 && low.checked_abs().unwrap_or(i64::MAX) <= self.boundary
+    }
+
+    fn keep(self, batch: SpanBatch) -> Kept {
+        let keeps = |span: &SpanRef<'_>| span.flags().contains(SpanFlags::DEBUG) || self.samples(span.trace_id());
+        if self.boundary == i64::MAX || batch.spans().all(|span| keeps(&span)) {
+            return Kept { batch, dropped: 0 };
+        }
+        let mut kept = SpanBatch::new();
+        for span in batch.spans().filter(keeps) {
+            if kept.push_copy(span).is_err() {
+                break; // cannot be: a part of a batch fits where the whole did
+            }
+        }
+        let dropped = (batch.len() - kept.len()) as u64;
+        Kept { batch: kept, dropped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracewell_model::{Span, SpanId};
+
+    #[test]
+    fn the_sampler_keeps_a_share_of_the_traces_and_all_debug_spans() {
+        let id = |low: u64| TraceId::new(u128::from(low));
+        assert!(Sampler::new(1.0).samples(id(1 << 63)));
+        assert!(!Sampler::new(0.0).samples(id(0)));
+        let half = Sampler::new(0.5);
+        assert!(half.samples(id(1)) && half.samples(id(u64::MAX)), "-1 is near 0");
+        assert!(!half.samples(id(i64::MAX as u64)) && !half.samples(id(1 << 63)));
+        let mut batch = SpanBatch::new();
+        for (low, debug) in [(1, false), (i64::MAX as u64, true), (i64::MAX as u64, false)] {
+            let span = Span { trace_id: id(low), id: SpanId::new(1), debug, ..Span::default() };
+            batch.push_span(&span).unwrap();
+        }
+        let kept = half.keep(batch);
+        assert_eq!((kept.batch.len(), kept.dropped), (2, 1));
+    }
+}

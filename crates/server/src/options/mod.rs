@@ -1,0 +1,208 @@
+//! What the server can be told: every option is defined once, in [`Options`], and that definition feeds the command line,
+//! `--help`, the environment, the file given by `--config`, the sample file and docs/options.md.
+
+mod command_line;
+mod documents;
+mod given;
+mod value;
+
+pub use command_line::{Command, parse_command_line};
+pub use documents::{options_markdown, options_toml};
+pub use given::{Given, OptionError};
+pub(crate) use value::Value;
+pub use value::{ByteSize, Durability, Listen, LogFormat};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One option: its names, its default and what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// The name: `query_timeout` is `--query-timeout`, `TRACEWELL_QUERY_TIMEOUT` and `query-timeout` in the file.
+    pub name: &'static str,
+    /// Which heading it stands under.
+    pub section: &'static str,
+    /// What its value looks like.
+    pub value: &'static str,
+    /// The value it has when nothing is said, as it would be written.
+    pub default: &'static str,
+    /// Zipkin's variables that set it too.
+    pub zipkin_variables: &'static [&'static str],
+    /// What it does.
+    pub help: &'static str,
+}
+
+impl Definition {
+    /// As a flag without its dashes, and in the file.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// As a variable of the environment.
+    pub fn variable(&self) -> String {
+        format!("TRACEWELL_{}", self.name.to_uppercase())
+    }
+}
+
+macro_rules! options {
+    ($($section:literal { $(
+        $field:ident: $type:ty = $default:literal, $value:literal, [$($variable:literal),*], $help:literal;
+    )* })*) => {
+        /// All options, resolved.
+        #[derive(Debug, Clone)]
+        pub struct Options {
+            $($(#[doc = $help] pub $field: $type,)*)*
+        }
+
+        impl Options {
+            /// Every option, in the order of the documents.
+            pub const DEFINITIONS: &'static [Definition] = &[
+                $($(Definition {
+                    name: stringify!($field),
+                    section: $section,
+                    value: $value,
+                    default: $default,
+                    zipkin_variables: &[$($variable),*],
+                    help: $help,
+                },)*)*
+            ];
+
+            /// Takes each option from where it was given first: flag, `TRACEWELL_*`, Zipkin's variable, file, default.
+            pub fn resolve(given: &Given) -> Result<Self, OptionError> {
+                Ok(Self { $($($field: given.value(stringify!($field))?,)*)* })
+            }
+        }
+    };
+}
+
+options! {
+    "Listeners" {
+        zipkin: Listen = "9411", "PORT|HOST:PORT|off", ["QUERY_PORT"],
+            "Where Zipkin's HTTP API and the page are served; port 0 picks a free one.";
+        host: String = "127.0.0.1", "HOST", [],
+            "The address of listeners that name none; 0.0.0.0 is every interface.";
+    }
+    "Storage" {
+        data_dir: PathBuf = "tracewell-data", "DIR", [],
+            "Where the spans are kept.";
+        durability: Durability = "fsync", "fsync|os", [],
+            "When spans are acknowledged: once they are on the disk (fsync), or once the operating system has them (os), which a power cut may lose.";
+        store_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
+            "Memory for spans that are not yet in segments; when it is spent, senders are asked to try again.";
+        retention_age: Duration = "7d", "DURATION", [],
+            "How long spans are kept.";
+        retention_bytes_max: Option<ByteSize> = "", "BYTES", [],
+            "How much room the spans may take on the disk, the oldest give way; no limit when it is not said.";
+        disk_free_bytes_min: Option<ByteSize> = "", "BYTES", [],
+            "How much of the disk stays free, the oldest spans give way; 1 GiB, at most a tenth of the disk, when it is not said.";
+    }
+    "Collecting" {
+        collector_http_enabled: bool = "true", "true|false", ["COLLECTOR_HTTP_ENABLED"],
+            "Whether spans are taken over HTTP.";
+        collector_sample_rate: f32 = "1", "0..1", ["COLLECTOR_SAMPLE_RATE"],
+            "The share of traces that is kept, by trace id; debug spans are always kept.";
+        body_bytes_max: ByteSize = "10MiB", "BYTES", [],
+            "The largest body of spans as it comes over the wire; more is answered with 413.";
+        body_decompressed_bytes_max: ByteSize = "32MiB", "BYTES", [],
+            "The largest body of spans after gzip; more is answered with 413.";
+        bodies_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
+            "Memory for all bodies on their way in; when it is spent, senders are answered 503 and asked to try again.";
+    }
+    "Querying" {
+        query_enabled: bool = "true", "true|false", ["QUERY_ENABLED"],
+            "Whether queries are answered and the page is served.";
+        search_enabled: bool = "true", "true|false", ["SEARCH_ENABLED"],
+            "Whether traces can be searched; when not, only traces by id and dependencies are answered.";
+        strict_trace_id: bool = "true", "true|false", ["STRICT_TRACE_ID"],
+            "Whether all 128 bits of a trace id count; when not, only the lower 64 do.";
+        query_timeout: Duration = "11s", "DURATION", ["QUERY_TIMEOUT"],
+            "How long a query may take.";
+        query_lookback: Duration = "1d", "DURATION", ["QUERY_LOOKBACK"],
+            "How far a search or a dependency query looks back when it does not say.";
+        queries_max: usize = "0", "NUMBER", [],
+            "How many queries run at the same time; others wait. 0 is twice the number of processors.";
+        allowed_origins: Vec<String> = "*", "ORIGIN,...", ["ZIPKIN_QUERY_ALLOWED_ORIGINS"],
+            "Which web sites may ask this server (CORS); * is all.";
+        autocomplete_keys: Vec<String> = "", "KEY,...", ["AUTOCOMPLETE_KEYS"],
+            "Tags whose values are offered in the search form.";
+        names_max_age: Duration = "5m", "DURATION", [],
+            "How long browsers may keep the names of services, spans and tag values.";
+    }
+    "Page" {
+        ui_enabled: bool = "true", "true|false", ["UI_ENABLED"],
+            "Whether the page is served.";
+        ui_basepath: String = "/zipkin", "PATH", ["ZIPKIN_UI_BASEPATH"],
+            "The page's path as browsers see it, when a proxy serves it under another one.";
+        ui_environment: String = "", "TEXT", ["ZIPKIN_UI_ENVIRONMENT"],
+            "A label in the page's corner, such as production.";
+        ui_query_limit: u32 = "10", "NUMBER", ["ZIPKIN_UI_QUERY_LIMIT"],
+            "How many traces the page asks for when nothing else is said.";
+        ui_default_lookback: Duration = "15m", "DURATION", ["ZIPKIN_UI_DEFAULT_LOOKBACK"],
+            "How far back the page looks when nothing else is said.";
+        ui_search_enabled: Option<bool> = "", "true|false", ["ZIPKIN_UI_SEARCH_ENABLED"],
+            "Whether the page offers the search; when it is not said, as search-enabled.";
+        ui_logs_url: String = "", "URL", ["ZIPKIN_UI_LOGS_URL"],
+            "Where the logs of a trace are; {traceId} stands for its id.";
+        ui_support_url: String = "", "URL", ["ZIPKIN_UI_SUPPORT_URL"],
+            "Where help is to be had.";
+        ui_archive_post_url: String = "", "URL", ["ZIPKIN_UI_ARCHIVE_POST_URL"],
+            "Where the page sends a trace that is to be archived.";
+        ui_archive_url: String = "", "URL", ["ZIPKIN_UI_ARCHIVE_URL"],
+            "Where an archived trace is shown; {traceId} stands for its id.";
+        ui_dependency_enabled: bool = "true", "true|false", ["ZIPKIN_UI_DEPENDENCY_ENABLED"],
+            "Whether the page draws the dependencies.";
+        ui_dependency_low_error_rate: f64 = "0.5", "0..1", ["ZIPKIN_UI_DEPENDENCY_LOW_ERROR_RATE"],
+            "From which share of failed calls on a link is drawn as troubled.";
+        ui_dependency_high_error_rate: f64 = "0.75", "0..1", ["ZIPKIN_UI_DEPENDENCY_HIGH_ERROR_RATE"],
+            "From which share of failed calls on a link is drawn as failing.";
+    }
+    "Connections" {
+        connections_max: usize = "4096", "NUMBER", [],
+            "How many connections are open at the same time; more wait to be taken.";
+        header_timeout: Duration = "30s", "DURATION", [],
+            "How long the head of a request may take, and how long a connection may be idle.";
+        body_timeout: Duration = "60s", "DURATION", [],
+            "How long a body may take to arrive.";
+        stop_timeout: Duration = "10s", "DURATION", [],
+            "How long requests that are being answered may take when the server is told to stop.";
+    }
+    "Log" {
+        log_level: String = "info", "LEVEL", [],
+            "What is logged: error, warn, info, debug or trace, also by module (info,tracewell_store=debug).";
+        log_format: LogFormat = "text", "text|json", [],
+            "How it is logged.";
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "a test holds every default to its own parser")]
+        Self::resolve(&Given::default()).expect("every default is a valid value")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_default_is_valid() {
+        let options = Options::default();
+        assert_eq!(options.body_bytes_max.0, 10 << 20);
+        assert_eq!(options.query_lookback, Duration::from_millis(86_400_000), "as Zipkin");
+        assert_eq!(options.allowed_origins, ["*"]);
+        assert!(options.autocomplete_keys.is_empty());
+    }
+
+    #[test]
+    fn no_name_comes_twice() {
+        let mut names = BTreeSet::new();
+        for definition in Options::DEFINITIONS {
+            assert!(names.insert(definition.variable()), "{}", definition.name);
+            for variable in definition.zipkin_variables {
+                assert!(names.insert((*variable).to_owned()), "{variable}");
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Runs what blocks, store reads and encoding, on a bounded number of threads and within a time.
+
+use crate::metrics::Metrics;
+use crate::options::Options;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracewell_store::{ReadError, Store};
+
+/// More queries than this do not wait but are refused.
+const WAITING_MAX: u64 = 1024;
+
+/// The way to the store's reads.
+pub(crate) struct Queries {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    running: Arc<Semaphore>,
+    time_max: Duration,
+}
+
+/// Why a query was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum QueryError {
+    #[error("too many queries are waiting, try again later")]
+    Overloaded,
+    #[error("the query took longer than {0:?}; ask for less, or raise --query-timeout")]
+    TimedOut(Duration),
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    #[error("the query failed: this is a mistake in the server")]
+    Panicked,
+}
+
+impl Queries {
+    pub(crate) fn new(options: &Options, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        let running = match options.queries_max {
+            0 => 2 * std::thread::available_parallelism().map_or(1, usize::from),
+            most => most,
+        };
+        Self { store, metrics, running: Arc::new(Semaphore::new(running)), time_max: options.query_timeout }
+    }
+
+    /// Runs a query. When the client goes away, or time is up, nobody waits for it any more; it keeps its place among the
+    /// running ones until it is through.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let waiting = Waiting::new(Arc::clone(&self.metrics));
+        if waiting.count > WAITING_MAX {
+            self.metrics.queries_refused.add(1);
+            return Err(QueryError::Overloaded);
+        }
+        let store = Arc::clone(&self.store);
+        let answered = async {
+            let place = Arc::clone(&self.running).acquire_owned().await.map_err(|_| QueryError::Overloaded)?;
+            drop(waiting);
+            let work = move || {
+                let answer = query(store.as_ref());
+                drop(place);
+                answer
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|_| QueryError::Panicked)?.map_err(QueryError::from)
+        };
+        timeout(self.time_max, answered).await.unwrap_or_else(|_| {
+            self.metrics.queries_timed_out.add(1);
+            Err(QueryError::TimedOut(self.time_max))
+        })
+    }
+}
+
+/// Counts the queries that wait, also when their client goes away.
+struct Waiting {
+    metrics: Arc<Metrics>,
+    count: u64,
+}
+
+impl Waiting {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        let count = metrics.queries_waiting.0.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { metrics, count }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.metrics.queries_waiting.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

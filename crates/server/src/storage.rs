@@ -1,0 +1,34 @@
+//! Opens the store that the options ask for.
+
+use crate::options::{Durability, Options};
+use anyhow::Context;
+use std::sync::Arc;
+use tracewell_store::{EmbeddedOptions, EmbeddedStore, RealDisk, Store};
+
+/// The store of these options. Everything acknowledged before is there when this returns.
+pub fn open_store(options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    let disk = RealDisk::open(&options.data_dir)
+        .with_context(|| format!("--data-dir {}: cannot be used", options.data_dir.display()))?;
+    let store = EmbeddedStore::open(embedded_options(options), Arc::new(disk))
+        .with_context(|| format!("--data-dir {}", options.data_dir.display()))?;
+    Ok(Arc::new(store))
+}
+
+fn embedded_options(options: &Options) -> EmbeddedOptions {
+    let memory_bytes_max = options.store_memory_bytes_max.0;
+    EmbeddedOptions {
+        durability: match options.durability {
+            Durability::Fsync => tracewell_store::Durability::Fsync,
+            Durability::Os => tracewell_store::Durability::Os,
+        },
+        memory_bytes_max,
+        // The largest body that is taken has to fit, decoded, with room for others.
+        write_queue_bytes_max: memory_bytes_max / 2,
+        retention_age_us: u64::try_from(options.retention_age.as_micros()).unwrap_or(u64::MAX),
+        retention_bytes_max: options.retention_bytes_max.map(|bytes| bytes.0 as u64),
+        disk_free_bytes_min: options.disk_free_bytes_min.map(|bytes| bytes.0 as u64),
+        tag_keys: options.autocomplete_keys.clone(),
+        search_enabled: options.search_enabled,
+        ..EmbeddedOptions::default()
+    }
+}

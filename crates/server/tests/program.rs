@@ -1,0 +1,59 @@
+//! The program itself: it says where it listens, stops on a signal, refuses what it cannot do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+fn tracewell() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracewell"));
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts a server; answers it with its address, taken from its log.
+fn serve(directory: &std::path::Path) -> (Child, String) {
+    let mut command = tracewell();
+    command.args(["serve", "--zipkin", "0", "--log-format", "json", "--data-dir"]).arg(directory);
+    let mut child = command.spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    let told = lines.find(|line| line["message"] == "listening").expect("the server says that it listens");
+    assert_eq!(told["listener"], "zipkin");
+    // Read on, so that the server never waits for its log to be read.
+    std::thread::spawn(move || lines.count());
+    (child, told["address"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_signal_stops_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for signal in [Signal::TERM, Signal::INT] {
+        let (mut child, address) = serve(directory.path());
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_port_in_use_is_told_by_its_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = tracewell().args(["--zipkin", &port, "--data-dir"]).arg(directory.path()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(error.contains(&format!("--zipkin: cannot listen at 127.0.0.1:{port}")), "{error}");
+}
+
+#[test]
+fn a_wrong_option_is_told_by_the_name_it_was_given_under() {
+    let output = tracewell().env("QUERY_PORT", "x").output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("QUERY_PORT: \"x\": expected PORT"));
+    let output = tracewell().arg("--no-such").output().unwrap();
+    assert!(!output.status.success());
+    let output = tracewell().args(["options", "--toml"]).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("# zipkin = \"9411\""));
+}

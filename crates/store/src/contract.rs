@@ -1,0 +1,127 @@
+//! The contract suite: what every [`Store`] has to do, as cases by name, and a comparison with [`ReferenceStore`] over
+//! random spans and queries. For the tests of this crate and of every crate that has a store; panics where the contract is
+//! broken, and says which case it was.
+
+mod cases;
+mod random;
+
+pub use random::{Random, Shape, random_batch, random_query};
+
+use crate::reference::ReferenceStore;
+use crate::store::{DependencyWindow, Store, WriteError};
+use std::sync::mpsc;
+use tracewell_model::{SpanBatch, TraceGrouping, TraceId, TraceQuery};
+
+/// Rounds of [`compare_with_reference`] in [`run`].
+const ROUNDS: u64 = 12;
+
+/// Runs all cases, each on a fresh store that `make` gives out. The store may be configured to complete the values of tags,
+/// or not; the cases ask it.
+pub fn run(make: impl Fn() -> Box<dyn Store>) {
+    for (name, case) in cases::CASES {
+        let store = make();
+        run_case(name, || case(&*store));
+        store.close();
+    }
+    for seed in 0..ROUNDS {
+        let store = make();
+        run_case(&format!("compare with reference, seed {seed}"), || compare_with_reference(&*store, seed));
+        store.close();
+    }
+}
+
+fn run_case(name: &str, case: impl FnOnce()) {
+    struct Named<'a>(&'a str);
+    impl Drop for Named<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                tracing::error!(case = self.0, "the store breaks its contract");
+                #[expect(clippy::print_stderr, reason = "the name of the failed case is what a test's output is for")]
+                {
+                    eprintln!("contract case: {}", self.0);
+                }
+            }
+        }
+    }
+    let named = Named(name);
+    case();
+    drop(named);
+}
+
+/// Writes a batch and waits for the answer.
+pub fn write(store: &dyn Store, batch: SpanBatch) -> Result<(), WriteError> {
+    let (sender, receiver) = mpsc::channel();
+    store.write(batch, Box::new(move |answer| drop(sender.send(answer))));
+    receiver.recv().unwrap_or(Err(WriteError::Closed))
+}
+
+/// Writes random batches to a store and to [`ReferenceStore`], and compares all answers along the way.
+pub fn compare_with_reference(store: &dyn Store, seed: u64) {
+    let reference = ReferenceStore::new(store.tag_keys());
+    let random = &mut Random::new(seed);
+    let shape = Shape::random(random);
+    let batches = 1 + random.below(12);
+    for at in 0..batches {
+        let batch = random_batch(random, &shape);
+        assert_eq!(write(&reference, batch.clone()), Ok(()));
+        assert_eq!(write(store, batch), Ok(()));
+        if random.below(4) == 0 || at + 1 == batches {
+            for _ in 0..30 {
+                compare_find(store, &reference, &random_query(random, &shape));
+            }
+            compare_rest(store, &reference, random, &shape);
+        }
+    }
+}
+
+fn compare_find(store: &dyn Store, reference: &ReferenceStore, query: &TraceQuery) {
+    let (found, expected) = (store.find(query), reference.find(query));
+    assert_same_traces(found.as_deref(), expected.as_deref(), query);
+}
+
+fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Random, shape: &Shape) {
+    for grouping in [TraceGrouping::Strict, TraceGrouping::LowBits] {
+        let ids: Vec<TraceId> = (0..8).map(|_| shape.trace_id(random)).collect();
+        let (found, expected) = (store.traces(&ids, grouping), reference.traces(&ids, grouping));
+        assert_same_traces(found.as_deref(), expected.as_deref(), &(ids, grouping));
+    }
+    assert_eq!(store.service_names(), reference.service_names());
+    for service in random::SERVICES.iter().filter(|service| !service.is_empty()) {
+        assert_eq!(store.span_names(service), reference.span_names(service), "span names of {service}");
+        let (found, expected) = (store.remote_service_names(service), reference.remote_service_names(service));
+        assert_eq!(found, expected, "remote services of {service}");
+    }
+    for key in store.tag_keys().iter().chain(&["no such key".to_owned()]) {
+        assert_eq!(store.tag_values(key), reference.tag_values(key), "values of {key}");
+    }
+    for _ in 0..8 {
+        let start_us = shape.time_us(random);
+        let window = DependencyWindow { start_us, end_us: start_us + random.below(shape.seconds * 1_000_000) };
+        assert_eq!(store.dependencies(window), reference.dependencies(window), "{window:?}");
+    }
+    let all = DependencyWindow { start_us: 0, end_us: u64::MAX };
+    assert_eq!(store.dependencies(all), reference.dependencies(all));
+}
+
+fn assert_same_traces<E: std::fmt::Debug + PartialEq>(
+    found: Result<&[SpanBatch], &E>,
+    expected: Result<&[SpanBatch], &E>,
+    asked: &dyn std::fmt::Debug,
+) {
+    let (Ok(found), Ok(expected)) = (found, expected) else {
+        panic!("asked {asked:?}, found {found:?}, expected {expected:?}");
+    };
+    let ids = |traces: &[SpanBatch]| -> Vec<TraceId> { traces.iter().map(|trace| trace.span(0).trace_id()).collect() };
+    assert_eq!(ids(found), ids(expected), "traces and their order; asked {asked:?}; expected {expected:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_same_spans(found, expected);
+    }
+}
+
+/// Panics unless both hold spans that say the same, in the same order.
+pub fn assert_same_spans(found: &SpanBatch, expected: &SpanBatch) {
+    for (found, expected) in found.spans().zip(expected.spans()) {
+        assert!(found.same(expected), "found {found:#?}\nexpected {expected:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "spans of a trace");
+}

@@ -1,0 +1,120 @@
+//! The way of a batch: out of the queue with others as one group, into the log, into memory where reads see it, then its
+//! sender is told.
+
+use super::core::{Engine, lock};
+use super::queue::Waiting;
+use crate::seams::SeamError;
+use crate::store::WriteError;
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use tracewell_model::write_image;
+
+/// Memory that groups are encoded in, kept from group to group.
+#[derive(Default)]
+pub(super) struct GroupWriter {
+    images: Vec<u8>,
+}
+
+/// Images of a group that were larger than this give their memory back.
+const KEEP_BYTES_MAX: usize = 4 << 20;
+
+impl GroupWriter {
+    /// Writes one group if any batch is waiting, or waits for one. Answers whether there was one.
+    pub(super) fn write_group(&mut self, engine: &Engine, wait: bool) -> bool {
+        let bytes_max = engine.options.write_group_bytes_max;
+        let group = if wait { engine.queue.take_wait(bytes_max) } else { engine.queue.take(bytes_max) };
+        if group.is_empty() {
+            return false;
+        }
+        let images = self.encode(&group);
+        let records: Vec<&[u8]> = images.iter().map(|range| &self.images[range.clone()]).collect();
+        if engine.log.group_bytes(&records) <= engine.log.append_bytes_max() {
+            engine.write(group, &records);
+        } else {
+            for (waiting, record) in group.into_iter().zip(records) {
+                engine.write_alone(waiting, record);
+            }
+        }
+        true
+    }
+
+    fn encode(&mut self, group: &[Waiting]) -> Vec<Range<usize>> {
+        self.images.clear();
+        self.images.shrink_to(KEEP_BYTES_MAX);
+        let ranges = group.iter().map(|waiting| {
+            let start = self.images.len();
+            write_image(&waiting.batch, &mut self.images);
+            start..self.images.len()
+        });
+        ranges.collect()
+    }
+}
+
+impl Engine {
+    fn write_alone(&self, waiting: Waiting, record: &[u8]) {
+        let bytes = record.len();
+        if self.log.group_bytes(&[record]) <= self.log.append_bytes_max() {
+            return self.write(vec![waiting], &[record]);
+        }
+        let bytes_max = usize::try_from(self.log.append_bytes_max()).unwrap_or(usize::MAX);
+        self.refuse(vec![waiting], &WriteError::TooLarge { bytes, bytes_max });
+    }
+
+    fn write(&self, group: Vec<Waiting>, records: &[&[u8]]) {
+        if let Some(failed) = lock(&self.refusals).failed.clone() {
+            return self.refuse(group, &WriteError::Failed(failed));
+        }
+        match self.log.append(records) {
+            Ok(sequence) => self.insert(group, sequence),
+            Err(SeamError::Full(what)) => {
+                tracing::warn!(error = what, "the disk is full; spans are refused until there is room");
+                lock(&self.refusals).disk = Some(what.clone());
+                self.house.wake();
+                self.refuse(group, &WriteError::DiskFull(what));
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.fail(&why);
+                self.refuse(group, &WriteError::Failed(why));
+            }
+        }
+    }
+
+    fn insert(&self, group: Vec<Waiting>, sequence: u64) {
+        let now_us = self.clock.now_us();
+        let (bytes, batches) = (group.iter().map(|waiting| waiting.bytes).sum(), group.len() as u64);
+        let spans: usize = group.iter().map(|waiting| waiting.batch.len()).sum();
+        let mut answers = Vec::with_capacity(group.len());
+        let parts = self.parts();
+        for (sequence, waiting) in (sequence..).zip(group) {
+            parts.insert(sequence, waiting.batch, now_us);
+            answers.push(waiting.answer);
+        }
+        drop(parts);
+        let full = self.rotate_if_full();
+        self.queue.release(bytes);
+        self.counters.batches_written.fetch_add(batches, Relaxed);
+        self.counters.spans_written.fetch_add(spans as u64, Relaxed);
+        if full {
+            self.house.wake();
+        }
+        answers.into_iter().for_each(|answer| answer.give(Ok(())));
+    }
+
+    /// Makes the recent batches ready to be sealed if they take their share of memory; counts the memory.
+    pub(super) fn rotate_if_full(&self) -> bool {
+        let parts = self.parts();
+        let full = parts.active_memory_bytes() >= self.options.seal_bytes();
+        self.memory_bytes.store(parts.memory_bytes(), Relaxed);
+        drop(parts);
+        full && self.change_parts().rotate()
+    }
+
+    fn refuse(&self, group: Vec<Waiting>, error: &WriteError) {
+        self.counters.writes_refused.fetch_add(group.len() as u64, Relaxed);
+        for waiting in group {
+            self.queue.release(waiting.bytes);
+            waiting.answer.give(Err(error.clone()));
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Recent batches, searchable: whole batches go in, in the order they were acknowledged; spans by trace, names and what a
+//! search needs come out. Exists because a span must be found right after its write was answered, long before it is worth
+//! a segment.
+//!
+//! One thread inserts while others read. Everything is append-only, so a reader takes a [`MemSnapshot`], which is a count
+//! of rows, and never sees what came after it; locks are held for one insert or one look-up.
+
+use crate::part::next_part_id;
+use hashbrown::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use tracewell_model::{EndpointId, SpanBatch, StrId, TraceQuery, ValueRef};
+
+/// Of one tag at most this many values are remembered for completion.
+const TAG_VALUES_MAX: usize = 10_000;
+
+/// See the module's text.
+pub(crate) struct Memtable {
+    id: u64,
+    tag_keys: Arc<[String]>,
+    state: RwLock<State>,
+    /// What is known of traces that older parts hold too, by the part's id; grows with the table.
+    shared: Mutex<HashMap<u64, SharedTraces>>,
+}
+
+#[derive(Default)]
+struct State {
+    batches: Vec<Arc<SpanBatch>>,
+    /// One an inserted span, in order of arrival.
+    rows: Vec<RowEntry>,
+    traces: Vec<TraceEntry>,
+    /// Lower half of a trace's id → row of `traces`.
+    by_low: HashMap<u64, u32>,
+    names: Names,
+    names_bytes: usize,
+    batch_bytes: usize,
+    start_us_min: u64,
+    start_us_max: u64,
+}
+
+#[derive(Clone, Copy)]
+struct RowEntry {
+    batch: u32,
+    row: u32,
+    /// The next row of the same trace; none is [`NO_ROW`].
+    next: u32,
+}
+
+const NO_ROW: u32 = u32::MAX;
+
+/// All spans whose trace ids agree in the lower 64 bits.
+#[derive(Clone, Copy)]
+struct TraceEntry {
+    low: u64,
+    first: u32,
+    last: u32,
+    rows: u32,
+    start_us_min: u64,
+    start_us_max: u64,
+    duration_us_max: u64,
+    /// A bit for each service, by a hash of its name: services that are surely not in the trace are seen at once.
+    services: u64,
+}
+
+/// What completes text fields of the page.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub(crate) services: BTreeMap<String, ServiceNames>,
+    pub(crate) tag_values: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The names of one service's spans and of the services they spoke to.
+#[derive(Default)]
+pub(crate) struct ServiceNames {
+    pub(crate) spans: BTreeSet<String>,
+    pub(crate) remotes: BTreeSet<String>,
+}
+
+/// Traces that an older part holds too: those among the first `checked`.
+#[derive(Default)]
+struct SharedTraces {
+    checked: usize,
+    lows: Vec<u64>,
+}
+
+/// A memtable as it was at one moment, in whole batches.
+#[derive(Clone)]
+pub(crate) struct MemSnapshot {
+    table: Arc<Memtable>,
+    rows: u32,
+    traces: u32,
+}
+
+/// A trace of a memtable that may answer a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemCandidate {
+    pub(crate) low: u64,
+    pub(crate) start_us_max: u64,
+}
+
+impl Memtable {
+    /// An empty table that remembers the values of these tags.
+    pub(crate) fn new(tag_keys: Arc<[String]>) -> Self {
+        Self { id: next_part_id(), tag_keys, state: RwLock::default(), shared: Mutex::default() }
+    }
+
+    /// Appends a batch; readers that begin afterwards see all of it. One thread at a time, hence `&self`: the table is
+    /// shared with readers while it is filled. The table takes up to 2^32 - 1 spans; the engine seals it long before.
+    pub(crate) fn insert(&self, batch: Arc<SpanBatch>) {
+        if batch.is_empty() {
+            return;
+        }
+        let names = self.names_of(&batch);
+        let masks: Vec<u64> = (0..=batch.endpoints_len() as u32)
+            .map(|id| {
+                batch
+                    .endpoint(EndpointId(id))
+                    .map_or_else(|| service_bit(""), |e| service_bit(batch.interned(e.service)))
+            })
+            .collect();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.put_rows(&batch, &masks);
+        state.put_names(names);
+        state.batch_bytes += batch.memory_bytes();
+        state.batches.push(batch);
+    }
+
+    /// About how many bytes the batches and their index hold.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let state = self.read();
+        state.batch_bytes
+            + state.names_bytes
+            + state.rows.capacity() * size_of::<RowEntry>()
+            + state.traces.capacity() * size_of::<TraceEntry>()
+            + state.by_low.allocation_size()
+            + state.batches.capacity() * size_of::<Arc<SpanBatch>>()
+    }
+
+    /// How many spans it holds.
+    pub(crate) fn spans(&self) -> usize {
+        self.read().rows.len()
+    }
+
+    /// Whether it holds no span.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spans() == 0
+    }
+
+    /// The keys whose values are remembered.
+    pub(crate) fn tag_keys(&self) -> &[String] {
+        &self.tag_keys
+    }
+
+    /// Calls `read` with the names known so far.
+    pub(crate) fn with_names<T>(&self, read: impl FnOnce(&Names) -> T) -> T {
+        read(&self.read().names)
+    }
+
+    /// The table as it is now.
+    pub(crate) fn snapshot(self: &Arc<Self>) -> MemSnapshot {
+        let state = self.read();
+        MemSnapshot { table: Arc::clone(self), rows: state.rows.len() as u32, traces: state.traces.len() as u32 }
+    }
+
+    /// All batches, and the rows in the order a segment has them: traces by their first start, inside a trace by arrival.
+    pub(crate) fn rows_by_trace(&self) -> (Vec<Arc<SpanBatch>>, Vec<TraceRows>) {
+        let state = self.read();
+        let mut order: Vec<u32> = (0..state.traces.len() as u32).collect();
+        order.sort_by_key(|&at| (state.traces[at as usize].start_us_min, at));
+        let rows_of = |at: &u32| {
+            let trace = state.traces[*at as usize];
+            let mut rows = Vec::with_capacity(trace.rows as usize);
+            let mut next = trace.first;
+            while let Some(entry) = state.rows.get(next as usize) {
+                rows.push((entry.batch, entry.row));
+                next = entry.next;
+            }
+            TraceRows { low: trace.low, start_us_min: trace.start_us_min, start_us_max: trace.start_us_max, rows }
+        };
+        (state.batches.clone(), order.iter().map(rows_of).collect())
+    }
+
+    fn names_of(&self, batch: &SpanBatch) -> Names {
+        let mut names = Names::default();
+        let mut seen: HashSet<(EndpointId, EndpointId, StrId)> = HashSet::new();
+        let keys: Vec<StrId> = self.tag_keys.iter().filter_map(|key| batch.find_interned(key)).collect();
+        for span in batch.spans() {
+            if seen.insert((span.local_id(), span.remote_id(), span.name_id())) {
+                names.put(span.service_name(), span.name(), span.remote_service_name());
+            }
+            if keys.is_empty() {
+                continue;
+            }
+            for (key, value) in span.tags().iter_ids().filter(|(key, _)| keys.contains(key)) {
+                if let ValueRef::Str(value) = value {
+                    names.put_tag_value(batch.interned(key), value);
+                }
+            }
+        }
+        names
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // An insert that panicked leaves at worst rows that no trace names.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_shared(&self) -> MutexGuard<'_, HashMap<u64, SharedTraces>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One trace's rows for a segment.
+pub(crate) struct TraceRows {
+    pub(crate) low: u64,
+    pub(crate) start_us_min: u64,
+    pub(crate) start_us_max: u64,
+    /// Batch and row, in order of arrival.
+    pub(crate) rows: Vec<(u32, u32)>,
+}
+
+impl State {
+    fn put_rows(&mut self, batch: &SpanBatch, masks: &[u64]) {
+        let batch_number = self.batches.len() as u32;
+        for span in batch.spans() {
+            let row = self.rows.len() as u32;
+            self.rows.push(RowEntry { batch: batch_number, row: span.row() as u32, next: NO_ROW });
+            let low = span.trace_id().low();
+            let at = *self.by_low.entry(low).or_insert_with(|| {
+                self.traces.push(TraceEntry::new(low, row));
+                self.traces.len() as u32 - 1
+            });
+            let trace = &mut self.traces[at as usize];
+            if trace.rows > 0 {
+                self.rows[trace.last as usize].next = row;
+            }
+            let start_us = span.timestamp_us();
+            trace.last = row;
+            trace.rows += 1;
+            trace.start_us_min = min_known(trace.start_us_min, start_us);
+            trace.start_us_max = trace.start_us_max.max(start_us);
+            trace.duration_us_max = trace.duration_us_max.max(span.duration_us());
+            trace.services |= masks[span.local_id().0 as usize];
+            self.start_us_min = min_known(self.start_us_min, start_us);
+            self.start_us_max = self.start_us_max.max(start_us);
+        }
+    }
+
+    fn put_names(&mut self, names: Names) {
+        /// About what one entry of a tree costs beside its text.
+        const NODE_BYTES: usize = 40;
+        let Self { names: all, names_bytes, .. } = self;
+        let mut insert = |set: &mut BTreeSet<String>, name: String| {
+            let bytes = name.len() + NODE_BYTES;
+            if set.insert(name) {
+                *names_bytes += bytes;
+            }
+        };
+        for (service, found) in names.services {
+            let known = all.services.entry(service).or_default();
+            found.spans.into_iter().for_each(|name| insert(&mut known.spans, name));
+            found.remotes.into_iter().for_each(|name| insert(&mut known.remotes, name));
+        }
+        for (key, values) in names.tag_values {
+            let known = all.tag_values.entry(key).or_default();
+            for value in values {
+                if known.len() < TAG_VALUES_MAX {
+                    insert(known, value);
+                }
+            }
+        }
+    }
+}
+
+impl TraceEntry {
+    fn new(low: u64, first: u32) -> Self {
+        Self { low, first, last: first, rows: 0, start_us_min: 0, start_us_max: 0, duration_us_max: 0, services: 0 }
+    }
+}
+
+impl Names {
+    fn put(&mut self, service: &str, span: &str, remote: &str) {
+        if service.is_empty() {
+            return;
+        }
+        let known = match self.services.get_mut(service) {
+            Some(known) => known,
+            None => self.services.entry(service.to_owned()).or_default(),
+        };
+        for (set, name) in [(&mut known.spans, span), (&mut known.remotes, remote)] {
+            if !name.is_empty() && !set.contains(name) {
+                set.insert(name.to_owned());
+            }
+        }
+    }
+
+    fn put_tag_value(&mut self, key: &str, value: &str) {
+        let known = match self.tag_values.get_mut(key) {
+            Some(known) => known,
+            None => self.tag_values.entry(key.to_owned()).or_default(),
+        };
+        if !value.is_empty() && known.len() < TAG_VALUES_MAX && !known.contains(value) {
+            known.insert(value.to_owned());
+        }
+    }
+}
+
+impl MemSnapshot {
+    /// The number of the part; see [`next_part_id`].
+    pub(crate) fn id(&self) -> u64 {
+        self.table.id
+    }
+
+    /// The latest start of any span, zero when none has one. May already count spans that came later.
+    pub(crate) fn start_us_max(&self) -> u64 {
+        self.table.read().start_us_max
+    }
+
+    /// The latest start of the spans of a trace, if they are here. May already count spans that came later.
+    pub(crate) fn trace_start_us_max(&self, low: u64) -> Option<u64> {
+        let state = self.table.read();
+        state.by_low.get(&low).filter(|&&at| at < self.traces).map(|&at| state.traces[at as usize].start_us_max)
+    }
+
+    /// Calls `each` with every span of the trace, in order of arrival.
+    pub(crate) fn trace(&self, low: u64, mut each: impl FnMut(&Arc<SpanBatch>, usize)) {
+        let state = self.table.read();
+        let Some(&at) = state.by_low.get(&low) else { return };
+        let mut next = state.traces[at as usize].first;
+        while next < self.rows {
+            let entry = state.rows[next as usize];
+            each(&state.batches[entry.batch as usize], entry.row as usize);
+            next = entry.next;
+        }
+    }
+
+    /// The lower halves of the traces' ids, in order of arrival, without the first `skip`.
+    pub(crate) fn lows(&self, skip: usize) -> Vec<u64> {
+        self.table.read().traces[skip..self.traces as usize].iter().map(|trace| trace.low).collect()
+    }
+
+    /// The traces that may answer the query if no other part has spans of them.
+    pub(crate) fn candidates(&self, query: &TraceQuery) -> Vec<MemCandidate> {
+        let bit = query.service_name.as_deref().map_or(0, service_bit);
+        let duration_us_min = query.min_duration_us.unwrap_or(0);
+        let (start_us, end_us) = (query.start_us(), query.end_us());
+        let state = self.table.read();
+        let possible = state.traces[..self.traces as usize].iter().filter(|trace| {
+            trace.start_us_max != 0
+                && trace.start_us_max >= start_us
+                && trace.start_us_min <= end_us
+                && trace.services & bit == bit
+                && trace.duration_us_max >= duration_us_min
+        });
+        possible.map(|trace| MemCandidate { low: trace.low, start_us_max: trace.start_us_max }).collect()
+    }
+
+    /// Adds to `lows` the traces that are also in another, older part: one that gets no more traces and is asked by
+    /// `contains`. Each trace is looked up once in the life of the table.
+    pub(crate) fn shared_with(&self, part: u64, contains: impl Fn(u64) -> bool, lows: &mut HashSet<u64>) {
+        let mut all = self.table.lock_shared();
+        let known = all.entry(part).or_default();
+        if known.checked < self.traces as usize {
+            let new = self.lows(known.checked);
+            known.lows.extend(new.into_iter().filter(|&low| contains(low)));
+            known.checked = self.traces as usize;
+        }
+        lows.extend(&known.lows);
+    }
+
+    /// Forgets what [`MemSnapshot::shared_with`] learned of parts that are gone.
+    pub(crate) fn keep_shared(&self, parts: impl Fn(u64) -> bool) {
+        self.table.lock_shared().retain(|&part, _| parts(part));
+    }
+}
+
+fn service_bit(service: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a
+    for &byte in service.as_bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    1 << (hash >> 58)
+}
+
+/// The smaller of two times of which zero means unknown.
+pub(crate) fn min_known(a: u64, b: u64) -> u64 {
+    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
+}

@@ -1,0 +1,301 @@
+//! Reads over all parts of a store: a query goes in, whole traces come out, wherever their spans lie.
+//!
+//! A search goes from the newest to the oldest: parts, blocks and traces wait in one queue by the latest time that a trace of
+//! theirs may have, and what is taken from its front is looked into until `limit` traces are found. A trace whose spans lie
+//! in several parts may meet one condition in each; such traces are known ([`split`]) and looked at as a whole.
+
+mod dependencies;
+mod gather;
+mod split;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::memtable::{MemSnapshot, Memtable};
+use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
+use crate::store::{DependencyWindow, ReadError};
+use gather::Gathered;
+use hashbrown::HashSet;
+use split::SplitTraces;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::sync::Arc;
+use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
+
+/// What a store holds at one moment. Parts are in the order in which they were filled, oldest first; of the memtables only
+/// the last may still grow. A span must not lie in two of them.
+pub(crate) struct View {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) memtables: Vec<Arc<Memtable>>,
+}
+
+/// A view with its memtables as they were when the read began.
+pub(crate) struct Parts<'a> {
+    segments: &'a [Arc<Segment>],
+    memtables: Vec<MemSnapshot>,
+}
+
+impl View {
+    /// See [`crate::Store::find`].
+    pub(crate) fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError> {
+        Search::new(&self.parts(), query).run()
+    }
+
+    /// See [`crate::Store::traces`].
+    pub(crate) fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
+        let parts = self.parts();
+        let mut seen = HashSet::new();
+        let mut traces = vec![];
+        for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
+            let gathered = Gathered::read(&parts, id.low())?;
+            let mut found = gathered.traces(grouping);
+            found.retain(|(found, _)| *found == id);
+            for (_, spans) in found {
+                traces.push(gather::to_batch(&spans)?);
+            }
+        }
+        Ok(traces)
+    }
+
+    /// See [`crate::Store::service_names`].
+    pub(crate) fn service_names(&self) -> Result<Vec<String>, ReadError> {
+        Ok(self.names(|service, name| (name == SpanName::Service).then_some(service)))
+    }
+
+    /// See [`crate::Store::span_names`].
+    pub(crate) fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
+        Ok(self.names(|of, name| match name {
+            SpanName::Span(name) if of == service => Some(name),
+            _ => None,
+        }))
+    }
+
+    /// See [`crate::Store::remote_service_names`].
+    pub(crate) fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
+        Ok(self.names(|of, name| match name {
+            SpanName::Remote(name) if of == service => Some(name),
+            _ => None,
+        }))
+    }
+
+    /// The values of a tag; whether the key is one to be completed is for the caller to know.
+    pub(crate) fn tag_values(&self, key: &str) -> Result<Vec<String>, ReadError> {
+        let mut values = BTreeSet::new();
+        let mut add = |value: &str| {
+            if !value.is_empty() && !values.contains(value) {
+                values.insert(value.to_owned());
+            }
+        };
+        self.segments.iter().for_each(|segment| segment.each_tag_value(key, &mut add));
+        for memtable in &self.memtables {
+            memtable.with_names(|names| names.tag_values.get(key).into_iter().flatten().for_each(|value| add(value)));
+        }
+        Ok(values.into_iter().collect())
+    }
+
+    /// See [`crate::Store::dependencies`].
+    pub(crate) fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
+        dependencies::links(&self.parts(), window)
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts { segments: &self.segments, memtables: self.memtables.iter().map(Memtable::snapshot).collect() }
+    }
+
+    fn names(&self, pick: impl for<'n> Fn(&'n str, SpanName<'n>) -> Option<&'n str>) -> Vec<String> {
+        let mut found = BTreeSet::new();
+        let mut add = |service: &str, name: SpanName<'_>| {
+            if let Some(name) = pick(service, name).filter(|name| !name.is_empty() && !found.contains(*name)) {
+                found.insert(name.to_owned());
+            }
+        };
+        self.segments.iter().for_each(|segment| segment.each_name(&mut add));
+        for memtable in &self.memtables {
+            memtable.with_names(|names| {
+                for (service, names) in &names.services {
+                    add(service, SpanName::Service);
+                    names.spans.iter().for_each(|name| add(service, SpanName::Span(name)));
+                    names.remotes.iter().for_each(|name| add(service, SpanName::Remote(name)));
+                }
+            });
+        }
+        found.into_iter().collect()
+    }
+}
+
+impl From<SegmentError> for ReadError {
+    fn from(error: SegmentError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn group(id: TraceId, grouping: TraceGrouping) -> TraceId {
+    match grouping {
+        TraceGrouping::Strict => id,
+        TraceGrouping::LowBits => TraceId::from_halves(0, id.low()),
+    }
+}
+
+/// One search.
+struct Search<'a> {
+    parts: &'a Parts<'a>,
+    query: &'a TraceQuery,
+    /// By part: `None` where no trace that lies in it alone can answer.
+    filters: Vec<Option<SegmentFilter<'a>>>,
+    split: Arc<SplitTraces>,
+    queue: BinaryHeap<Waiting>,
+    seen: HashSet<u64>,
+    found: Vec<SpanBatch>,
+}
+
+/// What may still hold answers.
+struct Waiting {
+    /// No trace in it is newer, microseconds.
+    newest_us: u64,
+    what: What,
+}
+
+enum What {
+    Segment(usize),
+    Block(usize, u32),
+    Memtable(usize),
+    /// The traces that lie in several segments, from this one on.
+    Split(usize),
+    /// By the lower half of its id.
+    Trace(u64),
+    /// Matches; `newest_us` is its time.
+    Found(TraceId, Box<SpanBatch>),
+}
+
+impl<'a> Search<'a> {
+    fn new(parts: &'a Parts<'a>, query: &'a TraceQuery) -> Self {
+        let filters = parts.segments.iter().map(|segment| SegmentFilter::new(segment, query)).collect();
+        let split = split::of_segments(parts.segments);
+        let (queue, seen, found) = (BinaryHeap::new(), HashSet::new(), vec![]);
+        Self { parts, query, filters, split, queue, seen, found }
+    }
+
+    fn run(mut self) -> Result<Vec<SpanBatch>, ReadError> {
+        if self.query.limit == 0 || self.query.start_us() > self.query.end_us() {
+            return Ok(vec![]);
+        }
+        for (at, segment) in self.parts.segments.iter().enumerate() {
+            if self.filters[at].is_some() {
+                self.wait(segment.summary().start_us_max, What::Segment(at));
+            }
+        }
+        for (at, memtable) in self.parts.memtables.iter().enumerate() {
+            self.wait(memtable.start_us_max(), What::Memtable(at));
+        }
+        for low in split::of_memtables(self.parts) {
+            self.wait(self.parts.trace_start_us_max(low), What::Trace(low));
+        }
+        self.wait_split(0);
+        while let Some(Waiting { newest_us, what }) = self.queue.pop() {
+            self.look_into(newest_us, what)?;
+            if self.found.len() == self.query.limit {
+                break;
+            }
+        }
+        Ok(self.found)
+    }
+
+    fn look_into(&mut self, newest_us: u64, what: What) -> Result<(), ReadError> {
+        match what {
+            What::Segment(at) => {
+                let Some(filter) = &self.filters[at] else { return Ok(()) };
+                for block in filter.blocks() {
+                    let newest_us = filter.block_start_us_max(block);
+                    push(&mut self.queue, self.query, newest_us, What::Block(at, block));
+                }
+            }
+            What::Block(at, block) => {
+                let Some(filter) = &self.filters[at] else { return Ok(()) };
+                for trace in filter.candidates(block)? {
+                    push(&mut self.queue, self.query, trace.start_us_max, What::Trace(trace.low));
+                }
+            }
+            What::Memtable(at) => {
+                for trace in self.parts.memtables[at].candidates(self.query) {
+                    push(&mut self.queue, self.query, trace.start_us_max, What::Trace(trace.low));
+                }
+            }
+            What::Split(at) => {
+                self.wait(newest_us, What::Trace(self.split.traces[at].1));
+                self.wait_split(at + 1);
+            }
+            What::Trace(low) => {
+                if self.seen.insert(low) {
+                    self.check(low)?;
+                }
+            }
+            What::Found(_, batch) => self.found.push(*batch),
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, low: u64) -> Result<(), ReadError> {
+        let gathered = Gathered::read(self.parts, low)?;
+        for (id, spans) in gathered.traces(self.query.grouping) {
+            if self.query.matches(spans.iter().copied()) {
+                let time_us = tracewell_model::trace_timestamp_us(spans.iter().copied());
+                let batch = gather::to_batch(&spans)?;
+                self.queue.push(Waiting { newest_us: time_us, what: What::Found(id, Box::new(batch)) });
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_split(&mut self, at: usize) {
+        if let Some(&(start_us_max, _)) = self.split.traces.get(at) {
+            self.wait(start_us_max, What::Split(at));
+        }
+    }
+
+    fn wait(&mut self, newest_us: u64, what: What) {
+        push(&mut self.queue, self.query, newest_us, what);
+    }
+}
+
+/// Puts something into the queue unless all it has is before the window. A trace's time is that of one of its spans, and at
+/// most the window's end if it is to be found.
+fn push(queue: &mut BinaryHeap<Waiting>, query: &TraceQuery, newest_us: u64, what: What) {
+    if newest_us != 0 && newest_us >= query.start_us() {
+        queue.push(Waiting { newest_us: newest_us.min(query.end_us()), what });
+    }
+}
+
+/// The queue gives out the newest first; of one time all that may still hold traces of it before those found, and these by
+/// their ids.
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let found = |waiting: &Self| match waiting.what {
+            What::Found(id, _) => Some(id),
+            _ => None,
+        };
+        self.newest_us.cmp(&other.newest_us).then_with(|| found(other).cmp(&found(self)))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl Parts<'_> {
+    /// The latest start of any span of a trace, zero when none has one.
+    fn trace_start_us_max(&self, low: u64) -> u64 {
+        let in_segment = |segment: &Arc<Segment>| segment.find_trace(low).map(|trace| segment.trace_starts_us(trace).1);
+        let in_segments = self.segments.iter().filter_map(in_segment);
+        let in_memtables = self.memtables.iter().filter_map(|memtable| memtable.trace_start_us_max(low));
+        in_segments.chain(in_memtables).max().unwrap_or(0)
+    }
+}

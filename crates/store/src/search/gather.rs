@@ -1,0 +1,122 @@
+//! All spans of a trace from all parts of a view, in the order they arrived, equal copies once.
+
+use super::{Parts, group};
+use crate::memtable::MemSnapshot;
+use crate::segment::Segment;
+use crate::store::ReadError;
+use hashbrown::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use tracewell_model::{SpanBatch, SpanRef, TraceGrouping, TraceId};
+
+/// The spans whose trace ids agree in the lower half. Keeps the batches they lie in alive.
+#[derive(Default)]
+pub(super) struct Gathered {
+    batches: Vec<Arc<SpanBatch>>,
+    /// Batch and row, in order of arrival.
+    rows: Vec<(u32, u32)>,
+}
+
+impl Gathered {
+    pub(super) fn read(parts: &Parts<'_>, low: u64) -> Result<Self, ReadError> {
+        let mut gathered = Self::default();
+        for segment in parts.segments {
+            gathered.add_segment(segment, low)?;
+        }
+        for memtable in &parts.memtables {
+            gathered.add_memtable(memtable, low);
+        }
+        Ok(gathered)
+    }
+
+    /// Of a trace that lies in one segment only.
+    pub(super) fn read_from(segment: &Segment, low: u64) -> Result<Self, ReadError> {
+        let mut gathered = Self::default();
+        gathered.add_segment(segment, low)?;
+        Ok(gathered)
+    }
+
+    /// Of a trace that lies in one memtable only.
+    pub(super) fn read_from_memtable(memtable: &MemSnapshot, low: u64) -> Self {
+        let mut gathered = Self::default();
+        gathered.add_memtable(memtable, low);
+        gathered
+    }
+
+    fn add_segment(&mut self, segment: &Segment, low: u64) -> Result<(), ReadError> {
+        if let Some(trace) = segment.find_trace(low) {
+            let mut batch = SpanBatch::new();
+            segment.read_trace(trace, &mut batch)?;
+            let rows = 0..batch.len();
+            let batch = Arc::new(batch);
+            rows.for_each(|row| self.push(&batch, row));
+        }
+        Ok(())
+    }
+
+    fn add_memtable(&mut self, memtable: &MemSnapshot, low: u64) {
+        memtable.trace(low, |batch, row| self.push(batch, row));
+    }
+
+    fn push(&mut self, batch: &Arc<SpanBatch>, row: usize) {
+        if self.batches.last().is_none_or(|last| !Arc::ptr_eq(last, batch)) {
+            self.batches.push(Arc::clone(batch));
+        }
+        self.rows.push((self.batches.len() as u32 - 1, row as u32));
+    }
+
+    /// The traces among the spans: one, unless upper halves of ids differ and count.
+    pub(super) fn traces(&self, grouping: TraceGrouping) -> Vec<(TraceId, Vec<SpanRef<'_>>)> {
+        let mut traces: Vec<(TraceId, Vec<SpanRef<'_>>)> = vec![];
+        let mut places: HashMap<TraceId, usize> = HashMap::new();
+        for &(batch, row) in &self.rows {
+            let span = self.batches[batch as usize].span(row as usize);
+            let id = group(span.trace_id(), grouping);
+            let place = *places.entry(id).or_insert_with(|| {
+                traces.push((id, vec![]));
+                traces.len() - 1
+            });
+            traces[place].1.push(span);
+        }
+        traces.iter_mut().for_each(|(_, spans)| drop_copies(spans));
+        traces
+    }
+}
+
+/// One batch of these spans.
+pub(super) fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
+    let mut batch = SpanBatch::new();
+    for span in spans {
+        batch.push_copy(*span).map_err(|full| ReadError::Failed(full.to_string()))?;
+    }
+    batch.shrink_to_fit();
+    Ok(batch)
+}
+
+/// Keeps the first of spans that say the same. In time linear in their number, however many share an id: only those with
+/// equal hashes of all they say are compared.
+fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
+    let mut ids: HashMap<u64, bool> = HashMap::with_capacity(spans.len());
+    let mut repeated = false;
+    for span in spans.iter() {
+        ids.entry(span.id().value()).and_modify(|twice| (*twice, repeated) = (true, true)).or_default();
+    }
+    if !repeated {
+        return;
+    }
+    let hasher = rapidhash::quality::RandomState::default();
+    let mut seen: HashMap<u64, Vec<SpanRef<'_>>> = HashMap::new();
+    spans.retain(|span| {
+        if !ids.get(&span.id().value()).is_some_and(|twice| *twice) {
+            return true;
+        }
+        let mut state = hasher.build_hasher();
+        span.hash_same(&mut state);
+        let same_hash = seen.entry(state.finish()).or_default();
+        let new = !same_hash.iter().any(|other| other.same(*span));
+        if new {
+            same_hash.push(*span);
+        }
+        new
+    });
+}

@@ -1,0 +1,357 @@
+//! Rows of a block back to spans: the columns that are needed, put together row by row.
+
+use super::bytes::{Malformed, unzigzag};
+use super::column::Column;
+use super::dictionary::{Dictionary, EndpointEntry, ValueType};
+use super::rare::{read_extra, read_resource, read_scope};
+use super::{Segment, SegmentError, block_columns as columns};
+use hashbrown::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use tracewell_model::{
+    Endpoint, EndpointId, Kind, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef,
+};
+
+impl Segment {
+    /// Appends spans of a block. Where it fails, spans read before the damage stay.
+    pub(super) fn read_rows(&self, block: u32, rows: Range<u32>, batch: &mut SpanBatch) -> Result<(), SegmentError> {
+        let mut reader = RowReader::new(self, block)?;
+        let offset = self.block(block).columns.first().map_or(0, |column| column.offset);
+        let whole_traces = batch.len();
+        let read = reader.skip_to(rows.start).and_then(|()| rows.clone().try_for_each(|row| reader.read(row, batch)));
+        read.map_err(|error| {
+            batch.discard_open();
+            tracing::debug!(spans = batch.len() - whole_traces, "rows read before damage was met");
+            match error {
+                RowError::Malformed(error) => self.malformed(offset, error),
+                RowError::Segment(error) => error,
+            }
+        })
+    }
+}
+
+enum RowError {
+    Malformed(Malformed),
+    Segment(SegmentError),
+}
+
+impl From<Malformed> for RowError {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<SegmentError> for RowError {
+    fn from(error: SegmentError) -> Self {
+        Self::Segment(error)
+    }
+}
+
+/// One column, or none where all is zero.
+pub(super) struct Codes(Option<Arc<Column>>);
+
+impl Codes {
+    /// A column that nobody asks.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn get(&self, row: u32) -> Result<u32, Malformed> {
+        let Some(column) = &self.0 else { return Ok(0) };
+        column.u32s()?.get(row as usize).copied().ok_or(Malformed("a column has too few rows"))
+    }
+}
+
+/// One column of 8-byte numbers, or none where all is zero.
+pub(super) struct Words(Option<Arc<Column>>);
+
+impl Words {
+    pub(super) fn get(&self, row: u32) -> Result<u64, Malformed> {
+        let Some(column) = &self.0 else { return Ok(0) };
+        column.u64s()?.get(row as usize).copied().ok_or(Malformed("a column has too few rows"))
+    }
+}
+
+impl Segment {
+    pub(super) fn codes(&self, block: u32, number: u32) -> Result<Codes, SegmentError> {
+        self.column(block, number).map(Codes)
+    }
+
+    pub(super) fn words(&self, block: u32, number: u32) -> Result<Words, SegmentError> {
+        self.column(block, number).map(Words)
+    }
+}
+
+struct RowReader<'a> {
+    segment: &'a Segment,
+    block: u32,
+    highs: Option<Arc<Column>>,
+    ids: Words,
+    parents: Codes,
+    far_parents: Words,
+    starts: Words,
+    durations: Words,
+    kinds: Codes,
+    names: Codes,
+    locals: Codes,
+    remotes: Codes,
+    shapes: Codes,
+    annotation_counts: Codes,
+    annotation_times: Words,
+    annotation_shapes: Codes,
+    resources: Codes,
+    scopes: Codes,
+    extras: Option<Arc<Column>>,
+    /// The trace of the row read last; its high half is that of its rows unless `highs` says otherwise.
+    trace: u32,
+    far_parent: u32,
+    annotation: u32,
+    values: HashMap<u32, Values>,
+    endpoints: HashMap<u32, EndpointId>,
+    resource_ids: HashMap<u32, ResourceId>,
+    scope_ids: HashMap<u32, ScopeId>,
+}
+
+/// The values of an attribute, from the next one on.
+#[derive(Clone)]
+struct Values {
+    column: Option<Arc<Column>>,
+    next: usize,
+}
+
+impl<'a> RowReader<'a> {
+    fn new(segment: &'a Segment, block: u32) -> Result<Self, SegmentError> {
+        let codes = |number| segment.codes(block, number);
+        let words = |number| segment.words(block, number);
+        Ok(Self {
+            segment,
+            block,
+            highs: segment.column(block, columns::HIGH)?,
+            ids: words(columns::ID)?,
+            parents: codes(columns::PARENT)?,
+            far_parents: words(columns::FAR_PARENTS)?,
+            starts: words(columns::START)?,
+            durations: words(columns::DURATION)?,
+            kinds: codes(columns::KIND)?,
+            names: codes(columns::NAME)?,
+            locals: codes(columns::LOCAL)?,
+            remotes: codes(columns::REMOTE)?,
+            shapes: codes(columns::SHAPE)?,
+            annotation_counts: codes(columns::ANNOTATION_COUNT)?,
+            annotation_times: words(columns::ANNOTATION_TIME)?,
+            annotation_shapes: codes(columns::ANNOTATION_SHAPE)?,
+            resources: codes(columns::RESOURCE)?,
+            scopes: codes(columns::SCOPE)?,
+            extras: segment.column(block, columns::EXTRA)?,
+            trace: 0,
+            far_parent: 0,
+            annotation: 0,
+            values: HashMap::new(),
+            endpoints: HashMap::new(),
+            resource_ids: HashMap::new(),
+            scope_ids: HashMap::new(),
+        })
+    }
+
+    fn dictionary(&self) -> &'a Dictionary {
+        &self.segment.footer.dictionary
+    }
+
+    /// Passes over the rows before `row`: counts what they have of each column that has no entry a row.
+    fn skip_to(&mut self, row: u32) -> Result<(), RowError> {
+        let first_row = self.segment.block(self.block).first_row;
+        let first_rows = &self.segment.footer.traces.first_rows;
+        self.trace = first_rows.partition_point(|&first| first <= first_row + row) as u32 - 1;
+        let mut shapes: HashMap<u32, usize> = HashMap::new();
+        let mut annotations = 0u32;
+        for row in 0..row {
+            *shapes.entry(self.shapes.get(row)?).or_default() += 1;
+            annotations = annotations.saturating_add(self.annotation_counts.get(row)?);
+            self.far_parent += u32::from(self.parents.get(row)? == columns::FAR_PARENT);
+        }
+        for annotation in 0..annotations {
+            *shapes.entry(self.annotation_shapes.get(annotation)?).or_default() += 1;
+        }
+        self.annotation = annotations;
+        for (shape, rows) in shapes {
+            for &attribute in self.dictionary().shape(shape)? {
+                self.values_of(attribute)?.next += rows;
+            }
+        }
+        if annotations > 0 {
+            // Their text is one more attribute, with an entry an annotation.
+            if let Some(text) = self.segment.footer.annotation_text {
+                self.values_of(text)?.next += annotations as usize;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, row: u32, batch: &mut SpanBatch) -> Result<(), RowError> {
+        let dictionary = self.dictionary();
+        let kind = self.kinds.get(row)?;
+        let flags = SpanFlags((kind >> 3) as u16);
+        let kind = Kind::from_u8(kind as u8 & 7).ok_or(Malformed("a span's kind is unknown"))?;
+        let parent = self.parent(row)?;
+        let name = batch.intern(dictionary.text(self.names.get(row)?)?);
+        let local = self.endpoint(self.locals.get(row)?, batch)?;
+        let remote = self.endpoint(self.remotes.get(row)?, batch)?;
+        for &attribute in dictionary.shape(self.shapes.get(row)?)? {
+            self.read_value(attribute, |key, value| {
+                let key = batch.intern(key);
+                batch.tag(key, value);
+            })?;
+        }
+        for _ in 0..self.annotation_counts.get(row)? {
+            self.read_annotation(batch)?;
+        }
+        let extra = match &self.extras {
+            Some(extras) => read_extra(extras.bytes(row as usize)?, dictionary, batch)?,
+            None => None,
+        };
+        let row_entry = SpanRow {
+            trace_id: self.trace_id(row)?,
+            id: SpanId::new(self.ids.get(row)?),
+            parent: SpanId::new(parent),
+            name,
+            kind,
+            flags,
+            start: flags.contains(SpanFlags::HAS_START).then_some(Time::from_bits(self.starts.get(row)?)),
+            duration: flags.contains(SpanFlags::HAS_DURATION).then_some(Time::from_bits(self.durations.get(row)?)),
+            local,
+            remote,
+            resource: self.resource(row, batch)?,
+            scope: self.scope(row, batch)?,
+            extra,
+        };
+        batch.commit(row_entry).map_err(|_| Malformed("its texts are too long for a batch"))?;
+        Ok(())
+    }
+
+    fn trace_id(&mut self, row: u32) -> Result<TraceId, Malformed> {
+        let traces = &self.segment.footer.traces;
+        let row_of_segment = self.segment.block(self.block).first_row + row;
+        while traces.first_rows[self.trace as usize + 1] <= row_of_segment {
+            self.trace += 1;
+        }
+        let high = match &self.highs {
+            Some(highs) => *highs.u64s()?.get(row as usize).ok_or(Malformed("a column has too few rows"))?,
+            None => traces.highs[self.trace as usize],
+        };
+        Ok(TraceId::from_halves(high, traces.lows[self.trace as usize]))
+    }
+
+    fn parent(&mut self, row: u32) -> Result<u64, Malformed> {
+        Ok(match self.parents.get(row)? {
+            columns::NO_PARENT => 0,
+            columns::FAR_PARENT => {
+                self.far_parent += 1;
+                self.far_parents.get(self.far_parent - 1)?
+            }
+            code => {
+                let back = unzigzag(u64::from(code - columns::NEAR_PARENT));
+                let at = u32::try_from(i64::from(row) - back).map_err(|_| Malformed("a parent is not there"))?;
+                self.ids.get(at)?
+            }
+        })
+    }
+
+    fn endpoint(&mut self, code: u32, batch: &mut SpanBatch) -> Result<EndpointId, Malformed> {
+        if code == 0 {
+            return Ok(EndpointId(0));
+        }
+        if let Some(&id) = self.endpoints.get(&code) {
+            return Ok(id);
+        }
+        let dictionary = self.dictionary();
+        let &EndpointEntry { service, ipv4, ipv6, port, ipv4_text } = dictionary.endpoint(code)?;
+        let service = batch.intern(dictionary.text(service)?);
+        let ipv4_text = batch.intern(dictionary.text(ipv4_text)?);
+        let id = batch.intern_endpoint(Endpoint { service, ipv4, ipv6, port, ipv4_text });
+        self.endpoints.insert(code, id);
+        Ok(id)
+    }
+
+    fn resource(&mut self, row: u32, batch: &mut SpanBatch) -> Result<ResourceId, Malformed> {
+        let code = self.resources.get(row)?;
+        if code == 0 {
+            return Ok(ResourceId(0));
+        }
+        if let Some(&id) = self.resource_ids.get(&code) {
+            return Ok(id);
+        }
+        let dictionary = self.dictionary();
+        let bytes = dictionary.resources.get(code as usize).ok_or(Malformed("a resource is not in the dictionary"))?;
+        let id = read_resource(bytes, dictionary, batch)?;
+        self.resource_ids.insert(code, id);
+        Ok(id)
+    }
+
+    fn scope(&mut self, row: u32, batch: &mut SpanBatch) -> Result<ScopeId, Malformed> {
+        let code = self.scopes.get(row)?;
+        if code == 0 {
+            return Ok(ScopeId(0));
+        }
+        if let Some(&id) = self.scope_ids.get(&code) {
+            return Ok(id);
+        }
+        let dictionary = self.dictionary();
+        let bytes = dictionary.scopes.get(code as usize).ok_or(Malformed("a scope is not in the dictionary"))?;
+        let id = read_scope(bytes, dictionary, batch)?;
+        self.scope_ids.insert(code, id);
+        Ok(id)
+    }
+
+    fn read_annotation(&mut self, batch: &mut SpanBatch) -> Result<(), RowError> {
+        let time = Time::from_bits(self.annotation_times.get(self.annotation)?);
+        let text = self.segment.footer.annotation_text.ok_or(Malformed("annotations have no texts"))?;
+        self.read_value(text, |_, value| {
+            if let ValueRef::Str(value) = value {
+                batch.annotation(time, value);
+            }
+        })?;
+        for &attribute in self.dictionary().shape(self.annotation_shapes.get(self.annotation)?)? {
+            self.read_value(attribute, |key, value| {
+                let key = batch.intern(key);
+                batch.annotation_detail(key, value);
+            })?;
+        }
+        self.annotation += 1;
+        Ok(())
+    }
+
+    fn values_of(&mut self, attribute: u32) -> Result<&mut Values, SegmentError> {
+        let Self { values, segment, block, .. } = self;
+        if !values.contains_key(&attribute) {
+            let column = segment.column(*block, columns::FIRST_ATTRIBUTE.saturating_add(attribute))?;
+            values.insert(attribute, Values { column, next: 0 });
+        }
+        Ok(values.entry(attribute).or_insert(Values { column: None, next: 0 }))
+    }
+
+    fn read_value(&mut self, attribute: u32, each: impl FnOnce(&str, ValueRef<'_>)) -> Result<(), RowError> {
+        let dictionary = self.dictionary();
+        let values = self.values_of(attribute)?;
+        let at = values.next;
+        values.next += 1;
+        let entry = dictionary.attribute(attribute)?;
+        let column = values.column.as_deref().ok_or(Malformed("a column of values is missing"))?;
+        let missing = Malformed("a value is missing");
+        let value = match entry.key.value_type {
+            ValueType::Str => ValueRef::Str(match column {
+                Column::U32(codes) => {
+                    let code = *codes.get(at).ok_or(missing)?;
+                    entry.values.get(code).ok_or(Malformed("a value is not in the dictionary"))?
+                }
+                texts => texts.text(at)?,
+            }),
+            ValueType::Bool => ValueRef::Bool(*column.u32s()?.get(at).ok_or(missing)? != 0),
+            ValueType::I64 => ValueRef::I64(unzigzag(*column.u64s()?.get(at).ok_or(missing)?)),
+            ValueType::F64 => ValueRef::F64(f64::from_bits(*column.u64s()?.get(at).ok_or(missing)?)),
+            ValueType::Bytes => ValueRef::Bytes(column.bytes(at)?),
+            ValueType::Nested => ValueRef::Nested(column.bytes(at)?),
+        };
+        each(dictionary.text(entry.key.key)?, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! The columns of a block by number. A column of which every entry would be zero is left out.
+
+/// A row's upper half of the trace id; only where it differs from that of the trace's first span for some row.
+pub(crate) const HIGH: u32 = 0;
+/// A row's span id.
+pub(crate) const ID: u32 = 1;
+/// A row's parent: [`NO_PARENT`], [`FAR_PARENT`] or [`NEAR_PARENT`] plus a distance.
+pub(crate) const PARENT: u32 = 2;
+/// The ids of the parents that are not among the trace's rows of this block.
+pub(crate) const FAR_PARENTS: u32 = 3;
+/// A row's start, as the bits of the model's time; that of the row before where it has none.
+pub(crate) const START: u32 = 4;
+/// A row's duration, likewise; zero where it has none.
+pub(crate) const DURATION: u32 = 5;
+/// A row's kind in the lower three bits, above them its flags.
+pub(crate) const KIND: u32 = 6;
+/// A row's name: its text.
+pub(crate) const NAME: u32 = 7;
+/// A row's local endpoint.
+pub(crate) const LOCAL: u32 = 8;
+/// A row's remote endpoint.
+pub(crate) const REMOTE: u32 = 9;
+/// A row's list of tags.
+pub(crate) const SHAPE: u32 = 10;
+/// How many annotations a row has.
+pub(crate) const ANNOTATION_COUNT: u32 = 11;
+/// An annotation's time, as the bits of the model's time.
+pub(crate) const ANNOTATION_TIME: u32 = 12;
+/// An annotation's list of attributes.
+pub(crate) const ANNOTATION_SHAPE: u32 = 13;
+/// A row's resource.
+pub(crate) const RESOURCE: u32 = 14;
+/// A row's scope.
+pub(crate) const SCOPE: u32 = 15;
+/// A row's rare fields, as bytes.
+pub(crate) const EXTRA: u32 = 16;
+/// The values of attribute 0; those of the others follow.
+pub(crate) const FIRST_ATTRIBUTE: u32 = 32;
+
+/// In [`PARENT`]: a root.
+pub(crate) const NO_PARENT: u32 = 0;
+/// In [`PARENT`]: the next of [`FAR_PARENTS`].
+pub(crate) const FAR_PARENT: u32 = 1;
+/// In [`PARENT`]: from here on zigzag distances in rows, back to the parent.
+pub(crate) const NEAR_PARENT: u32 = 2;

@@ -1,0 +1,358 @@
+//! The end of a segment: where each column of each block lies, the table of traces, dictionaries and terms. Written last,
+//! read first; it is there twice, so that one damaged sector does not cost a segment.
+
+use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
+use super::column::{self, Column};
+use super::dictionary::{Dictionary, DictionaryBuilder, Role};
+use super::terms::{Fact, Terms, TermsBuilder};
+use super::{SegmentError, SegmentSummary};
+use crate::memtable::min_known;
+
+/// The first bytes of a segment and of its copy at the end.
+pub(crate) const MAGIC: [u8; 8] = *b"tracewsg";
+/// This format.
+pub(crate) const VERSION: u32 = 1;
+/// How long the header is, and its copy, the trailer.
+pub(crate) const HEADER_BYTES: usize = 40;
+/// A section of a footer is at most this long when unpacked.
+const SECTION_BYTES_MAX: usize = 1 << 30;
+
+/// Where the footer lies. The first bytes of the file, and the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) footer_offset: u64,
+    pub(crate) footer_len: u64,
+    pub(crate) footer_crc: u32,
+}
+
+/// Why a header is not taken.
+pub(crate) enum HeaderError {
+    /// Not one, or damaged.
+    Damaged,
+    /// Of a newer format.
+    Version(u32),
+}
+
+impl Header {
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.footer_offset.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.footer_len.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.footer_crc.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..36]);
+        bytes[36..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let read = |reader: &mut Reader<'_>| -> Result<(u32, Self), Malformed> {
+            let crc = crc32fast::hash(bytes.get(..36).ok_or(Malformed("a header is short"))?);
+            let magic: [u8; 8] = reader.array()?;
+            let version = reader.u32()?;
+            let header = Self { footer_offset: reader.u64()?, footer_len: reader.u64()?, footer_crc: reader.u32()? };
+            reader.u32()?;
+            if magic != MAGIC || reader.u32()? != crc {
+                return Err(Malformed("a header is damaged"));
+            }
+            Ok((version, header))
+        };
+        match read(&mut Reader::new(bytes)) {
+            Ok((VERSION, header)) => Ok(header),
+            Ok((version, _)) => Err(HeaderError::Version(version)),
+            Err(_) => Err(HeaderError::Damaged),
+        }
+    }
+}
+
+/// Where a block lies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct BlockEntry {
+    /// The first of its rows, of all rows of the segment.
+    pub(crate) first_row: u32,
+    pub(crate) rows: u32,
+    /// The first of the traces that begin here.
+    pub(crate) first_trace: u32,
+    /// How many traces begin here.
+    pub(crate) traces: u32,
+    /// Sorted by number.
+    pub(crate) columns: Vec<ColumnEntry>,
+}
+
+/// Where a column of a block lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnEntry {
+    pub(crate) number: u32,
+    pub(crate) offset: u64,
+    pub(crate) stored_bytes: u32,
+    /// When unpacked; equal to `stored_bytes` when it was not packed.
+    pub(crate) bytes: u32,
+    pub(crate) crc: u32,
+}
+
+/// The traces of a segment, in the order of their rows.
+#[derive(Debug, Default)]
+pub(crate) struct TraceTable {
+    pub(crate) lows: Vec<u64>,
+    /// The upper half of the id of each trace's first span.
+    pub(crate) highs: Vec<u64>,
+    /// One more than traces: where the rows of each begin, and at last all rows.
+    pub(crate) first_rows: Vec<u32>,
+    /// The earliest start of its spans here; zero when none has one.
+    pub(crate) starts_us_min: Vec<u64>,
+    /// The latest.
+    pub(crate) starts_us_max: Vec<u64>,
+    /// Traces by the lower half of their ids.
+    pub(crate) sorted: Vec<u32>,
+}
+
+/// All of a footer.
+#[derive(Debug, Default)]
+pub(crate) struct Footer {
+    pub(crate) summary: SegmentSummary,
+    pub(crate) blocks: Vec<BlockEntry>,
+    pub(crate) traces: TraceTable,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) terms: Terms,
+    /// The attribute that holds the texts of annotations, if there are any.
+    pub(crate) annotation_text: Option<u32>,
+}
+
+const SECTION_BLOCKS: u8 = 1;
+const SECTION_TRACES: u8 = 2;
+const SECTION_DICTIONARY: u8 = 3;
+const SECTION_TERMS: u8 = 4;
+
+/// The bytes of a footer.
+pub(crate) fn write_footer(
+    blocks: &[BlockEntry],
+    traces: &TraceTable,
+    dictionary: &DictionaryBuilder,
+    terms: &TermsBuilder,
+) -> Result<Vec<u8>, SegmentError> {
+    let mut out = vec![];
+    let mut section = vec![];
+    write_blocks(&mut section, blocks);
+    put_section(&mut out, SECTION_BLOCKS, &mut section)?;
+    traces.write(&mut section);
+    put_section(&mut out, SECTION_TRACES, &mut section)?;
+    dictionary.write(&mut section);
+    put_section(&mut out, SECTION_DICTIONARY, &mut section)?;
+    let kept = |fact: Fact| match fact {
+        Fact::Value(attribute, _) => dictionary.values[attribute as usize].1.in_use(),
+        _ => true,
+    };
+    terms.write(&mut section, kept);
+    put_section(&mut out, SECTION_TERMS, &mut section)?;
+    Ok(out)
+}
+
+fn put_section(out: &mut Vec<u8>, tag: u8, section: &mut Vec<u8>) -> Result<(), SegmentError> {
+    if section.len() > SECTION_BYTES_MAX {
+        return Err(SegmentError::TooLarge("a section of its footer"));
+    }
+    let packed = pack(section)?;
+    out.push(tag);
+    put_varint(out, section.len() as u64);
+    put_varint(out, packed.len() as u64);
+    out.extend_from_slice(&packed);
+    section.clear();
+    Ok(())
+}
+
+/// Compressed, or as they are where that is not longer.
+pub(crate) fn pack(bytes: &[u8]) -> Result<Vec<u8>, SegmentError> {
+    let packed = zstd::bulk::compress(bytes, 1).map_err(|error| SegmentError::Pack(error.to_string()))?;
+    Ok(if packed.len() < bytes.len() { packed } else { bytes.to_vec() })
+}
+
+/// Undoes [`pack`].
+pub(crate) fn unpack(stored: &[u8], bytes: usize) -> Result<Vec<u8>, Malformed> {
+    if stored.len() == bytes {
+        return Ok(stored.to_vec());
+    }
+    let unpacked = zstd::bulk::decompress(stored, bytes).map_err(|_| Malformed("bytes cannot be unpacked"))?;
+    if unpacked.len() == bytes { Ok(unpacked) } else { Err(Malformed("unpacked bytes are too few")) }
+}
+
+impl Footer {
+    /// Reads a footer whose checksum was found right. `footer_offset` is where the blocks end.
+    pub(crate) fn read(bytes: &[u8], footer_offset: u64) -> Result<Self, Malformed> {
+        let mut sections: [Option<Vec<u8>>; 5] = Default::default();
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            let tag = reader.u8()?;
+            let unpacked_bytes = reader.varint()? as usize;
+            let stored = reader.bytes()?;
+            if let Some(section) = sections.get_mut(usize::from(tag)) {
+                if unpacked_bytes > SECTION_BYTES_MAX {
+                    return Err(Malformed("a section of the footer is too large"));
+                }
+                *section = Some(unpack(stored, unpacked_bytes)?);
+            }
+        }
+        let mut section = |tag: u8| sections[usize::from(tag)].take().ok_or(Malformed("a section is missing"));
+        let blocks = read_blocks(&section(SECTION_BLOCKS)?, footer_offset)?;
+        let traces = TraceTable::read(&section(SECTION_TRACES)?)?;
+        let dictionary = Dictionary::read(&section(SECTION_DICTIONARY)?)?;
+        let terms = Terms::read(&section(SECTION_TERMS)?, blocks.len())?;
+        let rows = blocks.last().map_or(0, |block| block.first_row + block.rows);
+        let begun = blocks.last().map_or(0, |block| block.first_trace + block.traces);
+        if traces.first_rows.last() != Some(&rows) || begun as usize != traces.lows.len() {
+            return Err(Malformed("blocks and traces do not fit"));
+        }
+        let summary = SegmentSummary {
+            spans: u64::from(rows),
+            traces: traces.lows.len() as u64,
+            start_us_min: traces.starts_us_min.iter().fold(0, |min, &start| min_known(min, start)),
+            start_us_max: traces.starts_us_max.iter().copied().max().unwrap_or(0),
+        };
+        let annotation_text = dictionary.attributes.iter().position(|a| a.key.role == Role::AnnotationValue);
+        let annotation_text = annotation_text.map(|at| at as u32);
+        Ok(Self { summary, blocks, traces, dictionary, terms, annotation_text })
+    }
+}
+
+fn write_blocks(out: &mut Vec<u8>, blocks: &[BlockEntry]) {
+    put_varint(out, blocks.len() as u64);
+    for block in blocks {
+        put_varint(out, u64::from(block.rows));
+        put_varint(out, u64::from(block.traces));
+        put_varint(out, block.columns.len() as u64);
+        let mut last = 0;
+        for column in &block.columns {
+            put_varint(out, u64::from(column.number - last));
+            put_varint(out, u64::from(column.stored_bytes));
+            put_varint(out, u64::from(column.bytes));
+            out.extend_from_slice(&column.crc.to_le_bytes());
+            last = column.number;
+        }
+    }
+}
+
+fn read_blocks(bytes: &[u8], footer_offset: u64) -> Result<Vec<BlockEntry>, Malformed> {
+    let reader = &mut Reader::new(bytes);
+    let mut blocks: Vec<BlockEntry> = vec![];
+    let (mut first_row, mut first_trace) = (0u32, 0u32);
+    let mut offset = HEADER_BYTES as u64;
+    for _ in 0..reader.count()? {
+        let (rows, traces) = (reader.varint_u32()?, reader.varint_u32()?);
+        let mut block = BlockEntry { first_row, rows, first_trace, traces, columns: vec![] };
+        let mut number = 0u32;
+        for at in 0..reader.count()? {
+            let step = reader.varint_u32()?;
+            number = number.checked_add(step).ok_or(Malformed("a column's number is too large"))?;
+            if at > 0 && step == 0 {
+                return Err(Malformed("a column is there twice"));
+            }
+            let (stored_bytes, bytes, crc) = (reader.varint_u32()?, reader.varint_u32()?, reader.u32()?);
+            block.columns.push(ColumnEntry { number, offset, stored_bytes, bytes, crc });
+            offset += u64::from(stored_bytes);
+        }
+        block.columns.shrink_to_fit();
+        blocks.push(block);
+        first_row = first_row.checked_add(rows).ok_or(Malformed("too many rows"))?;
+        first_trace = first_trace.checked_add(traces).ok_or(Malformed("too many traces"))?;
+    }
+    reader.end()?;
+    if offset == footer_offset { Ok(blocks) } else { Err(Malformed("the columns do not fill the file")) }
+}
+
+impl TraceTable {
+    pub(crate) fn len(&self) -> usize {
+        self.lows.len()
+    }
+
+    /// The trace whose id has this lower half.
+    pub(crate) fn find(&self, low: u64) -> Option<u32> {
+        let at = self.sorted.binary_search_by_key(&low, |&trace| self.lows[trace as usize]).ok()?;
+        Some(self.sorted[at])
+    }
+
+    /// The lower halves of the ids in ascending order, with their traces.
+    pub(crate) fn by_low(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.sorted.iter().map(|&trace| (self.lows[trace as usize], trace))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut column = vec![];
+        let mut put = |write: &dyn Fn(&mut Vec<u8>)| {
+            column.clear();
+            write(&mut column);
+            put_varint(out, column.len() as u64);
+            out.extend_from_slice(&column);
+        };
+        let rows: Vec<u32> = self.first_rows.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let lengths = |(&min, &max): (&u64, &u64)| zigzag(max.wrapping_sub(min) as i64);
+        let lengths: Vec<u64> = self.starts_us_min.iter().zip(&self.starts_us_max).map(lengths).collect();
+        put(&|column| column::put_raw64(column, &self.lows));
+        put(&|column| column::put_raw64(column, &self.highs));
+        put(&|column| column::put_u32s(column, &rows));
+        put(&|column| column::put_deltas(column, &self.starts_us_min));
+        put(&|column| column::put_u64s(column, &lengths));
+        put(&|column| column::put_u32s(column, &self.sorted));
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let reader = &mut Reader::new(bytes);
+        let mut column = || Column::read(reader.bytes()?);
+        let (lows, highs, rows) = (column()?, column()?, column()?);
+        let (starts_us_min, lengths, sorted) = (column()?, column()?, column()?);
+        reader.end()?;
+        let mut first_rows = vec![0u32];
+        let mut end = 0u32;
+        for &rows in rows.u32s()? {
+            end = end.checked_add(rows).ok_or(Malformed("too many rows"))?;
+            first_rows.push(end);
+        }
+        let lengths = lengths.u64s()?;
+        let starts_us_min = starts_us_min.u64s()?.to_vec();
+        let ends = starts_us_min.iter().zip(lengths);
+        let starts_us_max = ends.map(|(&min, &length)| min.wrapping_add_signed(unzigzag(length))).collect();
+        let (lows, highs, sorted) = (lows.u64s()?.to_vec(), highs.u64s()?.to_vec(), sorted.u32s()?.to_vec());
+        let len = lows.len();
+        let columns = [highs.len(), first_rows.len() - 1, starts_us_min.len(), lengths.len(), sorted.len()];
+        if columns.iter().any(|&column| column != len) || sorted.iter().any(|&at| at as usize >= len) {
+            return Err(Malformed("the table of traces is inconsistent"));
+        }
+        let table = Self { lows, highs, first_rows, starts_us_min, starts_us_max, sorted };
+        let ascending = table.by_low().zip(table.by_low().skip(1)).all(|(a, b)| a.0 < b.0);
+        if ascending { Ok(table) } else { Err(Malformed("the index of traces is not in order")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_comes_back_and_any_flipped_bit_is_seen() {
+        let header = Header { footer_offset: 77, footer_len: 12, footer_crc: 0xdead_beef };
+        let bytes = header.to_bytes();
+        assert!(matches!(Header::read(&bytes), Ok(read) if read == header));
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(Header::read(&damaged), Err(HeaderError::Damaged)), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_trace_table_comes_back() {
+        let table = TraceTable {
+            lows: vec![9, 3, u64::MAX],
+            highs: vec![0, 1, 0],
+            first_rows: vec![0, 2, 3, 7],
+            starts_us_min: vec![0, 5, 5],
+            starts_us_max: vec![0, 9, u64::MAX],
+            sorted: vec![1, 0, 2],
+        };
+        let mut out = vec![];
+        table.write(&mut out);
+        let read = TraceTable::read(&out).unwrap();
+        assert_eq!((read.find(3), read.find(9), read.find(4)), (Some(1), Some(0), None));
+        assert_eq!((&read.first_rows, &read.starts_us_max), (&table.first_rows, &table.starts_us_max));
+        assert!((0..out.len()).all(|len| TraceTable::read(&out[..len]).is_err()));
+    }
+}

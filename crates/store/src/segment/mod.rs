@@ -1,0 +1,339 @@
+//! Sealed segments: an immutable file each, written from a memtable, read block by block and column by column.
+//!
+//! The format is described byte by byte in `docs/format.md`. Nothing read from a file is trusted before its checksum, and
+//! nothing that passes it is trusted to make sense: damage costs the spans of the block it lies in, is remembered with file
+//! and offset, and never panics.
+
+mod block;
+mod block_columns;
+mod bytes;
+mod cache;
+mod column;
+mod dictionary;
+mod encode;
+mod filter;
+mod footer;
+mod rare;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use encode::write_segment;
+pub(crate) use filter::SegmentFilter;
+
+use crate::part::next_part_id;
+use crate::seams::{Blobs, SeamError};
+use bytes::Malformed;
+use cache::ColumnCache;
+use column::Column;
+use dictionary::ValueType;
+use footer::{BlockEntry, ColumnEntry, Footer, HEADER_BYTES, Header, HeaderError};
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use terms::Fact;
+use tracewell_model::SpanBatch;
+
+/// What a segment holds. Times are microseconds since the epoch, 0 where no span has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SegmentSummary {
+    pub(crate) spans: u64,
+    pub(crate) traces: u64,
+    pub(crate) start_us_min: u64,
+    pub(crate) start_us_max: u64,
+}
+
+/// A segment that was written, to be put somewhere.
+#[derive(Debug)]
+pub(crate) struct SegmentBytes {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) summary: SegmentSummary,
+}
+
+/// Why a segment, or a part of it, was not read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SegmentError {
+    /// What is read is not what was written.
+    #[error("{file} is damaged at offset {offset}: {what}")]
+    Damaged { file: String, offset: u64, what: String },
+    /// A newer server has written it.
+    #[error("{file} has format version {version}; this server reads up to {known}", known = footer::VERSION)]
+    Version { file: String, version: u32 },
+    /// Its bytes could not be had.
+    #[error(transparent)]
+    Read(#[from] SeamError),
+    /// More than the format has room for.
+    #[error("a segment cannot be written: {0} is too large")]
+    TooLarge(&'static str),
+    /// Compression failed.
+    #[error("a segment cannot be compressed: {0}")]
+    Pack(String),
+}
+
+/// An open segment: what its footer says, in memory; blocks are read when asked for.
+pub(crate) struct Segment {
+    id: u64,
+    name: String,
+    blobs: Arc<dyn Blobs>,
+    footer: Footer,
+    /// Damaged blocks and why.
+    damage: Mutex<BTreeMap<u32, String>>,
+    /// The traces that an older segment holds too, by its part number.
+    shared: Mutex<HashMap<u64, Arc<[u64]>>>,
+}
+
+impl Segment {
+    /// Opens a segment and reads its footer. A damaged footer is passed over for its copy and reported by
+    /// [`Segment::damage`]; an error says that nothing of the segment can be read.
+    pub(crate) fn open(blobs: Arc<dyn Blobs>, name: &str) -> Result<Self, SegmentError> {
+        let len = blobs.len(name)?;
+        let mut damage = BTreeMap::new();
+        let (header, mut reports) = read_header(&*blobs, name, len)?;
+        let copies = header.footer_len.checked_mul(2).and_then(|copies| copies.checked_add(header.footer_offset));
+        if copies.and_then(|end| end.checked_add(HEADER_BYTES as u64)) != Some(len) {
+            reports.push(damaged(name, len, "it does not end where it should").to_string());
+        }
+        let mut footer = None;
+        for copy in 0..2 {
+            let offset = header.footer_offset.saturating_add(copy * header.footer_len);
+            match read_footer(&*blobs, name, len, header, offset) {
+                Ok(read) => {
+                    footer = Some(read);
+                    break;
+                }
+                Err(SegmentError::Read(error)) => return Err(SegmentError::Read(error)),
+                Err(error) => reports.push(error.to_string()),
+            }
+        }
+        if !reports.is_empty() {
+            damage.insert(NO_BLOCK, reports.join("; "));
+        }
+        let Some(footer) = footer else {
+            return Err(damaged(name, header.footer_offset, "both copies of the footer"));
+        };
+        let (damage, shared) = (Mutex::new(damage), Mutex::default());
+        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, shared })
+    }
+
+    pub(crate) fn summary(&self) -> &SegmentSummary {
+        &self.footer.summary
+    }
+
+    /// The number of the part; see [`next_part_id`].
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What was found damaged so far: file, offset, what. Spans of these blocks are not found.
+    pub(crate) fn damage(&self) -> Vec<String> {
+        self.lock_damage().values().cloned().collect()
+    }
+
+    /// How many traces it has spans of.
+    pub(crate) fn traces(&self) -> u32 {
+        self.footer.traces.len() as u32
+    }
+
+    /// The trace whose id has this lower half.
+    pub(crate) fn find_trace(&self, low: u64) -> Option<u32> {
+        self.footer.traces.find(low)
+    }
+
+    /// The lower half of a trace's id.
+    pub(crate) fn trace_low(&self, trace: u32) -> u64 {
+        self.footer.traces.lows[trace as usize]
+    }
+
+    /// The earliest and the latest start of a trace's spans here, zero where none has one.
+    pub(crate) fn trace_starts_us(&self, trace: u32) -> (u64, u64) {
+        (self.footer.traces.starts_us_min[trace as usize], self.footer.traces.starts_us_max[trace as usize])
+    }
+
+    /// Appends the spans of a trace, in order of arrival, without those in damaged blocks.
+    pub(crate) fn read_trace(&self, trace: u32, batch: &mut SpanBatch) -> Result<(), SegmentError> {
+        let rows = self.trace_rows(trace);
+        let first = self.footer.blocks.partition_point(|block| block.first_row + block.rows <= rows.start);
+        for (at, block) in (0u32..).zip(&self.footer.blocks).skip(first) {
+            if block.first_row >= rows.end {
+                break;
+            }
+            let from = rows.start.max(block.first_row) - block.first_row;
+            let to = rows.end.min(block.first_row + block.rows) - block.first_row;
+            self.unless_damaged(at, |segment| segment.read_rows(at, from..to, batch))?;
+        }
+        Ok(())
+    }
+
+    /// Names of services, with each the names of its spans and remote services.
+    pub(crate) fn each_name(&self, mut each: impl FnMut(&str, SpanName<'_>)) {
+        let Footer { dictionary, terms, .. } = &self.footer;
+        let text = |code: u32| dictionary.texts.get(code).unwrap_or_default();
+        for &(fact, service) in terms.between(Fact::Present, Fact::RemoteService(u32::MAX)) {
+            let name = match fact {
+                Fact::SpanName(name) => SpanName::Span(text(name)),
+                Fact::RemoteService(name) => SpanName::Remote(text(name)),
+                _ => SpanName::Service,
+            };
+            each(text(service), name);
+        }
+    }
+
+    /// The values of a tag that are in the segment's dictionary: all, unless they are very many.
+    pub(crate) fn each_tag_value(&self, key: &str, mut each: impl FnMut(&str)) {
+        let columns = self.footer.dictionary.tag_columns(key);
+        for (_, attribute) in columns.filter(|(_, attribute)| attribute.key.value_type == ValueType::Str) {
+            attribute.values.iter().for_each(&mut each);
+        }
+    }
+
+    /// The traces that an older segment holds too. Kept, because neither changes.
+    pub(crate) fn shared_with(&self, older: &Self) -> Arc<[u64]> {
+        if let Some(shared) = self.lock_shared().get(&older.id) {
+            return Arc::clone(shared);
+        }
+        let (mut ours, mut theirs) = (self.footer.traces.by_low(), older.footer.traces.by_low());
+        let (mut a, mut b) = (ours.next(), theirs.next());
+        let mut shared = vec![];
+        while let (Some((low, _)), Some((other, _))) = (a, b) {
+            if low == other {
+                shared.push(low);
+            }
+            if low <= other {
+                a = ours.next();
+            }
+            if other <= low {
+                b = theirs.next();
+            }
+        }
+        let shared: Arc<[u64]> = shared.into();
+        self.lock_shared().insert(older.id, Arc::clone(&shared));
+        shared
+    }
+
+    /// Forgets what [`Segment::shared_with`] found out about segments that are gone.
+    pub(crate) fn keep_shared(&self, parts: impl Fn(u64) -> bool) {
+        self.lock_shared().retain(|&part, _| parts(part));
+    }
+
+    fn trace_rows(&self, trace: u32) -> Range<u32> {
+        let rows = &self.footer.traces.first_rows;
+        rows[trace as usize]..rows[trace as usize + 1]
+    }
+
+    fn block(&self, block: u32) -> &BlockEntry {
+        &self.footer.blocks[block as usize]
+    }
+
+    /// Runs what reads a block; answers `None` where the block is damaged, and remembers that.
+    fn unless_damaged<T>(
+        &self,
+        block: u32,
+        read: impl FnOnce(&Self) -> Result<T, SegmentError>,
+    ) -> Result<Option<T>, SegmentError> {
+        if self.lock_damage().contains_key(&block) {
+            return Ok(None);
+        }
+        match read(self) {
+            Ok(read) => Ok(Some(read)),
+            Err(error @ (SegmentError::Damaged { .. } | SegmentError::Read(SeamError::Damaged(_)))) => {
+                let spans = self.block(block).rows;
+                tracing::error!(%error, spans, "spans of a damaged block are not found");
+                self.lock_damage().insert(block, error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A column of a block; `None` where all its entries are zero.
+    fn column(&self, block: u32, number: u32) -> Result<Option<Arc<Column>>, SegmentError> {
+        let columns = &self.block(block).columns;
+        let Ok(at) = columns.binary_search_by_key(&number, |column| column.number) else { return Ok(None) };
+        let key = (self.id, block, number);
+        if let Some(column) = ColumnCache::of_process().get(key) {
+            return Ok(Some(column));
+        }
+        let entry = columns[at];
+        let column = Arc::new(self.read_column(entry)?);
+        ColumnCache::of_process().put(key, Arc::clone(&column));
+        Ok(Some(column))
+    }
+
+    fn read_column(&self, entry: ColumnEntry) -> Result<Column, SegmentError> {
+        let stored = self.blobs.read(&self.name, entry.offset..entry.offset + u64::from(entry.stored_bytes))?;
+        if crc32fast::hash(&stored) != entry.crc {
+            return Err(damaged(&self.name, entry.offset, "a column's checksum is wrong"));
+        }
+        let read = footer::unpack(&stored, entry.bytes as usize).and_then(|bytes| Column::read(&bytes));
+        read.map_err(|error| self.malformed(entry.offset, error))
+    }
+
+    fn malformed(&self, offset: u64, error: Malformed) -> SegmentError {
+        damaged(&self.name, offset, error.0)
+    }
+
+    fn lock_damage(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_shared(&self) -> MutexGuard<'_, HashMap<u64, Arc<[u64]>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where [`Segment::damage`] keeps what concerns no block.
+const NO_BLOCK: u32 = u32::MAX;
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        ColumnCache::of_process().forget(self.id);
+    }
+}
+
+/// What a service is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpanName<'a> {
+    /// It has recorded spans.
+    Service,
+    /// One of them has this name.
+    Span(&'a str),
+    /// One of them spoke to this service.
+    Remote(&'a str),
+}
+
+fn damaged(file: &str, offset: u64, what: &str) -> SegmentError {
+    SegmentError::Damaged { file: file.to_owned(), offset, what: what.to_owned() }
+}
+
+/// Reads the header, or its copy at the end; the list tells what was passed over.
+fn read_header(blobs: &dyn Blobs, name: &str, len: u64) -> Result<(Header, Vec<String>), SegmentError> {
+    let size = HEADER_BYTES as u64;
+    if len < 2 * size {
+        return Err(damaged(name, 0, "it is too short"));
+    }
+    let mut reports = vec![];
+    for offset in [0, len - size] {
+        match Header::read(&blobs.read(name, offset..offset + size)?) {
+            Ok(header) => return Ok((header, reports)),
+            Err(HeaderError::Version(version)) => {
+                return Err(SegmentError::Version { file: name.to_owned(), version });
+            }
+            Err(HeaderError::Damaged) => reports.push(damaged(name, offset, "the header").to_string()),
+        }
+    }
+    Err(damaged(name, 0, "both copies of the header"))
+}
+
+fn read_footer(blobs: &dyn Blobs, name: &str, len: u64, header: Header, offset: u64) -> Result<Footer, SegmentError> {
+    let end = offset.checked_add(header.footer_len).filter(|&end| end <= len);
+    let end = end.ok_or_else(|| damaged(name, offset, "the footer reaches beyond the end"))?;
+    let bytes = match blobs.read(name, offset..end) {
+        Err(SeamError::Damaged(what)) => return Err(damaged(name, offset, &what)),
+        read => read?,
+    };
+    if crc32fast::hash(&bytes) != header.footer_crc {
+        return Err(damaged(name, offset, "the footer's checksum is wrong"));
+    }
+    Footer::read(&bytes, header.footer_offset).map_err(|error| damaged(name, offset, error.0))
+}

@@ -1,0 +1,244 @@
+//! Segments read back: nothing lost, nothing invented, whatever happens to their bytes.
+
+use super::*;
+use crate::contract::{Random, Shape, random_batch, random_query};
+use crate::memtable::Memtable;
+use crate::search::View;
+use crate::search::tests::MemoryBlobs;
+use crate::{ReferenceStore, Store};
+use proptest::prelude::*;
+use tracewell_model::{Span, SpanId, SpanRef, Time, TraceGrouping, TraceId, TraceQuery, Value};
+
+fn memtable(batches: &[Arc<SpanBatch>]) -> Arc<Memtable> {
+    let memtable = Memtable::new(["http.method".to_owned()].into());
+    batches.iter().for_each(|batch| memtable.insert(Arc::clone(batch)));
+    Arc::new(memtable)
+}
+
+fn open(bytes: &[u8]) -> Result<Segment, SegmentError> {
+    let blobs = MemoryBlobs::default();
+    blobs.put("s", bytes)?;
+    Segment::open(Arc::new(blobs), "s")
+}
+
+/// The spans of a trace by the lower half of its id, in order of arrival.
+fn of_trace(batches: &[Arc<SpanBatch>], low: u64) -> Vec<SpanRef<'_>> {
+    batches.iter().flat_map(|batch| batch.spans()).filter(|span| span.trace_id().low() == low).collect()
+}
+
+fn assert_holds(segment: &Segment, batches: &[Arc<SpanBatch>]) {
+    let mut spans = 0;
+    for trace in 0..segment.traces() {
+        let mut found = SpanBatch::new();
+        segment.read_trace(trace, &mut found).unwrap();
+        let expected = of_trace(batches, segment.trace_low(trace));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.spans().zip(expected) {
+            assert!(found.same(expected), "found {found:#?}\nexpected {expected:#?}");
+        }
+        spans += found.len();
+    }
+    assert_eq!(spans, batches.iter().map(|batch| batch.len()).sum::<usize>());
+    assert_eq!(segment.summary().spans, spans as u64);
+    assert_eq!(segment.damage(), Vec::<String>::new());
+}
+
+fn random_batches(seed: u64, count: usize, shape: Option<Shape>) -> Vec<Arc<SpanBatch>> {
+    let random = &mut Random::new(seed);
+    let shape = shape.unwrap_or_else(|| Shape { rare_fields: true, ..Shape::random(random) });
+    (0..count).map(|_| Arc::new(random_batch(random, &shape))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_span_comes_back_with_all_it_had(seed: u64, count in 0usize..20) {
+        let batches = random_batches(seed, count, None);
+        let written = write_segment(&memtable(&batches)).unwrap();
+        assert_holds(&open(&written.bytes).unwrap(), &batches);
+    }
+}
+
+#[test]
+fn a_segment_of_many_blocks_comes_back() {
+    let shape = Shape { traces: 3, span_ids: 2000, batch_spans: 2000, seconds: 10, rare_fields: true };
+    let batches = random_batches(5, 15, Some(shape));
+    let written = write_segment(&memtable(&batches)).unwrap();
+    let segment = open(&written.bytes).unwrap();
+    assert!(segment.footer.blocks.len() > 3, "traces larger than a block");
+    assert_holds(&segment, &batches);
+}
+
+#[test]
+fn values_that_are_all_different_leave_the_dictionary_and_are_still_found() {
+    let mut batches = vec![];
+    for part in 0..12u64 {
+        let mut batch = SpanBatch::new();
+        for n in 0..1000u64 {
+            let id = part * 1000 + n;
+            let span = Span {
+                trace_id: TraceId::new(u128::from(id / 10) + 1),
+                id: SpanId::new(id + 1),
+                start: Some(Time::from_micros(1_000_000 + id)),
+                tags: vec![
+                    ("request".to_owned(), Value::Str(format!("{:016x}", id * 77))),
+                    ("path".to_owned(), Value::Str(format!("/cart/{id}"))),
+                    ("http.method".to_owned(), Value::Str(format!("method {id}"))),
+                ],
+                ..Default::default()
+            };
+            batch.push_span(&span).unwrap();
+        }
+        batches.push(Arc::new(batch));
+    }
+    let segment = Arc::new(open(&write_segment(&memtable(&batches)).unwrap().bytes).unwrap());
+    assert_holds(&segment, &batches);
+    let complete = |key: &str| segment.footer.dictionary.tag_columns(key).all(|(_, column)| column.complete);
+    assert_eq!((complete("request"), complete("path"), complete("http.method")), (false, false, true));
+    let view = View { segments: vec![Arc::clone(&segment)], memtables: vec![] };
+    for (key, value, trace) in [
+        ("request", format!("{:016x}", 3 * 77), 1),
+        ("request", format!("{:016x}", 11_999 * 77), 1200),
+        ("path", "/cart/10000".to_owned(), 1001),
+        ("http.method", "method 7777".to_owned(), 778),
+    ] {
+        let query = TraceQuery {
+            annotations: vec![(key.to_owned(), value)],
+            end_ts_ms: 10_000,
+            lookback_ms: 10_000,
+            limit: 10,
+            ..TraceQuery::default()
+        };
+        let found = view.find(&query).unwrap();
+        let found: Vec<u128> = found.iter().map(|trace| trace.span(0).trace_id().value()).collect();
+        assert_eq!(found, [trace], "{key}");
+    }
+    assert_eq!(view.tag_values("http.method").unwrap().len(), 12_000);
+}
+
+/// Every answer of a damaged segment: never a panic, only spans that were written, all of those in undamaged blocks.
+fn assert_survives(damaged: &[u8], batches: &[Arc<SpanBatch>], what: &str) {
+    let Ok(segment) = open(damaged) else { panic!("{what}: header and footer are there twice, one is enough") };
+    let segment = Arc::new(segment);
+    let mut lost = vec![];
+    for trace in 0..segment.traces() {
+        let mut found = SpanBatch::new();
+        segment.read_trace(trace, &mut found).unwrap();
+        let expected = of_trace(batches, segment.trace_low(trace));
+        if found.len() == expected.len() {
+            assert!(found.spans().zip(expected).all(|(found, expected)| found.same(expected)), "{what}");
+            continue;
+        }
+        for span in found.spans() {
+            assert!(expected.iter().any(|expected| expected.same(span)), "{what}: a span that was never written");
+        }
+        lost.push(trace);
+    }
+    let damage = segment.damage();
+    assert!(damage.iter().all(|report| report.starts_with("s is damaged at offset ")), "{damage:?}");
+    let blocks: Vec<u32> = segment.lock_damage().keys().copied().filter(|&block| block != NO_BLOCK).collect();
+    for trace in lost {
+        let rows = segment.trace_rows(trace);
+        let touches = |&block: &u32| {
+            let block = segment.block(block);
+            block.first_row < rows.end && rows.start < block.first_row + block.rows
+        };
+        assert!(blocks.iter().any(touches), "{what}: lost, but in no damaged block");
+    }
+}
+
+#[test]
+fn a_flipped_bit_costs_at_most_the_spans_of_its_block() {
+    let shape = Shape { traces: 8, span_ids: 5, batch_spans: 6, seconds: 3, rare_fields: true };
+    let batches = random_batches(11, 6, Some(shape));
+    let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
+    assert_holds(&open(&bytes).unwrap(), &batches);
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert_survives(&damaged, &batches, &format!("byte {at} of {}", bytes.len()));
+    }
+}
+
+#[test]
+fn a_damaged_block_leaves_the_others_to_be_found() {
+    let shape = Shape { traces: 400, span_ids: 1 << 40, batch_spans: 500, seconds: 10, rare_fields: false };
+    let batches = random_batches(12, 40, Some(shape));
+    let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
+    let blocks = open(&bytes).unwrap().footer.blocks.clone();
+    assert!(blocks.len() > 2);
+    for (at, block) in (0u32..).zip(&blocks) {
+        for column in block.columns.iter().step_by(5) {
+            let mut damaged = bytes.clone();
+            damaged[column.offset as usize] ^= 0x40;
+            let segment = Arc::new(open(&damaged).unwrap());
+            let view = View { segments: vec![Arc::clone(&segment)], memtables: vec![] };
+            let all = TraceQuery {
+                end_ts_ms: u64::MAX / 1000,
+                lookback_ms: u64::MAX,
+                limit: usize::MAX,
+                ..TraceQuery::default()
+            };
+            let found = view.find(&all).unwrap();
+            let alive: u32 = blocks.iter().map(|block| block.traces).sum::<u32>() - block.traces;
+            assert!(found.len() as u32 >= alive, "block {at}, column {}", column.number);
+            assert_eq!(segment.damage().len(), 1);
+            assert!(view.dependencies(crate::DependencyWindow { start_us: 0, end_us: u64::MAX }).is_ok());
+        }
+    }
+}
+
+#[test]
+fn searches_of_a_damaged_segment_find_only_what_was_written() {
+    let shape = Shape { traces: 8, span_ids: 5, batch_spans: 6, seconds: 3, rare_fields: true };
+    let batches = random_batches(13, 6, Some(shape.clone()));
+    let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
+    let reference = ReferenceStore::new(vec![]);
+    for batch in &batches {
+        reference.write((**batch).clone(), Box::new(|answer| assert_eq!(answer, Ok(()))));
+    }
+    let random = &mut Random::new(1);
+    for at in (0..bytes.len()).step_by(7) {
+        let mut damaged = bytes.clone();
+        damaged[at] = damaged[at].wrapping_add(1 + random.below(255) as u8);
+        let view = View { segments: vec![Arc::new(open(&damaged).unwrap())], memtables: vec![] };
+        let query = random_query(random, &shape);
+        let found = view.find(&query).unwrap();
+        for trace in found {
+            let ids: Vec<TraceId> = trace.spans().map(|span| span.trace_id()).collect();
+            let whole = reference.traces(&ids[..1], query.grouping).unwrap();
+            let known = |span: SpanRef<'_>| whole[0].spans().any(|known| known.same(span));
+            assert!(trace.spans().all(known), "byte {at}");
+        }
+        view.traces(&[TraceId::new(1)], TraceGrouping::LowBits).unwrap();
+    }
+}
+
+#[test]
+fn cut_and_foreign_files_are_errors() {
+    let batches = random_batches(14, 2, None);
+    let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
+    for len in 0..bytes.len() {
+        match open(&bytes[..len]) {
+            Err(SegmentError::Damaged { file, .. }) => assert_eq!(file, "s"),
+            Err(error) => panic!("{error}"),
+            Ok(segment) => assert_ne!(segment.damage(), Vec::<String>::new()),
+        }
+    }
+    let mut newer = Header { footer_offset: 0, footer_len: 0, footer_crc: 0 }.to_bytes();
+    newer[8] = 2;
+    let crc = crc32fast::hash(&newer[..36]);
+    newer[36..].copy_from_slice(&crc.to_le_bytes());
+    let newer = [newer, newer].concat();
+    assert!(matches!(open(&newer), Err(SegmentError::Version { version: 2, .. })));
+    assert!(matches!(open(&[7; 10_000]), Err(SegmentError::Damaged { .. })));
+}
+
+#[test]
+fn an_empty_memtable_is_an_empty_segment() {
+    let written = write_segment(&memtable(&[])).unwrap();
+    assert_eq!(written.summary, SegmentSummary::default());
+    let segment = open(&written.bytes).unwrap();
+    assert_eq!((segment.traces(), segment.find_trace(0)), (0, None));
+}

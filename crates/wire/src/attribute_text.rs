@@ -1,0 +1,248 @@
+//! Typed attribute values as text, for formats that know nothing else: as the OpenTelemetry specification has it for
+//! exporters to such formats. Arrays and maps become JSON.
+
+use std::fmt::Write;
+use tracewell_model::ValueRef;
+
+/// Arrays and maps deeper than this are written as `null`.
+const DEPTH_MAX: usize = 32;
+
+/// Appends the text of a value.
+pub(crate) fn push_value(out: &mut String, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Str(text) => out.push_str(text),
+        ValueRef::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        // Writing to a string does not fail.
+        ValueRef::I64(value) => _ = write!(out, "{value}"),
+        ValueRef::F64(value) => push_double(out, value),
+        ValueRef::Bytes(bytes) => push_base64(out, bytes),
+        ValueRef::Nested(bytes) => push_any_value(out, bytes, 0, false),
+    }
+}
+
+/// Appends a value as JSON.
+pub(crate) fn push_json(out: &mut String, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Str(text) => push_quoted(out, text),
+        ValueRef::F64(value) if !value.is_finite() => push_quoted(out, double_name(value)),
+        ValueRef::Bytes(bytes) => {
+            out.push('"');
+            push_base64(out, bytes);
+            out.push('"');
+        }
+        ValueRef::Nested(bytes) => push_any_value(out, bytes, 0, true),
+        value => push_value(out, value),
+    }
+}
+
+fn push_double(out: &mut String, value: f64) {
+    if value.is_finite() {
+        _ = write!(out, "{value:?}");
+    } else {
+        out.push_str(double_name(value));
+    }
+}
+
+fn double_name(value: f64) -> &'static str {
+    match value {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
+    }
+}
+
+/// Appends a JSON text.
+pub(crate) fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..='\u{1f}' => _ = write!(out, "\\u{:04x}", c as u32),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn push_base64(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            out.push(if digit <= group.len() { char::from(DIGITS[value as usize]) } else { '=' });
+        }
+    }
+}
+
+/// OTLP's `AnyValue` in protobuf. What cannot be read ends the value: the bytes were checked when they came in.
+fn push_any_value(out: &mut String, bytes: &[u8], depth: usize, quoted: bool) {
+    if depth == DEPTH_MAX {
+        return out.push_str("null");
+    }
+    // The last field wins, as in any protobuf "oneof".
+    let Some((field, value)) = Fields { bytes }.last() else { return out.push_str("null") };
+    match (field, value) {
+        (1, Field::Bytes(text)) => {
+            let text = String::from_utf8_lossy(text);
+            if quoted { push_quoted(out, &text) } else { out.push_str(&text) }
+        }
+        (2, Field::Varint(value)) => out.push_str(if value != 0 { "true" } else { "false" }),
+        (3, Field::Varint(value)) => _ = write!(out, "{}", value as i64),
+        (4, Field::Fixed64(bits)) if quoted => push_json(out, ValueRef::F64(f64::from_bits(bits))),
+        (4, Field::Fixed64(bits)) => push_double(out, f64::from_bits(bits)),
+        (5, Field::Bytes(array)) => {
+            out.push('[');
+            let values = Fields { bytes: array }.filter_map(|field| field.bytes_of(1));
+            for (at, value) in values.enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                push_any_value(out, value, depth + 1, true);
+            }
+            out.push(']');
+        }
+        (6, Field::Bytes(map)) => {
+            out.push('{');
+            let entries = Fields { bytes: map }.filter_map(|field| field.bytes_of(1));
+            for (at, entry) in entries.enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                let part = |number| Fields { bytes: entry }.filter_map(|field| field.bytes_of(number)).last();
+                push_quoted(out, &String::from_utf8_lossy(part(1).unwrap_or_default()));
+                out.push(':');
+                push_any_value(out, part(2).unwrap_or_default(), depth + 1, true);
+            }
+            out.push('}');
+        }
+        (7, Field::Bytes(bytes)) if quoted => push_json(out, ValueRef::Bytes(bytes)),
+        (7, Field::Bytes(bytes)) => push_base64(out, bytes),
+        _ => out.push_str("null"),
+    }
+}
+
+enum Field<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a protobuf message, as far as they can be read.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    bytes: &'a [u8],
+}
+
+trait NumberedField<'a> {
+    fn bytes_of(self, number: u64) -> Option<&'a [u8]>;
+}
+
+impl<'a> NumberedField<'a> for (u64, Field<'a>) {
+    fn bytes_of(self, number: u64) -> Option<&'a [u8]> {
+        match self {
+            (found, Field::Bytes(bytes)) if found == number => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u64, Field<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            0 => Field::Varint(self.varint()?),
+            1 => Field::Fixed64(u64::from_le_bytes(*self.take(8)?.first_chunk()?)),
+            2 => {
+                let len = usize::try_from(self.varint()?).ok()?;
+                Field::Bytes(self.take(len)?)
+            }
+            5 => {
+                let (word, _) = self.take(4)?.split_first_chunk::<4>()?;
+                Field::Varint(u64::from(u32::from_le_bytes(*word)))
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, value))
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.take(1)?.first()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: ValueRef<'_>) -> String {
+        let mut out = String::new();
+        push_value(&mut out, value);
+        out
+    }
+
+    #[test]
+    fn scalars_are_plain_text() {
+        assert_eq!(text(ValueRef::Str("a\"b")), "a\"b");
+        assert_eq!(text(ValueRef::Bool(true)), "true");
+        assert_eq!(text(ValueRef::I64(-5)), "-5");
+        assert_eq!(text(ValueRef::F64(1.0)), "1.0");
+        assert_eq!(text(ValueRef::F64(f64::NAN)), "NaN");
+        for (bytes, expect) in
+            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"foob", "Zm9vYg==")]
+        {
+            assert_eq!(text(ValueRef::Bytes(bytes)), expect);
+        }
+    }
+
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+    }
+
+    #[test]
+    fn arrays_and_maps_are_json() {
+        let string = field(1, b"a\"b");
+        let long = vec![3 << 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        let double = [&[4 << 3 | 1][..], &1.5f64.to_le_bytes()].concat();
+        let array = field(5, &[field(1, &string), field(1, &long), field(1, &double), field(1, &[])].concat());
+        assert_eq!(text(ValueRef::Nested(&array)), r#"["a\"b",-1,1.5,null]"#);
+        let entry = [field(1, b"k"), field(2, &array)].concat();
+        let map = field(6, &[field(1, &entry), field(1, &[])].concat());
+        assert_eq!(text(ValueRef::Nested(&map)), r#"{"k":["a\"b",-1,1.5,null],"":null}"#);
+        for cut in 0..map.len() {
+            text(ValueRef::Nested(&map[..cut]));
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let mut value = vec![];
+        for _ in 0..20 {
+            value = field(5, &field(1, &value));
+        }
+        assert_eq!(text(ValueRef::Nested(&value)), format!("{}null{}", "[".repeat(20), "]".repeat(20)));
+    }
+}

@@ -1,0 +1,10 @@
+//! Zipkin v2 JSON: what `POST /api/v2/spans` takes and the query API answers.
+
+mod decode;
+mod encode;
+mod error;
+mod ip;
+
+pub use decode::decode_json;
+pub use encode::{encode_span, encode_spans};
+pub use error::{DecodeError, IdFault};

@@ -1,0 +1,424 @@
+//! Zipkin v2 JSON into a span batch: no object and no allocation per span, and every rule of Zipkin's model applied where
+//! a field is read.
+
+use super::error::{DecodeError, IdFault};
+use super::ip::{Ip, parse_ip, write_v4};
+use crate::Limits;
+use crate::detect::{SpanEncoding, begins_like_a_list, looks_like_json_v1};
+use crate::java_text::{decode_utf8, to_lower_case};
+use crate::json::{Reader, Token};
+use tracewell_model::{
+    Endpoint, EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId, ValueRef,
+};
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+/// Appends the spans of a body to the batch and answers how many they are. On an error the batch is what it was before: a
+/// body with one bad span is refused whole, as by Zipkin.
+///
+/// What is taken and what is refused, and the words for it, are Zipkin 3.5's: an empty body is no spans, what follows the
+/// list is not read, a field that comes twice counts as it came last (tags and annotations add up), ids are padded,
+/// names lower-cased, bad addresses dropped, tags sorted by key and annotations by time. `docs/compatibility.md` lists where
+/// Tracewell does otherwise.
+pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
+    if body.is_empty() {
+        return Ok(0);
+    }
+    if !begins_like_a_list(body) {
+        return Err(DecodeError::NotAList);
+    }
+    if looks_like_json_v1(body) {
+        return Err(DecodeError::OtherEncoding(SpanEncoding::JsonV1));
+    }
+    let text = decode_utf8(body);
+    let mark = batch.mark();
+    let decoded = Decoder::new(&text, limits, batch).list();
+    if decoded.is_err() {
+        batch.rollback(mark);
+    }
+    decoded
+}
+
+struct Decoder<'a> {
+    reader: Reader<'a>,
+    limits: &'a Limits,
+    batch: &'a mut SpanBatch,
+    scratch: String,
+    text: &'a str,
+    last_local: SeenEndpoint,
+    last_remote: SeenEndpoint,
+}
+
+/// An endpoint of the body that was read: spans of one service repeat it byte for byte.
+#[derive(Clone, Copy, Default)]
+struct SeenEndpoint {
+    /// Where it lies, from behind its opening brace to behind its closing one.
+    start: usize,
+    end: usize,
+    values: u32,
+    id: EndpointId,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(text: &'a str, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
+        let reader = Reader::new(text, limits);
+        let seen = SeenEndpoint::default();
+        Self { reader, limits, batch, scratch: String::new(), text, last_local: seen, last_remote: seen }
+    }
+
+    fn list(&mut self) -> Result<usize> {
+        self.reader.begin_array()?;
+        let mut spans = 0;
+        while self.reader.has_next()? {
+            if spans == self.limits.spans_max {
+                return Err(DecodeError::TooMany { what: "spans", max: spans });
+            }
+            self.span()?;
+            spans += 1;
+        }
+        // Zipkin leaves an empty list open, and never reads what follows the list.
+        Ok(spans)
+    }
+
+    fn span(&mut self) -> Result<()> {
+        let mut row = SpanRow::default();
+        let (mut trace_id, mut id) = (None, None);
+        self.reader.begin_object()?;
+        while self.reader.has_next()? {
+            let field = SpanField::of(self.reader.next_name()?);
+            match field {
+                SpanField::TraceId => trace_id = Some(parse_trace_id(self.reader.next_string()?)?),
+                SpanField::Id => id = Some(parse_span_id(self.reader.next_string()?)?),
+                _ if self.reader.peek()? == Token::Null => self.reader.skip_value()?,
+                _ => self.span_field(field, &mut row)?,
+            }
+        }
+        self.reader.end_object()?;
+        let (Some(trace_id), Some(id)) = (trace_id, id) else {
+            return Err(DecodeError::Missing { trace_id: trace_id.is_none(), id: id.is_none() });
+        };
+        row.trace_id = trace_id;
+        row.id = id;
+        if row.parent == id {
+            row.parent = SpanId::NONE;
+        }
+        if row.kind == Kind::Client {
+            row.flags = row.flags.without(SpanFlags::SHARED);
+        }
+        self.batch.sort_open_tags();
+        self.batch.sort_open_annotations();
+        self.batch.commit(row)?;
+        Ok(())
+    }
+
+    fn span_field(&mut self, field: SpanField, row: &mut SpanRow) -> Result<()> {
+        let reader = &mut self.reader;
+        match field {
+            SpanField::ParentId => row.parent = parse_parent_id(reader.next_string()?)?,
+            SpanField::Kind => row.kind = parse_kind(reader.next_string()?)?,
+            SpanField::Name => {
+                row.name = self.batch.intern(to_lower_case(reader.next_string()?, &mut self.scratch));
+            }
+            SpanField::Timestamp => row.start = positive_micros(reader.next_long()?),
+            SpanField::Duration => row.duration = positive_micros(reader.next_long()?),
+            SpanField::LocalEndpoint => row.local = self.local_endpoint()?,
+            SpanField::RemoteEndpoint => row.remote = self.remote_endpoint()?,
+            SpanField::Annotations => self.annotations()?,
+            SpanField::Tags => self.tags()?,
+            SpanField::Debug => {
+                if reader.next_boolean()? {
+                    row.flags = row.flags.with(SpanFlags::DEBUG);
+                }
+            }
+            SpanField::Shared => {
+                if reader.next_boolean()? {
+                    row.flags = row.flags.with(SpanFlags::SHARED);
+                }
+            }
+            SpanField::TraceId | SpanField::Id | SpanField::Other => reader.skip_value()?,
+        }
+        Ok(())
+    }
+
+    fn local_endpoint(&mut self) -> Result<EndpointId> {
+        let seen = self.known_endpoint(self.last_local)?;
+        self.last_local = seen;
+        Ok(seen.id)
+    }
+
+    fn remote_endpoint(&mut self) -> Result<EndpointId> {
+        let seen = self.known_endpoint(self.last_remote)?;
+        self.last_remote = seen;
+        Ok(seen.id)
+    }
+
+    /// Takes an endpoint, by a comparison where it is the one seen last.
+    fn known_endpoint(&mut self, seen: SeenEndpoint) -> Result<SeenEndpoint> {
+        let known = &self.text.as_bytes()[seen.start..seen.end];
+        if !known.is_empty() && self.reader.peek()? == Token::BeginObject && self.reader.rest().starts_with(known) {
+            self.reader.take_known_object(known.len(), seen.values);
+            return Ok(seen);
+        }
+        self.reader.peek()?;
+        let (start, values) = (self.reader.position(), self.reader.inner_index());
+        let id = self.endpoint()?;
+        Ok(SeenEndpoint { start, end: self.reader.position(), values: self.reader.inner_index() - values, id })
+    }
+
+    fn endpoint(&mut self) -> Result<EndpointId> {
+        let mut endpoint = Endpoint::default();
+        self.reader.begin_object()?;
+        while self.reader.has_next()? {
+            let field = EndpointField::of(self.reader.next_name()?);
+            if self.reader.peek()? == Token::Null {
+                self.reader.skip_value()?;
+                continue;
+            }
+            match field {
+                EndpointField::ServiceName => {
+                    let name = to_lower_case(self.reader.next_string()?, &mut self.scratch);
+                    endpoint.service = self.batch.intern(name);
+                }
+                EndpointField::Ip => match parse_ip(self.reader.next_string()?) {
+                    Some(Ip::V4(bytes, text)) => {
+                        endpoint.ipv4 = Some(bytes);
+                        endpoint.ipv4_text = unusual_v4(bytes, text, self.batch);
+                    }
+                    Some(Ip::V6(bytes)) => endpoint.ipv6 = Some(bytes),
+                    None => {}
+                },
+                EndpointField::Port => {
+                    let port = self.reader.next_int()?;
+                    endpoint.port = u16::try_from(port.max(0)).map_err(|_| DecodeError::Port(port))?;
+                }
+                EndpointField::Other => self.reader.skip_value()?,
+            }
+        }
+        self.reader.end_object()?;
+        Ok(self.batch.intern_endpoint(endpoint))
+    }
+
+    fn annotations(&mut self) -> Result<()> {
+        self.reader.begin_array()?;
+        while self.reader.has_next()? {
+            self.annotation()?;
+            let max = self.limits.annotations_max_per_span;
+            if self.batch.open_annotations_len() > max {
+                return Err(DecodeError::TooMany { what: "annotations in a span", max });
+            }
+        }
+        self.reader.end_array()?;
+        Ok(())
+    }
+
+    fn annotation(&mut self) -> Result<()> {
+        let mut time = None;
+        let mut has_value = false;
+        self.reader.begin_object()?;
+        while self.reader.has_next()? {
+            match AnnotationField::of(self.reader.next_name()?) {
+                // A time before the epoch has no place in the model and becomes the epoch.
+                AnnotationField::Timestamp => time = Some(self.reader.next_long()?.max(0)),
+                AnnotationField::Value => {
+                    self.scratch.clear();
+                    self.scratch.push_str(self.reader.next_string()?);
+                    has_value = true;
+                }
+                AnnotationField::Other => self.reader.skip_value()?,
+            }
+        }
+        let (Some(time), true) = (time, has_value) else {
+            return Err(DecodeError::IncompleteAnnotation(self.reader.path()));
+        };
+        self.reader.end_object()?;
+        self.batch.annotation(Time::from_micros(time.unsigned_abs()), &self.scratch);
+        Ok(())
+    }
+
+    fn tags(&mut self) -> Result<()> {
+        self.reader.begin_object()?;
+        while self.reader.has_next()? {
+            let key = self.batch.intern(self.reader.next_name()?);
+            if self.reader.peek()? == Token::Null {
+                return Err(DecodeError::NoTagValue(self.reader.path()));
+            }
+            self.batch.tag(key, ValueRef::Str(self.reader.next_string()?));
+            let max = self.limits.tags_max_per_span;
+            if self.batch.open_tags_len() > max {
+                return Err(DecodeError::TooMany { what: "tags in a span", max });
+            }
+        }
+        self.reader.end_object()?;
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum SpanField {
+    TraceId,
+    ParentId,
+    Id,
+    Kind,
+    Name,
+    Timestamp,
+    Duration,
+    LocalEndpoint,
+    RemoteEndpoint,
+    Annotations,
+    Tags,
+    Debug,
+    Shared,
+    Other,
+}
+
+impl SpanField {
+    fn of(name: &str) -> Self {
+        match name {
+            "traceId" => Self::TraceId,
+            "parentId" => Self::ParentId,
+            "id" => Self::Id,
+            "kind" => Self::Kind,
+            "name" => Self::Name,
+            "timestamp" => Self::Timestamp,
+            "duration" => Self::Duration,
+            "localEndpoint" => Self::LocalEndpoint,
+            "remoteEndpoint" => Self::RemoteEndpoint,
+            "annotations" => Self::Annotations,
+            "tags" => Self::Tags,
+            "debug" => Self::Debug,
+            "shared" => Self::Shared,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum EndpointField {
+    ServiceName,
+    /// Either family may stand in either field.
+    Ip,
+    Port,
+    Other,
+}
+
+impl EndpointField {
+    fn of(name: &str) -> Self {
+        match name {
+            "serviceName" => Self::ServiceName,
+            "ipv4" | "ipv6" => Self::Ip,
+            "port" => Self::Port,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum AnnotationField {
+    Timestamp,
+    Value,
+    Other,
+}
+
+impl AnnotationField {
+    fn of(name: &str) -> Self {
+        match name {
+            "timestamp" => Self::Timestamp,
+            "value" => Self::Value,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Zero and what is before it is as if it were not there.
+fn positive_micros(micros: i64) -> Option<Time> {
+    (micros > 0).then(|| Time::from_micros(micros.unsigned_abs()))
+}
+
+fn parse_kind(text: &str) -> Result<Kind> {
+    Ok(match text {
+        "CLIENT" => Kind::Client,
+        "SERVER" => Kind::Server,
+        "PRODUCER" => Kind::Producer,
+        "CONSUMER" => Kind::Consumer,
+        _ => return Err(DecodeError::Kind(text.to_owned())),
+    })
+}
+
+/// The text of an IPv4 address, if printing its numbers would give another.
+fn unusual_v4(bytes: [u8; 4], text: &str, batch: &mut SpanBatch) -> StrId {
+    // Only a leading zero makes a difference.
+    let plain = text.split('.').all(|word| word.len() == 1 || !word.starts_with('0'));
+    debug_assert!({
+        let mut printed = vec![];
+        write_v4(&mut printed, bytes);
+        plain == (printed == text.as_bytes())
+    });
+    if plain { StrId::EMPTY } else { batch.intern(text) }
+}
+
+/// 1 to 32 digits, not all of them zero.
+fn parse_trace_id(text: &str) -> Result<TraceId> {
+    let value = parse_hex(text, "traceId", 32)?;
+    if value == 0 {
+        return Err(DecodeError::Id { field: "traceId", fault: IdFault::Zeros });
+    }
+    Ok(TraceId::new(value))
+}
+
+/// 1 to 16 digits; sixteen zeros are refused, fewer are an id, as by Zipkin.
+fn parse_span_id(text: &str) -> Result<SpanId> {
+    let value = parse_hex(text, "id", 16)?;
+    if value == 0 && text.len() == 16 {
+        return Err(DecodeError::Id { field: "id", fault: IdFault::Zeros });
+    }
+    Ok(SpanId::new(value as u64))
+}
+
+/// 1 to 16 digits; zeros are no parent.
+fn parse_parent_id(text: &str) -> Result<SpanId> {
+    Ok(SpanId::new(parse_hex(text, "parentId", 16)? as u64))
+}
+
+fn parse_hex(text: &str, field: &'static str, digits_max: usize) -> Result<u128> {
+    let digits = text.as_bytes();
+    if digits.is_empty() || digits.len() > digits_max {
+        return Err(bad_id(text, field, digits_max));
+    }
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    match (hex_word(high), hex_word(low)) {
+        (Some(high), Some(low)) => Ok(u128::from(high) << 64 | u128::from(low)),
+        _ => Err(bad_id(text, field, digits_max)),
+    }
+}
+
+/// Up to 16 digits.
+fn hex_word(digits: &[u8]) -> Option<u64> {
+    let (mut value, mut seen) = (0u64, 0u8);
+    for &digit in digits {
+        let nibble = HEX_VALUES[usize::from(digit)];
+        seen |= nibble;
+        value = value << 4 | u64::from(nibble & 15);
+    }
+    (seen < 16).then_some(value)
+}
+
+#[cold]
+fn bad_id(text: &str, field: &'static str, digits_max: usize) -> DecodeError {
+    let fault = match text.encode_utf16().count() {
+        0 => IdFault::Empty,
+        chars if chars > digits_max => IdFault::TooLong(digits_max),
+        _ => IdFault::NotLowerHex(text.to_owned()),
+    };
+    DecodeError::Id { field, fault }
+}
+
+/// The value of each lower-case hexadecimal digit, 16 for every other byte.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};

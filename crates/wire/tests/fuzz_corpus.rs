@@ -1,0 +1,44 @@
+//! The committed corpus of the fuzz targets, run with the stable compiler; and pieces of it, cut and with bytes changed.
+
+#![expect(clippy::expect_used, reason = "a test says what it needs")]
+
+#[path = "../../../fuzz/checks.rs"]
+mod checks;
+
+use std::fs;
+use std::path::Path;
+
+/// So far into an input bytes are changed: the rest repeats what is there, and this must not take long.
+const CHANGED_BYTES_MAX: usize = 200;
+
+fn run(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in fs::read_dir(folder).expect("the corpus") {
+        let input = fs::read(entry.expect("an entry").path()).expect("an input");
+        check(&input);
+        for at in 0..input.len().min(CHANGED_BYTES_MAX) {
+            check(&input[..at]);
+            let mut changed = input.clone();
+            changed[at] ^= [0x01, 0x80, 0xff][at % 3];
+            check(&changed);
+        }
+        inputs += 1;
+    }
+    assert!(inputs > 2, "no corpus for {target}");
+}
+
+#[test]
+fn zipkin_v2_json() {
+    run("zipkin_v2_json", checks::zipkin_v2_json);
+}
+
+#[test]
+fn gunzip() {
+    run("gunzip", checks::gunzip);
+}
+
+#[test]
+fn image() {
+    run("image", checks::image);
+}
