@@ -269,10 +269,6 @@ fn read_blocks(bytes: &[u8], footer_offset: u64) -> Result<Vec<BlockEntry>, Malf
 }
 
 impl TraceTable {
-    pub(crate) fn len(&self) -> usize {
-        self.lows.len()
-    }
-
     /// The trace whose id has this lower half.
     pub(crate) fn find(&self, low: u64) -> Option<u32> {
         let at = self.sorted.binary_search_by_key(&low, |&trace| self.lows[trace as usize]).ok()?;

@@ -138,7 +138,7 @@ impl Segment {
     /// How many traces it has spans of.
     #[cfg(test)]
     pub(crate) fn traces(&self) -> u32 {
-        self.footer.traces.len() as u32
+        self.footer.traces.lows.len() as u32
     }
 
     /// The trace whose id has this lower half.
