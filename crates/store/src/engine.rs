@@ -19,7 +19,7 @@ pub use options::{EmbeddedOptions, OpenError};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::Disk;
 use crate::store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError};
-use core::{Engine, answer, lock};
+use core::{Engine, lock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,7 +96,7 @@ impl Store for EmbeddedStore {
     fn write(&self, batch: SpanBatch, done: WriteDone) {
         if batch.is_empty() {
             let closed = self.engine.house.closing.load(SeqCst);
-            return answer(done, if closed { Err(WriteError::Closed) } else { Ok(()) });
+            return queue::Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
         }
         self.engine.submit(batch, done);
     }

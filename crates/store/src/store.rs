@@ -138,7 +138,6 @@ pub struct StoreStats {
     pub segments: u64,
     pub segment_bytes: u64,
     pub segment_spans: u64,
-    pub segment_memory_bytes: u64,
     pub segments_sealed: u64,
     pub segments_expired: u64,
     pub segments_damaged: u64,

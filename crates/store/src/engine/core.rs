@@ -3,7 +3,7 @@
 
 use super::options::EmbeddedOptions;
 use super::parts::Parts;
-use super::queue::{Waiting, WriteQueue};
+use super::queue::{Answer, Waiting, WriteQueue};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskLock};
@@ -11,7 +11,6 @@ use crate::seams::{Blobs, Log};
 use crate::search::View;
 use crate::segment::Segment;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracewell_model::SpanBatch;
@@ -89,10 +88,10 @@ impl Engine {
     /// Takes a batch to be written, or refuses it at once.
     pub(super) fn submit(&self, batch: SpanBatch, done: WriteDone) {
         let bytes = batch.memory_bytes();
-        let waiting = Waiting { batch: Arc::new(batch), done, bytes };
+        let waiting = Waiting { batch: Arc::new(batch), answer: Answer::to(done), bytes };
         if let Err((waiting, error)) = self.enqueue(waiting) {
             self.counters.writes_refused.fetch_add(1, Relaxed);
-            answer(waiting.done, Err(error));
+            waiting.answer.give(Err(error));
         }
     }
 
@@ -158,7 +157,6 @@ impl Engine {
         let memory_spans = parts.memory_spans() as u64;
         let segment_spans: u64 = parts.segments.iter().map(|(entry, _)| entry.spans).sum();
         let segment_bytes = parts.segments.iter().map(|(entry, _)| entry.bytes).sum();
-        let segment_memory_bytes = parts.segments.iter().map(|(_, segment)| segment.memory_bytes() as u64).sum();
         let segments = parts.segments.len() as u64;
         let damaged = parts.segments.iter().filter(|(_, segment)| !segment.damage().is_empty()).count() as u64;
         drop(parts);
@@ -178,18 +176,10 @@ impl Engine {
             segments,
             segment_bytes,
             segment_spans,
-            segment_memory_bytes,
             segments_sealed: segments_sealed.load(Relaxed),
             segments_expired: segments_expired.load(Relaxed),
             segments_damaged: segments_damaged.load(Relaxed) + damaged,
         }
-    }
-}
-
-/// Answers a write. What the sender does with it is not ours: its panic must not end the thread that writes.
-pub(super) fn answer(done: WriteDone, result: Result<(), WriteError>) {
-    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-        tracing::error!("who was told of a write panicked");
     }
 }
 

@@ -77,7 +77,7 @@ fn send(sent: &mut Vec<Sent>, random: &mut Random, number: u64, write: impl FnOn
 fn options(random: &mut Random) -> EmbeddedOptions {
     EmbeddedOptions {
         memory_bytes_max: 40_000 + random.below(100_000) as usize,
-        write_queue_bytes_max: 30_000,
+        write_queue_bytes_max: 20_000,
         write_group_bytes_max: 4_000 + random.below(16_000) as usize,
         log_file_bytes: 16 << 10 << random.below(3),
         seal_age_us: 10 * SECOND_US,

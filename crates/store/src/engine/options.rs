@@ -71,11 +71,12 @@ impl EmbeddedOptions {
 
     pub(super) fn check(&self) -> Result<(), OpenError> {
         let wrong = |what: &str| Err(OpenError::Options(what.to_owned()));
-        if self.write_queue_bytes_max == 0 || self.write_queue_bytes_max > self.memory_bytes_max {
-            return wrong("write_queue_bytes_max must be above zero and at most memory_bytes_max");
+        if self.write_queue_bytes_max == 0 {
+            return wrong("write_queue_bytes_max must be above zero");
         }
-        if self.seal_bytes() > self.memory_bytes_max {
-            return wrong("seal_bytes must be at most memory_bytes_max");
+        if self.seal_bytes().saturating_add(self.write_queue_bytes_max) > self.memory_bytes_max {
+            // Else a full queue would keep recent spans below what makes a segment of them.
+            return wrong("seal_bytes and write_queue_bytes_max together must be at most memory_bytes_max");
         }
         if self.log_file_bytes == 0 {
             return wrong("log_file_bytes must be above zero");

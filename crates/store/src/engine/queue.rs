@@ -2,15 +2,43 @@
 
 use crate::store::{WriteDone, WriteError};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tracewell_model::SpanBatch;
 
 /// A batch and who wants to know what became of it.
 pub(super) struct Waiting {
     pub(super) batch: Arc<SpanBatch>,
-    pub(super) done: WriteDone,
+    pub(super) answer: Answer,
     /// Its memory.
     pub(super) bytes: usize,
+}
+
+/// Who wants to know what became of a batch: is told once, even when the batch is dropped because something panicked.
+pub(super) struct Answer(Option<WriteDone>);
+
+impl Answer {
+    pub(super) fn to(done: WriteDone) -> Self {
+        Self(Some(done))
+    }
+
+    pub(super) fn give(mut self, result: Result<(), WriteError>) {
+        self.tell(result);
+    }
+
+    fn tell(&mut self, result: Result<(), WriteError>) {
+        let Some(done) = self.0.take() else { return };
+        // What the sender does with it is not ours: its panic must not end the thread that writes.
+        if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+            tracing::error!("who was told of a write panicked");
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.tell(Err(WriteError::Failed("the batch was dropped on its way".to_owned())));
+    }
 }
 
 /// See the module's text.

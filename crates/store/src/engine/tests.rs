@@ -464,6 +464,15 @@ fn a_sender_that_panics_is_its_own_affair() {
 }
 
 #[test]
+fn a_batch_that_is_dropped_is_answered() {
+    let engine = open(&SimDisk::new(21), &small(), &Arc::default());
+    let answers = Answers::default();
+    submit(&engine, batch(1, 1, 10), &answers);
+    drop(engine);
+    assert!(matches!(lock(&answers)[..], [Err(WriteError::Failed(_))]));
+}
+
+#[test]
 fn a_store_that_is_not_searched_still_answers_traces_and_links() {
     let options = EmbeddedOptions { search_enabled: false, tag_keys: vec!["text".to_owned()], ..small() };
     let store = EmbeddedStore::open(options, Arc::new(SimDisk::new(17))).unwrap();
@@ -477,16 +486,18 @@ fn a_store_that_is_not_searched_still_answers_traces_and_links() {
 
 #[test]
 fn it_keeps_the_contract() {
-    crate::contract::run(|| Box::new(EmbeddedStore::open(small(), Arc::new(SimDisk::new(19))).unwrap()));
+    let options = || EmbeddedOptions { disk_free_bytes_min: Some(0), ..EmbeddedOptions::default() };
+    crate::contract::run(|| Box::new(EmbeddedStore::open(options(), Arc::new(SimDisk::new(19))).unwrap()));
 }
 
 #[test]
 fn it_keeps_the_contract_while_everything_is_sealed_at_once() {
     let options = EmbeddedOptions {
         seal_bytes: Some(0),
-        memory_bytes_max: 64 << 20,
+        log_file_bytes: 4 << 20,
+        disk_free_bytes_min: Some(0),
         tag_keys: vec!["http.path".to_owned()],
-        ..small()
+        ..EmbeddedOptions::default()
     };
     crate::contract::run(|| Box::new(EmbeddedStore::open(options.clone(), Arc::new(SimDisk::new(20))).unwrap()));
 }
@@ -505,7 +516,7 @@ fn it_keeps_the_contract_on_the_real_disk() {
 
 #[test]
 fn contradicting_options_are_refused() {
-    let options = EmbeddedOptions { write_queue_bytes_max: 2, memory_bytes_max: 1, ..small() };
+    let options = EmbeddedOptions { write_queue_bytes_max: 200_001, ..small() };
     let opened = EmbeddedStore::open(options, Arc::new(SimDisk::new(18)));
     assert!(matches!(opened.err(), Some(OpenError::Options(_))));
 }

@@ -1,7 +1,7 @@
 //! The way of a batch: out of the queue with others as one group, into the log, into memory where reads see it, then its
 //! sender is told.
 
-use super::core::{Engine, answer, lock};
+use super::core::{Engine, lock};
 use super::queue::Waiting;
 use crate::seams::SeamError;
 use crate::store::WriteError;
@@ -88,7 +88,7 @@ impl Engine {
         let parts = self.parts();
         for (sequence, waiting) in (sequence..).zip(group) {
             parts.insert(sequence, waiting.batch, now_us);
-            answers.push(waiting.done);
+            answers.push(waiting.answer);
         }
         drop(parts);
         let full = self.rotate_if_full();
@@ -98,7 +98,7 @@ impl Engine {
         if full {
             self.house.wake();
         }
-        answers.into_iter().for_each(|done| answer(done, Ok(())));
+        answers.into_iter().for_each(|answer| answer.give(Ok(())));
     }
 
     /// Makes the recent batches ready to be sealed if they take their share of memory; counts the memory.
@@ -114,7 +114,7 @@ impl Engine {
         self.counters.writes_refused.fetch_add(group.len() as u64, Relaxed);
         for waiting in group {
             self.queue.release(waiting.bytes);
-            answer(waiting.done, Err(error.clone()));
+            waiting.answer.give(Err(error.clone()));
         }
     }
 }
