@@ -68,7 +68,7 @@ impl Demo {
         self.sender.wait_until_there().await?;
         self.send_history(options).await?;
         let page = format!("{}/zipkin/", options.target.trim_end_matches('/'));
-        say(&format!("Open {page} and press \"run query\". Ctrl-C stops."));
+        say(&format!("Open {page} to see it. Ctrl-C stops."));
         self.send_live(options).await
     }
 
