@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
 fn tracewell() -> Command {
@@ -35,6 +35,25 @@ fn a_signal_stops_it() {
         kill_process(Pid::from_child(&child), signal).unwrap();
         assert!(child.wait().unwrap().success());
     }
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut child, address) = serve(directory.path());
+    // A request whose body never ends would be waited for.
+    let mut sender = std::net::TcpStream::connect(&address).unwrap();
+    sender
+        .write_all(b"POST /api/v2/spans HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+        .unwrap();
+    // Once it says "continue" it is waiting for the body.
+    sender.read_exact(&mut [0; 1]).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    while std::net::TcpStream::connect(&address).is_ok() {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]
