@@ -151,8 +151,8 @@ impl Span {
 
     /// Forgets it: nothing is reported, and its children have no parent.
     pub fn abandon(mut self) {
-        if let Some(open) = self.open.take() {
-            recorder::return_buffer(open.entries);
+        if let Some(mut open) = self.open.take() {
+            recorder::return_buffer(&mut open.entries);
         }
     }
 
@@ -170,7 +170,8 @@ impl Span {
     }
 
     fn end(&mut self, end: Result<u64, Stamp>) {
-        let Some(mut open) = self.open.take() else { return };
+        // By reference: copying what was just written piece by piece would wait for it.
+        let Some(open) = &mut self.open else { return };
         let context = &self.context;
         if let Some(state) = context.trace_state() {
             open.entries.trace_state(state);
@@ -189,13 +190,16 @@ impl Span {
             flags,
             wide_trace_id: context.has_wide_trace_id(),
         };
-        recorder::finish(self.tracer, head, open.start, end, open.entries);
+        recorder::finish(self.tracer, head, open.start, end, &mut open.entries);
+        self.open = None;
     }
 }
 
 impl Open {
+    /// Kept out of the way of spans that are not recorded.
+    #[inline(never)]
     fn new(name: &str) -> Self {
-        let mut entries = Entries { bytes: recorder::take_buffer(), left_out: 0 };
+        let mut entries = Entries::in_buffer(recorder::take_buffer());
         entries.name(name);
         Self { start: Err(Stamp::now()), entries, kind: Kind::Unset, shared: false }
     }

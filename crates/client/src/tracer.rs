@@ -104,11 +104,8 @@ impl Tracer {
     }
 
     fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
-        let trace_id = if self.inner.wide_trace_ids {
-            TraceId::new(fastrand::u128(1..))
-        } else {
-            TraceId::new(u128::from(fastrand::u64(1..)))
-        };
+        let high = if self.inner.wide_trace_ids { fastrand::u64(..) } else { 0 };
+        let trace_id = TraceId::from_halves(high, random_not_zero());
         let mut context = hints.clone().with_ids(trace_id, new_span_id(), SpanId::NONE);
         if let (Some(debug_id), None) = (hints.debug_id(), hints.sampled()) {
             context = context.with_debug(true);
@@ -138,8 +135,15 @@ impl Tracer {
     }
 }
 
+#[inline]
 pub(crate) fn new_span_id() -> SpanId {
-    SpanId::new(fastrand::u64(1..))
+    SpanId::new(random_not_zero())
+}
+
+/// Zero, which stands for "no id", becomes one.
+#[inline]
+fn random_not_zero() -> u64 {
+    fastrand::u64(..).max(1)
 }
 
 impl Drop for Inner {

@@ -128,6 +128,9 @@ fn the_pages_own_api() {
         assert_eq!(trace.header("content-type"), Some("application/vnd.tracewell.trace"));
         assert_eq!(&trace.body[..4], b"TWT1");
         assert_eq!(server.get(&format!("{base}/trace/1/span/1")).json()["parentId"], "0000000000000001");
+        let by_id = server.get(&format!("{base}/trace/1/span/0000000000000002"));
+        assert_eq!((by_id.header("tracewell-row"), &by_id.json()["id"]), (Some("1"), &"0000000000000002".into()));
+        assert_eq!(server.get(&format!("{base}/trace/1/span/0000000000000009")).status, 404);
         assert_eq!(server.get(&format!("{base}/trace/1/span/2")).status, 404);
         assert_eq!(server.get(&format!("{base}/trace/1/span/x")).status, 400);
         assert_eq!(server.get(&format!("{base}/trace/2")).json()["error"], "there is no trace 0000000000000002");

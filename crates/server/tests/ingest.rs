@@ -4,14 +4,11 @@
 
 mod common;
 
-use common::{read_answer, span, start, start_with};
+use common::{read_answer, reads_nothing, span, start, start_with};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
-use tracewell_store::{
-    Capabilities, DependencyWindow, EmbeddedOptions, EmbeddedStore, ReadError, RealDisk, Store, StoreHealth,
-    StoreStats, WriteDone, WriteError,
-};
+use tracewell_model::SpanBatch;
+use tracewell_store::{EmbeddedOptions, EmbeddedStore, ReadError, RealDisk, Store, StoreHealth, WriteDone, WriteError};
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
@@ -195,41 +192,6 @@ struct Holding {
     closed: Mutex<bool>,
 }
 
-macro_rules! reads_nothing {
-    () => {
-        fn traces(&self, _: &[TraceId], _: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
-            Ok(vec![])
-        }
-        fn find(&self, _: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError> {
-            Ok(vec![])
-        }
-        fn service_names(&self) -> Result<Vec<String>, ReadError> {
-            Ok(vec![])
-        }
-        fn span_names(&self, _: &str) -> Result<Vec<String>, ReadError> {
-            Ok(vec![])
-        }
-        fn remote_service_names(&self, _: &str) -> Result<Vec<String>, ReadError> {
-            Ok(vec![])
-        }
-        fn tag_values(&self, _: &str) -> Result<Vec<String>, ReadError> {
-            Ok(vec![])
-        }
-        fn tag_keys(&self) -> Vec<String> {
-            vec![]
-        }
-        fn dependencies(&self, _: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
-            Ok(vec![])
-        }
-        fn stats(&self) -> StoreStats {
-            StoreStats::default()
-        }
-        fn capabilities(&self) -> Capabilities {
-            Capabilities::default()
-        }
-    };
-}
-
 impl Store for Refusing {
     fn write(&self, _: SpanBatch, done: WriteDone) {
         done(Err(self.0.clone()));
@@ -238,6 +200,9 @@ impl Store for Refusing {
         StoreHealth { writes_refused: Some(self.0.to_string()), damage: vec![] }
     }
     fn close(&self) {}
+    fn service_names(&self) -> Result<Vec<String>, ReadError> {
+        Ok(vec![])
+    }
     reads_nothing!();
 }
 
@@ -250,6 +215,9 @@ impl Store for Holding {
     }
     fn close(&self) {
         *self.closed.lock().unwrap() = true;
+    }
+    fn service_names(&self) -> Result<Vec<String>, ReadError> {
+        Ok(vec![])
     }
     reads_nothing!();
 }

@@ -25,7 +25,14 @@ thread_local! {
 struct Local {
     buffers: Vec<Vec<u8>>,
     outlets: Vec<Outlet>,
-    anchor: Option<(Stamp, fastant::Anchor)>,
+    anchor: Option<Anchored>,
+}
+
+/// What the fast clock says in terms of the wall clock.
+#[derive(Clone, Copy)]
+struct Anchored {
+    anchor: fastant::Anchor,
+    believed_until: Stamp,
 }
 
 /// This thread's ring to one tracer.
@@ -35,14 +42,14 @@ struct Outlet {
     shared: Arc<Shared>,
 }
 
-/// An empty buffer.
+/// A buffer that other spans were done with, or an empty one.
 pub(crate) fn take_buffer() -> Vec<u8> {
     // While the thread is being torn down there is no pool.
     LOCAL.try_with(|local| local.borrow_mut().buffers.pop()).ok().flatten().unwrap_or_default()
 }
 
 /// Gives a buffer back that no span was finished with.
-pub(crate) fn return_buffer(entries: Entries) {
+pub(crate) fn return_buffer(entries: &mut Entries) {
     LOCAL.try_with(|local| local.borrow_mut().keep(entries)).ok();
 }
 
@@ -53,24 +60,22 @@ pub(crate) fn unix_nanos(stamp: Stamp) -> u64 {
         .unwrap_or_else(|_| stamp.as_unix_nanos(&fastant::Anchor::new()))
 }
 
-/// Hands a finished span over: `start` and `end` as stamps or as nanoseconds of the wall clock.
+/// Hands a finished span over, and takes its buffer: `start` and `end` as stamps or as nanoseconds of the wall clock.
 pub(crate) fn finish(
     tracer: u64,
     mut head: Head,
     start: Result<u64, Stamp>,
     end: Result<u64, Stamp>,
-    entries: Entries,
+    entries: &mut Entries,
 ) {
     let handed_over = LOCAL.try_with(|local| {
         let local = &mut *local.borrow_mut();
+        // Both by one anchor, the later one first: it decides whether the anchor is still believed.
+        let end_nanos = end.unwrap_or_else(|stamp| local.unix_nanos(stamp));
         head.start_nanos = start.unwrap_or_else(|stamp| local.unix_nanos(stamp));
-        head.duration_nanos = match (start, end) {
-            (Err(start), Err(end)) => u64::try_from(end.duration_since(start).as_nanos()).unwrap_or(u64::MAX),
-            (_, Ok(end)) => end.saturating_sub(head.start_nanos),
-            (_, Err(end)) => local.unix_nanos(end).saturating_sub(head.start_nanos),
-        };
+        head.duration_nanos = end_nanos.saturating_sub(head.start_nanos);
         if let Some(outlet) = local.outlet(tracer) {
-            outlet.put(&head.to_words(&entries), &entries.bytes);
+            outlet.put(&head.to_words(entries), entries.bytes());
         }
         local.keep(entries);
     });
@@ -80,26 +85,29 @@ pub(crate) fn finish(
 }
 
 impl Local {
-    fn keep(&mut self, entries: Entries) {
-        let mut buffer = entries.bytes;
-        if self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_KEPT_MAX && buffer.capacity() > 0 {
-            buffer.clear();
+    fn keep(&mut self, entries: &mut Entries) {
+        let buffer = entries.take_buffer();
+        if self.buffers.len() < BUFFERS_MAX && (1..=BUFFER_BYTES_KEPT_MAX).contains(&buffer.len()) {
             self.buffers.push(buffer);
         }
     }
 
+    #[inline]
     fn unix_nanos(&mut self, stamp: Stamp) -> u64 {
-        let anchor = match &self.anchor {
-            Some((made, anchor)) if stamp.duration_since(*made) < ANCHOR_KEPT => *anchor,
-            _ => {
-                let anchor = fastant::Anchor::new();
-                self.anchor = Some((Stamp::now(), anchor));
-                anchor
-            }
-        };
+        match &self.anchor {
+            Some(anchored) if stamp < anchored.believed_until => stamp.as_unix_nanos(&anchored.anchor),
+            _ => self.anchor_again(stamp),
+        }
+    }
+
+    #[cold]
+    fn anchor_again(&mut self, stamp: Stamp) -> u64 {
+        let anchor = fastant::Anchor::new();
+        self.anchor = Some(Anchored { anchor, believed_until: Stamp::now() + ANCHOR_KEPT });
         stamp.as_unix_nanos(&anchor)
     }
 
+    #[inline]
     fn outlet(&mut self, tracer: u64) -> Option<&mut Outlet> {
         match self.outlets.iter().position(|outlet| outlet.tracer == tracer) {
             Some(at) => self.outlets.get_mut(at),

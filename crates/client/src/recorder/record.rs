@@ -14,6 +14,8 @@ pub(crate) const HEAD_WORDS: usize = 8;
 /// Bytes of all entries of one span; an entry that would go beyond is left out and counted.
 pub const SPAN_BYTES_MAX: usize = 1 << 16;
 
+/// What a span's first buffer has room for.
+const BUFFER_BYTES_MIN: usize = 512;
 const ENTRY_HEAD: usize = 7;
 const STR: u8 = 0;
 const BOOL: u8 = 1;
@@ -32,16 +34,35 @@ const TRACE_STATE: u8 = 20;
 /// The entries of a span that has not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    pub(crate) bytes: Vec<u8>,
-    /// How many did not fit.
-    pub(crate) left_out: u32,
+    /// Filled up to `used`; what is behind was left by other spans.
+    buffer: Vec<u8>,
+    used: usize,
+    left_out: u32,
 }
 
 impl Entries {
+    /// In a buffer that held other entries, or an empty one.
+    pub(crate) const fn in_buffer(buffer: Vec<u8>) -> Self {
+        Self { buffer, used: 0, left_out: 0 }
+    }
+
+    /// Leaves no entries.
+    #[inline]
+    pub(crate) const fn take_buffer(&mut self) -> Vec<u8> {
+        self.used = 0;
+        std::mem::replace(&mut self.buffer, Vec::new())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.used]
+    }
+
+    #[inline]
     pub(crate) fn name(&mut self, name: &str) {
         self.push(NAME, b"", name.as_bytes(), b"");
     }
 
+    #[inline]
     pub(crate) fn tag(&mut self, key: &str, value: ValueRef<'_>) {
         self.value(0, key, value);
     }
@@ -77,6 +98,7 @@ impl Entries {
         self.push(TRACE_STATE, b"", state.as_bytes(), b"");
     }
 
+    #[inline]
     fn value(&mut self, offset: u8, key: &str, value: ValueRef<'_>) {
         let key = key.as_bytes();
         match value {
@@ -89,22 +111,37 @@ impl Entries {
         }
     }
 
-    /// The value in two parts.
-    #[inline]
+    /// The value in two parts. Inlined, so that numbers are stored and not copied.
+    #[expect(clippy::inline_always, reason = "worth half of a tag's cost: lengths of numbers are then constants")]
+    #[inline(always)]
     fn push(&mut self, entry: u8, key: &[u8], value: &[u8], value_rest: &[u8]) {
         let value_len = value.len() + value_rest.len();
-        let bytes = ENTRY_HEAD + key.len() + value_len;
-        if self.bytes.len() + bytes > SPAN_BYTES_MAX || key.len() > usize::from(u16::MAX) {
+        let used = self.used + ENTRY_HEAD + key.len() + value_len;
+        if used > self.buffer.len() && !self.grow(used) || key.len() > usize::from(u16::MAX) {
             self.left_out = self.left_out.saturating_add(1);
             return;
         }
-        self.bytes.reserve(bytes);
         let [k0, k1] = (key.len() as u16).to_le_bytes();
         let [v0, v1, v2, v3] = (value_len as u32).to_le_bytes();
-        self.bytes.extend_from_slice(&[entry, k0, k1, v0, v1, v2, v3]);
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.bytes.extend_from_slice(value_rest);
+        let place = &mut self.buffer[self.used..used];
+        let (head, place) = place.split_at_mut(ENTRY_HEAD);
+        head.copy_from_slice(&[entry, k0, k1, v0, v1, v2, v3]);
+        let (key_place, place) = place.split_at_mut(key.len());
+        key_place.copy_from_slice(key);
+        let (value_place, rest_place) = place.split_at_mut(value.len());
+        value_place.copy_from_slice(value);
+        rest_place.copy_from_slice(value_rest);
+        self.used = used;
+    }
+
+    /// False: that is more than a span may have.
+    #[cold]
+    fn grow(&mut self, used: usize) -> bool {
+        let allowed = used <= SPAN_BYTES_MAX;
+        if allowed {
+            self.buffer.resize(used.next_power_of_two().max(BUFFER_BYTES_MIN), 0);
+        }
+        allowed
     }
 }
 
@@ -122,8 +159,9 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    #[inline]
     pub(crate) fn to_words(self, entries: &Entries) -> [u64; HEAD_WORDS] {
-        let entry_bytes = entries.bytes.len();
+        let entry_bytes = entries.used;
         let record_bytes = HEAD_WORDS * 8 + entry_bytes.next_multiple_of(8);
         [
             (entry_bytes as u64) << 32 | record_bytes as u64,
@@ -361,7 +399,7 @@ mod tests {
 
     fn records(entries: &Entries, head: Head) -> Vec<u8> {
         let mut bytes: Vec<u8> = head.to_words(entries).iter().flat_map(|word| word.to_le_bytes()).collect();
-        bytes.extend_from_slice(&entries.bytes);
+        bytes.extend_from_slice(entries.bytes());
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         bytes
     }

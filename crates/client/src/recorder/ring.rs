@@ -58,25 +58,27 @@ impl Writer {
                 return false;
             }
         }
-        let (chunks, rest) = bytes.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = (!rest.is_empty()).then(|| u64::from_le_bytes(last));
-        let words = head.iter().copied().chain(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk))).chain(last);
         let start = self.head & (slots - 1);
-        if let Some(straight) = self.ring.words.get(start..start + needed) {
-            for (slot, word) in straight.iter().zip(words) {
-                slot.store(word, Ordering::Relaxed);
+        match self.ring.words.get(start..start + needed) {
+            Some(straight) => {
+                let (for_head, for_bytes) = straight.split_at(head.len());
+                store(for_head, head);
+                store_bytes(for_bytes, bytes);
             }
-        } else {
-            let (before, after) = self.ring.words.split_at(start);
-            for (slot, word) in after.iter().chain(before).zip(words) {
-                slot.store(word, Ordering::Relaxed);
-            }
+            None => self.push_around(start, head, bytes),
         }
         self.head += needed;
         self.ring.head.0.store(self.head, Ordering::Release);
         true
+    }
+
+    /// The record goes on at the ring's beginning.
+    #[cold]
+    fn push_around(&self, start: usize, head: &[u64], bytes: &[u8]) {
+        let (before, after) = self.ring.words.split_at(start);
+        let mut slots = after.iter().chain(before);
+        store(slots.by_ref().take(head.len()), head);
+        store_bytes(slots, bytes);
     }
 
     /// Whether more than half of it is waiting, as far as this end knows.
@@ -87,6 +89,28 @@ impl Writer {
     /// Takes note of what was read meanwhile.
     pub(crate) fn look(&mut self) {
         self.tail = self.ring.tail.0.load(Ordering::Acquire);
+    }
+}
+
+#[inline]
+fn store<'a>(slots: impl IntoIterator<Item = &'a AtomicU64>, words: &[u64]) {
+    for (word, slot) in words.iter().zip(slots) {
+        slot.store(*word, Ordering::Relaxed);
+    }
+}
+
+/// The last word is padded with zeros.
+#[inline]
+fn store_bytes<'a>(slots: impl IntoIterator<Item = &'a AtomicU64>, bytes: &[u8]) {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut slots = slots.into_iter();
+    for (chunk, slot) in chunks.iter().zip(&mut slots) {
+        slot.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+    }
+    if let (false, Some(slot)) = (rest.is_empty(), slots.next()) {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        slot.store(u64::from_le_bytes(last), Ordering::Relaxed);
     }
 }
 

@@ -6,11 +6,13 @@ mod summary;
 use crate::answer::{self, Answer, JSON_UTF8};
 use crate::queries::QueryError;
 use crate::zipkin::{Asked, BadParameter, ZipkinApi, trace_id_of_path, trace_query};
-use http::{HeaderValue, StatusCode};
-use tracewell_model::{SpanBatch, SpanRef, TraceId, TraceTree};
+use http::{HeaderName, HeaderValue, StatusCode};
+use tracewell_model::{SpanBatch, SpanId, SpanRef, TraceId, TraceTree};
 use tracewell_store::Store;
 use tracewell_wire::zipkin_v2::encode_span;
 
+/// Which row the span stands in, for who asked by its id.
+const ROW: HeaderName = HeaderName::from_static("tracewell-row");
 const TRACE_LAYOUT: HeaderValue = HeaderValue::from_static("application/vnd.tracewell.trace");
 
 /// `GET traces`: the traces a search finds, a line each.
@@ -46,21 +48,43 @@ pub(crate) async fn trace(api: &ZipkinApi, id: &str, asked: &Asked<'_>) -> Answe
     .await
 }
 
-/// `GET trace/{traceId}/span/{row}`: a merged span as Zipkin's JSON.
+/// `GET trace/{traceId}/span/{row}`: a merged span as Zipkin's JSON. In place of the row a span id may stand.
 pub(crate) async fn span(api: &ZipkinApi, id: &str, row: &str) -> Answer {
-    let Ok(row) = row.parse::<usize>() else {
-        return problem(StatusCode::BAD_REQUEST, "the row is not a number");
+    let Some(wanted) = Wanted::parse(row) else {
+        return problem(StatusCode::BAD_REQUEST, "expected a row, or a span id of 16 lower-hex digits");
     };
     read_trace(api, id, move |_, trace| {
         let tree = tree(trace);
-        let Some(&(node, _)) = tree.depth_first().get(row) else {
-            return problem(StatusCode::NOT_FOUND, "the trace has no such row");
+        let rows = tree.depth_first();
+        let row = match wanted {
+            Wanted::Row(row) => Some(row).filter(|&row| row < rows.len()),
+            Wanted::Span(id) => rows.iter().position(|&(node, _)| tree.spans.span(node).id() == id),
+        };
+        let Some(row) = row else {
+            return problem(StatusCode::NOT_FOUND, "the trace has no such span");
         };
         let mut body = Vec::new();
-        encode_span(tree.spans.span(node), &mut body);
-        answer::answer(StatusCode::OK, JSON_UTF8, body)
+        encode_span(tree.spans.span(rows[row].0), &mut body);
+        let mut answer = answer::answer(StatusCode::OK, JSON_UTF8, body);
+        answer.headers_mut().insert(ROW, HeaderValue::from(row));
+        answer
     })
     .await
+}
+
+/// Which span of a trace is asked for. A row never has as many digits as an id.
+enum Wanted {
+    Row(usize),
+    Span(SpanId),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Option<Self> {
+        if text.len() == 16 {
+            return SpanId::parse_lower_hex(text).ok().map(Self::Span);
+        }
+        text.parse().ok().map(Self::Row)
+    }
 }
 
 async fn read_trace(

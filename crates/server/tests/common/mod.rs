@@ -1,6 +1,6 @@
 //! A server inside the test's process, and a client that sends exactly what a test says.
 
-#![allow(dead_code, reason = "every test program uses its part of this")]
+#![allow(dead_code, unused_macros, unused_imports, reason = "every test program uses its part of this")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
 use std::collections::HashMap;
@@ -153,3 +153,48 @@ pub(crate) fn span(trace: &str, service: &str) -> String {
         now_us()
     )
 }
+
+/// The reads of a store that is made to be written to in one test: nothing is there.
+macro_rules! reads_nothing {
+    () => {
+        fn traces(
+            &self,
+            _: &[tracewell_model::TraceId],
+            _: tracewell_model::TraceGrouping,
+        ) -> Result<Vec<tracewell_model::SpanBatch>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn find(
+            &self,
+            _: &tracewell_model::TraceQuery,
+        ) -> Result<Vec<tracewell_model::SpanBatch>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn span_names(&self, _: &str) -> Result<Vec<String>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn remote_service_names(&self, _: &str) -> Result<Vec<String>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn tag_values(&self, _: &str) -> Result<Vec<String>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn tag_keys(&self) -> Vec<String> {
+            vec![]
+        }
+        fn dependencies(
+            &self,
+            _: tracewell_store::DependencyWindow,
+        ) -> Result<Vec<tracewell_model::DependencyLink>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn stats(&self) -> tracewell_store::StoreStats {
+            tracewell_store::StoreStats::default()
+        }
+        fn capabilities(&self) -> tracewell_store::Capabilities {
+            tracewell_store::Capabilities::default()
+        }
+    };
+}
+
+pub(crate) use reads_nothing;

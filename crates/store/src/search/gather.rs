@@ -29,13 +29,6 @@ impl Gathered {
         Ok(gathered)
     }
 
-    /// Of a trace that lies in one segment only.
-    pub(super) fn read_from(segment: &Segment, low: u64) -> Result<Self, ReadError> {
-        let mut gathered = Self::default();
-        gathered.add_segment(segment, low)?;
-        Ok(gathered)
-    }
-
     /// Of a trace that lies in one memtable only.
     pub(super) fn read_from_memtable(memtable: &MemSnapshot, low: u64) -> Self {
         let mut gathered = Self::default();
@@ -95,7 +88,7 @@ pub(super) fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
 
 /// Keeps the first of spans that say the same. In time linear in their number, however many share an id: only those with
 /// equal hashes of all they say are compared.
-fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
+pub(super) fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
     let mut ids: HashMap<u64, bool> = HashMap::with_capacity(spans.len());
     let mut repeated = false;
     for span in spans.iter() {

@@ -9,7 +9,7 @@ use crate::store::*;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{DependencyLink, Span, SpanBatch, SpanId, TraceGrouping, TraceId, TraceQuery, Value};
 
 /// Objects in memory.
 #[derive(Default)]
@@ -171,4 +171,21 @@ fn every_answer_equals_brute_force() {
 #[test]
 fn the_reference_keeps_the_contract() {
     contract::run(|| Box::new(crate::ReferenceStore::new(vec!["env".to_owned(), "error".to_owned()])));
+}
+
+/// Comparing each with each would take hours.
+#[test]
+fn a_hundred_thousand_copies_of_one_span_id_are_read_in_linear_time() {
+    let store = CutStore::new(5, 1);
+    for at in 0..10u64 {
+        let mut batch = SpanBatch::new();
+        for n in 0..10_000 {
+            let tags = vec![("n".to_owned(), Value::I64(n))]; // the same id, but not copies of one another
+            let span = Span { trace_id: TraceId::new(1), id: SpanId::new(7), tags, ..Span::default() };
+            batch.push_span(&span).unwrap();
+        }
+        assert_eq!(contract::write(&store, batch), Ok(()), "batch {at}");
+    }
+    let found = store.traces(&[TraceId::new(1)], TraceGrouping::Strict).unwrap();
+    assert_eq!(found[0].len(), 10_000);
 }

@@ -212,6 +212,15 @@ impl Footer {
         let annotation_text = annotation_text.map(|at| at as u32);
         Ok(Self { summary, blocks, traces, dictionary, terms, annotation_text })
     }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let columns =
+            |block: &BlockEntry| size_of::<BlockEntry>() + block.columns.capacity() * size_of::<ColumnEntry>();
+        self.blocks.iter().map(columns).sum::<usize>()
+            + self.traces.lows.len() * (4 * 8 + 2 * 4)
+            + self.dictionary.memory_bytes()
+            + self.terms.memory_bytes()
+    }
 }
 
 fn write_blocks(out: &mut Vec<u8>, blocks: &[BlockEntry]) {
@@ -260,10 +269,6 @@ fn read_blocks(bytes: &[u8], footer_offset: u64) -> Result<Vec<BlockEntry>, Malf
 }
 
 impl TraceTable {
-    pub(crate) fn len(&self) -> usize {
-        self.lows.len()
-    }
-
     /// The trace whose id has this lower half.
     pub(crate) fn find(&self, low: u64) -> Option<u32> {
         let at = self.sorted.binary_search_by_key(&low, |&trace| self.lows[trace as usize]).ok()?;

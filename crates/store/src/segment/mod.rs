@@ -130,9 +130,15 @@ impl Segment {
         self.lock_damage().values().cloned().collect()
     }
 
+    /// About how many bytes of memory it holds, without the columns that all segments cache together.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.footer.memory_bytes()
+    }
+
     /// How many traces it has spans of.
+    #[cfg(test)]
     pub(crate) fn traces(&self) -> u32 {
-        self.footer.traces.len() as u32
+        self.footer.traces.lows.len() as u32
     }
 
     /// The trace whose id has this lower half.
@@ -161,6 +167,35 @@ impl Segment {
             let from = rows.start.max(block.first_row) - block.first_row;
             let to = rows.end.min(block.first_row + block.rows) - block.first_row;
             self.unless_damaged(at, |segment| segment.read_rows(at, from..to, batch))?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the spans of the traces that are wanted: a batch and the rows of one trace in it, in order of
+    /// arrival. Holds one block at a time, or one trace where that is longer.
+    pub(crate) fn each_trace(
+        &self,
+        wanted: impl Fn(u32) -> bool,
+        mut each: impl FnMut(&SpanBatch, Range<usize>),
+    ) -> Result<(), SegmentError> {
+        for (at, block) in (0u32..).zip(&self.footer.blocks) {
+            let traces = (block.first_trace..block.first_trace + block.traces).filter(|&trace| wanted(trace));
+            let end = block.first_row + block.rows;
+            let (inside, beyond): (Vec<u32>, Vec<u32>) = traces.partition(|&trace| self.trace_rows(trace).end <= end);
+            if let (Some(&first), Some(&last)) = (inside.first(), inside.last()) {
+                let (from, to) = (self.trace_rows(first).start, self.trace_rows(last).end);
+                let rows = from - block.first_row..to - block.first_row;
+                let mut batch = SpanBatch::new();
+                let read = self.unless_damaged(at, |segment| segment.read_rows(at, rows, &mut batch))?;
+                for rows in inside.iter().filter(|_| read.is_some()).map(|&trace| self.trace_rows(trace)) {
+                    each(&batch, (rows.start - from) as usize..(rows.end - from) as usize);
+                }
+            }
+            for trace in beyond {
+                let mut batch = SpanBatch::new();
+                self.read_trace(trace, &mut batch)?;
+                each(&batch, 0..batch.len());
+            }
         }
         Ok(())
     }

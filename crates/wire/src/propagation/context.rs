@@ -23,18 +23,35 @@ pub struct TraceContext {
     trace_id: TraceId,
     span_id: SpanId,
     parent_id: SpanId,
-    /// Jaeger's flags as they came, without sampled and debug.
-    jaeger_flags: u32,
-    /// The W3C's flags as they came, without sampled.
-    w3c_flags: u8,
-    bits: u8,
+    flags: Flags,
     extra: Option<Arc<Extra>>,
 }
 
-const SAMPLED: u8 = 1;
-const DEBUG: u8 = 1 << 1;
-const DECIDED: u8 = 1 << 2;
-const WIDE_TRACE_ID: u8 = 1 << 3;
+/// All flags in one word, so that copying a context never waits for a byte just written: bits 0–7 our own, 8–15 the
+/// W3C's as they came without sampled, 32–63 Jaeger's as they came without sampled and debug.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Flags(u64);
+
+const SAMPLED: u64 = 1;
+const DEBUG: u64 = 1 << 1;
+const DECIDED: u64 = 1 << 2;
+const WIDE_TRACE_ID: u64 = 1 << 3;
+const W3C: u64 = 0xff << 8;
+const JAEGER: u64 = 0xffff_ffff << 32;
+
+impl Flags {
+    const fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+
+    const fn set(&mut self, flag: u64, on: bool) {
+        self.put(flag, if on { flag } else { 0 });
+    }
+
+    const fn put(&mut self, place: u64, bits: u64) {
+        self.0 = self.0 & !place | bits;
+    }
+}
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Extra {
@@ -75,13 +92,15 @@ impl OversizedIds {
 impl TraceContext {
     /// A context with ids, without parent or decision.
     pub const fn new(trace_id: TraceId, span_id: SpanId) -> Self {
-        Self { trace_id, span_id, parent_id: SpanId::NONE, jaeger_flags: 0, w3c_flags: 0, bits: 0, extra: None }
+        Self { trace_id, span_id, parent_id: SpanId::NONE, flags: Flags(0), extra: None }
     }
 
     /// The context of a new span under this one: same trace, decision, flags and baggage.
     #[must_use]
+    #[inline]
     pub fn child(&self, span_id: SpanId) -> Self {
-        Self { parent_id: self.span_id, span_id, ..self.clone() }.without_oversized_ids()
+        let extra = self.extra.as_ref().map(Extra::for_child);
+        Self { trace_id: self.trace_id, span_id, parent_id: self.span_id, flags: self.flags, extra }
     }
 
     /// With other ids, keeping the decision, the flags and what travels along.
@@ -101,12 +120,12 @@ impl TraceContext {
     /// With a decision, or with none (`None`: it is the receiver's).
     #[must_use]
     pub const fn with_sampled(mut self, sampled: Option<bool>) -> Self {
-        self.bits &= !(SAMPLED | DECIDED);
-        self.bits |= match sampled {
+        let bits = match sampled {
             Some(true) => SAMPLED | DECIDED,
             Some(false) => DECIDED,
             None => 0,
         };
+        self.flags.put(SAMPLED | DECIDED, bits);
         self
     }
 
@@ -119,21 +138,21 @@ impl TraceContext {
     /// Printed with 32 digits in B3 even if the upper half of the trace id is zero.
     #[must_use]
     pub const fn with_wide_trace_id(mut self, wide: bool) -> Self {
-        self.bits = if wide { self.bits | WIDE_TRACE_ID } else { self.bits & !WIDE_TRACE_ID };
+        self.flags.set(WIDE_TRACE_ID, wide);
         self
     }
 
     /// With Jaeger's flags: 1 sampled, 2 debug (which does not imply sampled there), others passed on as they are.
     #[must_use]
     pub const fn with_jaeger_flags(mut self, flags: u32) -> Self {
-        self.jaeger_flags = flags & !3;
+        self.flags.put(JAEGER, ((flags & !3) as u64) << 32);
         self.with_sampled(Some(flags & 1 != 0)).with_debug_bit(flags & 2 != 0)
     }
 
     /// With the W3C's trace flags: 1 sampled, 2 random trace id, others kept but not passed on.
     #[must_use]
     pub const fn with_w3c_flags(mut self, flags: u8) -> Self {
-        self.w3c_flags = flags & !1;
+        self.flags.put(W3C, ((flags & !1) as u64) << 8);
         self.with_sampled(Some(flags & 1 != 0))
     }
 
@@ -193,27 +212,27 @@ impl TraceContext {
 
     /// The decision; `None` leaves it to the receiver.
     pub const fn sampled(&self) -> Option<bool> {
-        if self.bits & DECIDED == 0 { None } else { Some(self.bits & SAMPLED != 0) }
+        if self.flags.has(DECIDED) { Some(self.flags.has(SAMPLED)) } else { None }
     }
 
     /// Whether it is a debug trace.
     pub const fn debug(&self) -> bool {
-        self.bits & DEBUG != 0
+        self.flags.has(DEBUG)
     }
 
     /// Whether the trace id is printed with 32 digits.
     pub const fn has_wide_trace_id(&self) -> bool {
-        self.bits & WIDE_TRACE_ID != 0 || self.trace_id.high() != 0
+        self.flags.has(WIDE_TRACE_ID) || self.trace_id.high() != 0
     }
 
     /// Jaeger's flags.
     pub const fn jaeger_flags(&self) -> u32 {
-        self.jaeger_flags | (self.bits & (SAMPLED | DEBUG)) as u32
+        (self.flags.0 >> 32) as u32 | (self.flags.0 & (SAMPLED | DEBUG)) as u32
     }
 
     /// The W3C's trace flags, as they came.
     pub const fn w3c_flags(&self) -> u8 {
-        self.w3c_flags | self.bits & SAMPLED
+        (self.flags.0 >> 8) as u8 | (self.flags.0 & SAMPLED) as u8
     }
 
     /// The W3C's trace state.
@@ -275,7 +294,7 @@ impl TraceContext {
             return;
         }
         let mut other = found;
-        if !self.has_ids() && (other.has_ids() || self.bits & (DECIDED | DEBUG) == 0) {
+        if !self.has_ids() && (other.has_ids() || !self.flags.has(DECIDED | DEBUG)) {
             std::mem::swap(self, &mut other);
         }
         let same_trace = self.trace_id == other.trace_id;
@@ -294,19 +313,27 @@ impl TraceContext {
     }
 
     const fn with_debug_bit(mut self, debug: bool) -> Self {
-        self.bits = if debug { self.bits | DEBUG } else { self.bits & !DEBUG };
+        self.flags.set(DEBUG, debug);
         self
     }
 
     fn without_oversized_ids(mut self) -> Self {
-        if self.oversized_ids().is_some() {
-            self.extra_mut().oversized_ids = None;
-        }
+        self.extra = self.extra.as_ref().map(Extra::for_child);
         self
     }
 
     fn extra_mut(&mut self) -> &mut Extra {
         Arc::make_mut(self.extra.get_or_insert_default())
+    }
+}
+
+impl Extra {
+    /// What holds for other ids of the trace, too.
+    fn for_child(self: &Arc<Self>) -> Arc<Self> {
+        if self.oversized_ids.is_none() {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { oversized_ids: None, ..Self::clone(self) })
     }
 }
 
