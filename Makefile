@@ -57,7 +57,10 @@ demo: page-if-node ## start the server and a shop of five services that sends tr
 	$(RELEASED) demo --target http://127.0.0.1:9411 --history 1h $(ARGS)
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
-	for target in $$(cargo fuzz list); do cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done
+	@command -v cargo-fuzz >/dev/null || [ -x $(TARGET)/tools/bin/cargo-fuzz ] || cargo install --locked --root $(TARGET)/tools cargo-fuzz
+	@# The sanitizer is a flag that only nightly compilers take without being told.
+	export PATH="$(abspath $(TARGET))/tools/bin:$$PATH" RUSTC_BOOTSTRAP=1; \
+	for target in $$(cargo fuzz list); do cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096; done
 
 clean: ## remove what was built, downloaded for tests, measured
 	cargo clean

@@ -63,12 +63,6 @@ const BANS: &[Ban] = &[
         instead: "channel(n): full queues push back",
     },
     Ban { pattern: "read_to_end", within: &["crates/"], except: &["/tests/"], instead: "a read with a named limit" },
-    Ban {
-        pattern: "process::exit",
-        within: &["crates/"],
-        except: &[],
-        instead: "ExitCode from main, so that drops run",
-    },
 ];
 
 /// What is wrong with a file of this path. Recorded data and what tools write is as it is.

@@ -437,7 +437,8 @@ mod tests {
             note in "\\PC{0,20}",
             time in 0u64..1 << 62,
         ) {
-            let remote = OwnedEndpoint { service: name.clone(), ipv4: Some([1, 2, 3, 4]), ipv6: None, port: 80, ..OwnedEndpoint::default() };
+            let ipv4 = Some([1, 2, 3, 4]);
+            let remote = OwnedEndpoint { service: name.clone(), ipv4, ipv6: None, port: 80, ..OwnedEndpoint::default() };
             let mut entries = Entries::default();
             entries.name(&name);
             entries.annotation(time, &note);
