@@ -48,9 +48,9 @@ impl Entries {
 
     /// Leaves no entries.
     #[inline]
-    pub(crate) const fn take_buffer(&mut self) -> Vec<u8> {
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
         self.used = 0;
-        std::mem::replace(&mut self.buffer, Vec::new())
+        std::mem::take(&mut self.buffer)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
