@@ -150,10 +150,6 @@ impl TextTable {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len() as u32).filter_map(|code| self.get(code))
     }
-
-    fn memory_bytes(&self) -> usize {
-        self.text.capacity() + (self.ends.capacity() + self.sorted.capacity()) * 4
-    }
 }
 
 impl Dictionary {
@@ -178,14 +174,6 @@ impl Dictionary {
         let key = self.texts.find(key);
         let attributes = (0u32..).zip(&self.attributes);
         attributes.filter(move |(_, a)| a.key.role == Role::Tag && Some(a.key.key) == key)
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.texts.memory_bytes()
-            + self.endpoints.capacity() * size_of::<EndpointEntry>()
-            + self.attributes.iter().map(|a| size_of::<Attribute>() + a.values.memory_bytes()).sum::<usize>()
-            + self.shapes.iter().map(|shape| shape.len() * 4 + 16).sum::<usize>()
-            + self.resources.iter().chain(&self.scopes).map(|row| row.len() + 16).sum::<usize>()
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Malformed> {

@@ -212,15 +212,6 @@ impl Footer {
         let annotation_text = annotation_text.map(|at| at as u32);
         Ok(Self { summary, blocks, traces, dictionary, terms, annotation_text })
     }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let columns =
-            |block: &BlockEntry| size_of::<BlockEntry>() + block.columns.capacity() * size_of::<ColumnEntry>();
-        self.blocks.iter().map(columns).sum::<usize>()
-            + self.traces.lows.len() * (4 * 8 + 2 * 4)
-            + self.dictionary.memory_bytes()
-            + self.terms.memory_bytes()
-    }
 }
 
 fn write_blocks(out: &mut Vec<u8>, blocks: &[BlockEntry]) {

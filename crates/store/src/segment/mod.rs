@@ -130,11 +130,6 @@ impl Segment {
         self.lock_damage().values().cloned().collect()
     }
 
-    /// About how many bytes of memory it holds, without the columns that all segments cache together.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.footer.memory_bytes()
-    }
-
     /// How many traces it has spans of.
     #[cfg(test)]
     pub(crate) fn traces(&self) -> u32 {

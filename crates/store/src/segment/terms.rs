@@ -74,10 +74,6 @@ impl Terms {
         &self.blocks[from as usize..self.ends[at] as usize]
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.terms.capacity() * size_of::<Term>() + self.ends.capacity() * 4 + self.blocks.capacity() * 8
-    }
-
     pub(crate) fn read(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
         let mut terms = Self::default();
