@@ -153,8 +153,8 @@ impl Store for EmbeddedStore {
         Capabilities { durable: true, retention: true }
     }
 
-    /// What was accepted is written and answered, a segment being sealed is finished; recent batches stay in the log, from
-    /// where the next start takes them, so that closing takes no time.
+    /// What was accepted is written and answered, a segment being sealed is finished. Many recent spans are sealed, so that
+    /// the next start need not replay them; few stay in the log, so that many starts do not make many small segments.
     fn close(&self) {
         let engine = &self.engine;
         engine.house.closing.store(true, SeqCst);
@@ -167,6 +167,7 @@ impl Store for EmbeddedStore {
             }
         }
         let Some(disk_lock) = lock(&engine.disk_lock).take() else { return };
+        engine.seal_before_closing();
         if let Err(error) = engine.log.close() {
             tracing::warn!(%error, "the log was not closed cleanly; the next start reads all of it");
         }

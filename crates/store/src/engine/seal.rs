@@ -12,6 +12,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// A log of more files than this is sealed, so that the next start does not read more.
 const LOG_FILES_MAX: u64 = 8;
 
+/// Fewer spans than this are replayed within some ten milliseconds: they are left in the log when the store closes.
+const SEAL_AT_CLOSE_SPANS_MIN: usize = 5_000;
+
 impl Engine {
     /// Makes the recent batches ready to be sealed if they have waited long enough.
     pub(super) fn rotate_by_age(&self) {
@@ -26,6 +29,15 @@ impl Engine {
         if many_and_old || age_us >= options.seal_age_max_us || log_is_large {
             parts.rotate();
         }
+    }
+
+    /// Seals the recent batches when the store closes, unless they are few or what is on the disk is unknown.
+    pub(super) fn seal_before_closing(&self) {
+        if self.parts().active_spans() < SEAL_AT_CLOSE_SPANS_MIN || lock(&self.refusals).failed.is_some() {
+            return;
+        }
+        self.change_parts().rotate();
+        self.seal_all();
     }
 
     /// Seals what is ready, oldest first, until nothing is left or something fails. Trying again is always right: what was
