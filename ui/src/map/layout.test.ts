@@ -34,3 +34,8 @@ it('draws the same picture whatever the order of the links', () => {
   const links = [link('a', 'b'), link('a', 'c'), link('c', 'd'), link('b', 'd')];
   expect(draw(...links).nodes).toEqual(draw(...[...links].reverse()).nodes);
 });
+
+it('keeps the two lines of services that call each other apart', () => {
+  const [there, back] = draw(link('a', 'b'), link('b', 'a')).links;
+  expect(Math.abs(there!.y - back!.y)).toBeGreaterThanOrEqual(12);
+});

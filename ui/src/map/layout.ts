@@ -37,6 +37,7 @@ const ROW_GAP = 14;
 const LAYER_GAP = 96;
 const MARGIN = 16;
 const SWEEPS = 12;
+const MUTUAL_SHIFT = 7;
 
 interface Place {
   /** Service name, or '' for a dummy. */
@@ -198,25 +199,29 @@ function draw(
   const nodes = [...places.values()].map((p) => ({ name: p.name, x: left[p.layer]!, y: MARGIN + p.y, width: widthOf(p.name) }));
   const at = new Map(nodes.map((node) => [node.name, node]));
   const dummyPoint = (p: Place): [number, number] => [left[p.layer]! + widths[p.layer]! / 2, MARGIN + p.y + NODE_HEIGHT / 2];
+  const known = new Set(links.map((link) => `${link.parent}\n${link.child}`));
   const placed = links.map((link) => {
+    const mutual = known.has(`${link.child}\n${link.parent}`);
     const chain = chains.get(`${link.parent}\n${link.child}`) ?? [...(chains.get(`${link.child}\n${link.parent}`) ?? [])].reverse();
-    return { link, ...line(at.get(link.parent)!, at.get(link.child)!, chain.slice(1, -1).map(dummyPoint)) };
+    return { link, ...line(at.get(link.parent)!, at.get(link.child)!, chain.slice(1, -1).map(dummyPoint), mutual) };
   });
   const height = Math.max(...nodes.map((node) => node.y)) + NODE_HEIGHT + MARGIN;
   return { nodes, links: placed, width: x - LAYER_GAP + MARGIN, height };
 }
 
-function line(from: PlacedNode, to: PlacedNode, through: [number, number][]): { path: string; x: number; y: number } {
+function line(from: PlacedNode, to: PlacedNode, through: [number, number][], mutual: boolean): { path: string; x: number; y: number } {
   const half = NODE_HEIGHT / 2;
   if (from === to) {
     const x = from.x + from.width;
     return { path: `M${x},${from.y + 6}c28,-18 28,30 0,12`, x: x + 22, y: from.y + half };
   }
   const back = to.x <= from.x;
+  // Two services that call each other have two lines, one above the other, so that both can be read.
+  const shift = mutual ? (back ? MUTUAL_SHIFT : -MUTUAL_SHIFT) : 0;
   const start: [number, number] = [back ? from.x : from.x + from.width, from.y + half];
   const end: [number, number] = [back ? to.x + to.width : to.x, to.y + half];
-  const points = [start, ...through, end];
-  let path = `M${start[0]},${start[1]}`;
+  const points = [start, ...through, end].map(([x, y]): [number, number] => [x, y + shift]);
+  let path = `M${points[0]![0]},${points[0]![1]}`;
   for (let i = 1; i < points.length; i++) {
     const [ax, ay] = points[i - 1]!;
     const [bx, by] = points[i]!;
