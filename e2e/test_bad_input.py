@@ -95,7 +95,7 @@ def assert_answers(server: Server) -> None:
 def good_span(trace_id: str) -> dict:
     return {
         "traceId": trace_id, "id": "000000000000000c", "kind": "SERVER", "name": "get /",
-        "timestamp": int(time.time() * 1_000_000), "duration": 1_000, "localEndpoint": {"serviceName": "still_there"},
+        "timestamp": int(time.time() * 1_000_000) - 1_000_000, "duration": 1_000, "localEndpoint": {"serviceName": "still_there"},
     }
 
 

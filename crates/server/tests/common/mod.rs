@@ -142,15 +142,17 @@ pub(crate) fn read_answer(mut stream: TcpStream) -> Answer {
     Answer { status, headers, body: bytes[end + 4..].to_vec() }
 }
 
-pub(crate) fn now_us() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64
+/// The time a second ago. A search ends at the millisecond that has begun, as Zipkin's does: a span that began later in it
+/// would be found in the next one only.
+fn a_second_ago_us() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64 - 1_000_000
 }
 
-/// A span of one millisecond, now.
+/// A span of one millisecond, a second ago.
 pub(crate) fn span(trace: &str, service: &str) -> String {
     format!(
         r#"{{"traceId":"{trace}","id":"{trace}","name":"get","timestamp":{},"duration":1000,"localEndpoint":{{"serviceName":"{service}"}}}}"#,
-        now_us()
+        a_second_ago_us()
     )
 }
 
