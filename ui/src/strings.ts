@@ -103,6 +103,7 @@ export const t = {
     services: 'Services',
     spans: 'Spans',
     errors: 'Errors',
+    errorWord: (count: number) => (count === 1 ? 'error' : 'errors'),
     depth: 'Depth',
     id: 'trace id',
     missing: (count: number) => `${plural(count, 'parent')} missing`,
