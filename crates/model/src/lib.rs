@@ -15,6 +15,7 @@ mod text_order;
 mod time;
 mod trace;
 mod value;
+mod view;
 
 pub use batch::{
     BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
@@ -30,3 +31,4 @@ pub use text_order::compare_utf16;
 pub use time::Time;
 pub use trace::{SpanNode, TraceTree, merge_spans};
 pub use value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
+pub use view::{LinkView, SpanView};
