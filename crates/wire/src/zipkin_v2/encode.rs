@@ -193,7 +193,7 @@ fn push_tag(out: &mut Vec<u8>, at: usize, (key, value): (&str, ValueRef<'_>)) {
 }
 
 /// A text in quotes, escaped as Zipkin does: what JSON demands, and U+2028 and U+2029, which old JavaScript could not read.
-fn push_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut from = 0;
@@ -232,7 +232,7 @@ fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {
     push_hex(out, id.low());
 }
 
-fn push_hex(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn push_hex(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0; 16];
     for (at, digit) in digits.iter_mut().enumerate() {
         *digit = HEX[(value >> (60 - 4 * at) & 15) as usize];
@@ -240,7 +240,7 @@ fn push_hex(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits);
 }
 
-pub(super) fn push_number(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn push_number(out: &mut Vec<u8>, mut value: u64) {
     const DIGITS_MAX: usize = 20;
     let mut digits = [0; DIGITS_MAX];
     let mut at = DIGITS_MAX;
