@@ -19,7 +19,10 @@ use tracewell_model::{ExtraRow, Kind, LinkRow, SpanBatch, SpanId, StatusCode, St
 pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
     let text = String::from_utf8_lossy(body);
     let mark = batch.mark();
-    let decoded = Decoder::new(&text, limits, batch).request();
+    // A value inside a value is three levels deep in JSON; the request around it has fewer than sixteen.
+    let depth_max = limits.depth_max.saturating_mul(3).saturating_add(16);
+    let reader = Reader::new(&text, &Limits { depth_max, ..*limits });
+    let decoded = Decoder::new(reader, limits, batch).request();
     if decoded.is_err() {
         batch.rollback(mark);
     }
@@ -39,9 +42,9 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(text: &'a str, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
+    fn new(reader: Reader<'a>, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
         Self {
-            reader: Reader::new(text, limits),
+            reader,
             limits,
             batch,
             value: ReadValue::default(),

@@ -390,8 +390,16 @@ fn span_id(field: &'static str, bytes: &[u8]) -> Result<SpanId> {
     }
 }
 
+/// OTLP's numbers for kinds are not the model's: it has the server first.
 pub(super) fn kind(number: u64) -> Kind {
-    u8::try_from(number).ok().and_then(Kind::from_u8).unwrap_or_default()
+    match number {
+        1 => Kind::Internal,
+        2 => Kind::Server,
+        3 => Kind::Client,
+        4 => Kind::Producer,
+        5 => Kind::Consumer,
+        _ => Kind::Unset,
+    }
 }
 
 pub(super) fn status_code(number: u64) -> StatusCode {

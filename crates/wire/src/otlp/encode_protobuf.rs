@@ -58,7 +58,7 @@ fn push_span_fields<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
     }
     push_text(out, 5, span.name());
     if span.kind() != Kind::Unset {
-        out.extend_from_slice(&[0x30, span.kind() as u8]);
+        out.extend_from_slice(&[0x30, kind_number(span.kind())]);
     }
     push_times(span.start(), span.duration(), out);
     for (key, value) in span.tags() {
@@ -86,6 +86,18 @@ fn push_span_fields<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
         });
     }
     push_flags(out, 16, span.otlp_flags());
+}
+
+/// See [`super::decode_protobuf`] for the way back.
+pub(super) fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Unset => 0,
+        Kind::Internal => 1,
+        Kind::Server => 2,
+        Kind::Client => 3,
+        Kind::Producer => 4,
+        Kind::Consumer => 5,
+    }
 }
 
 /// Start and end. A duration without a start stands as the time since the epoch.
