@@ -39,13 +39,13 @@ impl<'a> Reader<'a> {
     }
 
     /// How far into the body it is.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// What is left of the message.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }

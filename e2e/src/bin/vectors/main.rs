@@ -1,9 +1,10 @@
-//! Holds files of recorded vectors against Tracewell's libraries: `vectors KIND FILE`.
+//! Holds files or folders of recorded vectors against Tracewell's libraries: `vectors KIND FILE` or `vectors KIND DIR`.
 //!
 //! Prints each case that fails and closes with `N passed, M failed`; exit code 1 where one failed, 2 where the
 //! file can't be used.
 
 mod compare;
+mod otlp;
 mod propagation;
 mod sampler;
 mod tally;
@@ -22,7 +23,8 @@ struct Kind {
     check: fn(&str) -> anyhow::Result<Tally>,
 }
 
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 3] = [
+    Kind { name: "otlp", argument: "DIR", check: otlp::check },
     Kind { name: "propagation", argument: "FILE", check: |path| propagation::check(&read_json(path)?) },
     Kind { name: "sampler", argument: "FILE", check: |path| sampler::check(&read_json(path)?) },
 ];
@@ -88,6 +90,13 @@ mod tests {
         let tally = recorded("sampler");
         assert_eq!(tally.failures(), [""; 0]);
         assert!(tally.passed() > 200, "{}", tally.passed());
+    }
+
+    #[test]
+    fn recorded_otlp_holds() {
+        let tally = otlp::check(&format!("{}/vectors/otlp", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 300, "{}", tally.passed());
     }
 
     #[test]
