@@ -1,6 +1,6 @@
 //! How long OTLP takes: `cargo test --release -p tracewell-wire --test otlp_speed -- --ignored --nocapture`. Decides nothing.
 
-#![expect(clippy::expect_used, reason = "a test says what it needs")]
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test says what it needs, and this one what it found")]
 
 use std::hint::black_box;
 use std::time::Instant;
