@@ -24,7 +24,6 @@ pub struct LocalSpan<'a> {
 }
 
 impl<'a> LocalSpan<'a> {
-    #[expect(clippy::large_types_passed_by_value, reason = "kept, not looked at")]
     pub(crate) const fn new(record: SpanRecord<'a>, local: EndpointRef<'a>) -> Self {
         Self { record, local }
     }
@@ -36,7 +35,6 @@ impl<'a> LocalSpan<'a> {
     }
 }
 
-#[expect(clippy::large_types_passed_by_value, reason = "the trait takes views by value; what is here is inlined")]
 impl<'a> SpanView<'a> for LocalSpan<'a> {
     fn trace_id(self) -> TraceId {
         self.record.trace_id()
