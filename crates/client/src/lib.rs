@@ -32,7 +32,7 @@ mod throttler;
 mod tracer;
 
 pub use clock::{Clock, MonotonicClock};
-pub use recorder::{REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
+pub use recorder::{LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
 pub use reporter::{InMemoryReporter, ReportError, Reporter};
 pub use span::{Span, TagValue};
 pub use throttler::{CreditsError, DebugThrottler};
