@@ -12,6 +12,7 @@ mod json;
 mod json_scan;
 mod limits;
 pub mod propagation;
+mod thrift;
 pub mod zipkin_v2;
 
 pub use detect::SpanEncoding;
@@ -19,3 +20,4 @@ pub use gunzip::{GunzipError, gunzip};
 pub use java_number::NotANumber;
 pub use json::{JsonError, Place};
 pub use limits::Limits;
+pub use thrift::{ThriftError, ThriftFault};
