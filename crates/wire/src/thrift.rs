@@ -24,7 +24,7 @@ use cursor::Cursor;
 type Result<T> = std::result::Result<T, ThriftError>;
 
 /// How one of Thrift's protocols lays out what a [`Reader`] reads and a [`Writer`] writes.
-pub(crate) trait Protocol {
+pub(crate) trait Protocol: Copy {
     /// The fewest bytes a value of a type takes.
     fn bytes_min(kind: Type) -> usize;
 

@@ -4,6 +4,7 @@ use super::cursor::Cursor;
 use super::{Field, Message, MessageKind, Protocol, Result, ThriftFault, Type};
 
 /// TBinaryProtocol. Messages are taken with the strict header (a version) and with the old one (none); written strict.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Binary {}
 
 /// The upper half of a strict message's first word; the lowest byte is the message's kind.

@@ -4,6 +4,7 @@ use super::cursor::Cursor;
 use super::{Field, Message, MessageKind, Protocol, Result, ThriftFault, Type};
 
 /// TCompactProtocol.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Compact {}
 
 const PROTOCOL_ID: u8 = 0x82;

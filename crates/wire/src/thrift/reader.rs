@@ -5,7 +5,7 @@ use super::{Field, Fields, Message, Protocol, Result, ThriftError, ThriftFault, 
 use crate::Limits;
 use std::marker::PhantomData;
 
-/// Reads values of a protocol `P` from bytes.
+/// Reads values of a protocol `P` from bytes. A copy reads on from where the original stood.
 ///
 /// ```ignore
 /// let mut fields = Fields::default();
@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 ///     }
 /// }
 /// ```
+#[derive(Clone)]
 pub(crate) struct Reader<'a, P> {
     cursor: Cursor<'a>,
     /// A boolean whose value stood in its field's header.
