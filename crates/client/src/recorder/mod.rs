@@ -11,5 +11,5 @@ mod worker;
 pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
 pub(crate) use record::{Entries, Head};
 pub use record::{SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords};
-pub(crate) use worker::{Options, Shared};
+pub(crate) use worker::{Options, Shared, find};
 pub use worker::{REPORT_SPANS_MAX, TracerStats};

@@ -57,6 +57,18 @@ impl Entries {
         &self.buffer[..self.used]
     }
 
+    /// The name said last.
+    pub(crate) fn last_name(&self) -> &str {
+        let (mut rest, mut last) = (self.bytes(), "");
+        while let Some((entry, behind)) = read_entry(rest) {
+            if let SpanEntry::Name(name) = entry {
+                last = name;
+            }
+            rest = behind;
+        }
+        last
+    }
+
     #[inline]
     pub(crate) fn name(&mut self, name: &str) {
         self.push(NAME, b"", name.as_bytes(), b"");
