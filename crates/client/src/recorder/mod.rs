@@ -18,5 +18,5 @@ pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
 pub(crate) use record::Head;
 pub use record::{SpanRecord, SpanRecords};
 pub use view::LocalSpan;
-pub(crate) use worker::{Options, Shared};
+pub(crate) use worker::{Options, Shared, find};
 pub use worker::{REPORT_SPANS_MAX, TracerStats};
