@@ -32,8 +32,10 @@ mod throttler;
 mod tracer;
 
 pub use clock::{Clock, MonotonicClock};
-pub use recorder::{REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
-pub use reporter::{InMemoryReporter, ReportError, Reporter};
+pub use recorder::{
+    Finish, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats, spans_without_tracer,
+};
+pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 pub use span::{Span, TagValue};
 pub use throttler::{CreditsError, DebugThrottler};
 pub use tracer::{Tracer, TracerBuilder};
