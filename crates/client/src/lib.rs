@@ -26,16 +26,20 @@
 mod clock;
 mod recorder;
 mod reporter;
+mod resource;
 pub mod sampler;
+mod settings;
 mod span;
 mod throttler;
 mod tracer;
 
 pub use clock::{Clock, MonotonicClock};
 pub use recorder::{
-    Finish, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats, spans_without_tracer,
+    Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
+    spans_without_tracer,
 };
 pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
+pub use resource::Resource;
 pub use span::{Span, TagValue};
 pub use throttler::{CreditsError, DebugThrottler};
 pub use tracer::{Tracer, TracerBuilder};

@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use tracewell::propagation::{Format, Propagation, TraceContext};
 use tracewell::sampler::ConstSampler;
 use tracewell::{
-    Done, InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, ReporterCounters, SpanId, SpanRecords, TraceId,
-    Tracer, TracerStats, Value,
+    Done, InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, ReporterCounters, Resource, SpanId, SpanRecords,
+    TraceId, Tracer, TracerStats, Value,
 };
 
 fn tracer(sampled: bool) -> (Tracer, InMemoryReporter) {
@@ -156,7 +156,7 @@ fn spans_of_many_threads_all_arrive() {
 struct Stuck(mpsc::Sender<()>, mpsc::Receiver<()>);
 
 impl Reporter for Stuck {
-    fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> {
+    fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> {
         self.0.send(()).ok();
         self.1.recv().ok();
         Ok(())
@@ -184,7 +184,7 @@ fn a_full_queue_drops_the_newest_and_counts_them() {
 fn what_the_reporter_refuses_or_comes_too_late_is_counted() {
     struct Refuse;
     impl Reporter for Refuse {
-        fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> {
+        fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> {
             Err("no".into())
         }
     }
@@ -202,7 +202,7 @@ fn what_the_reporter_refuses_or_comes_too_late_is_counted() {
 fn a_reporter_that_panics_stops_nobody() {
     struct Panics;
     impl Reporter for Panics {
-        fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> {
+        fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> {
             panic!("as it does")
         }
     }
@@ -245,7 +245,7 @@ fn a_flush_ends_with_its_limit_though_the_reporter_keeps_spans() {
     #[derive(Default)]
     struct Keeps(ReporterCounters, Vec<Done>);
     impl Reporter for Keeps {
-        fn report(&mut self, _: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+        fn report(&mut self, _: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
             self.0.queued(spans.len() as u64);
             Ok(())
         }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Entries, HEAD_WORDS, Head};
+use super::entries::Entries;
+use super::record::{HEAD_WORDS, Head};
 use super::ring::Writer;
 use super::shared::{self, Shared};
 
@@ -118,7 +119,7 @@ impl Local {
     #[cold]
     fn connect(&mut self, tracer: u64) -> Option<&mut Outlet> {
         self.outlets.retain(|outlet| !outlet.shared.is_closed());
-        let shared = shared::find(tracer)?;
+        let shared = shared::find_for_ended(tracer)?;
         let writer = shared.connect()?;
         self.outlets.push(Outlet { tracer, writer, shared });
         self.outlets.last_mut()

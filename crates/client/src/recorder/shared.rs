@@ -1,22 +1,21 @@
 //! What a tracer, the threads that record for it and its own thread have in common: who waits for what, and the counts.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-
-use tracewell_model::OwnedEndpoint;
 
 use super::record::SpanRecords;
 use super::ring::{Reader, Writer, ring};
 use super::worker;
 use crate::reporter::{Completion, Reporter, ReporterCounters, ReporterStats};
+use crate::resource::Resource;
+use crate::settings::{Settings, tracer_id};
 
 /// What became of the spans that were recorded. When the tracer is closed, `reported + failed + dropped` are all that
 /// ended; until then some are still on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct TracerStats {
     /// Taken by the reporter; of a reporter that sends them, those that arrived.
     pub reported: u64,
@@ -31,6 +30,10 @@ pub struct TracerStats {
     pub queued: u64,
     /// The memory that these take, bytes.
     pub queued_bytes: u64,
+    /// Requests whose headers could not all be read; see [`crate::Tracer::extract`].
+    pub malformed_headers: u64,
+    /// Spans that did not become debug spans because the throttler had no credit.
+    pub throttled_debug_spans: u64,
 }
 
 /// Spans that ended after their tracer was gone, of all tracers of the process: the last clone of the tracer was dropped
@@ -51,7 +54,8 @@ pub fn spans_without_tracer() -> u64 {
 static WITHOUT_TRACER: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) struct Options {
-    pub(crate) local: OwnedEndpoint,
+    pub(crate) resource: Resource,
+    pub(crate) settings: Settings,
     /// Of each thread's queue.
     pub(crate) queue_bytes: usize,
     pub(crate) flush_interval: Duration,
@@ -59,7 +63,7 @@ pub(crate) struct Options {
 
 pub(crate) struct Shared {
     pub(crate) id: u64,
-    pub(super) options: Options,
+    pub(crate) options: Options,
     reported: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
@@ -101,9 +105,14 @@ pub(crate) struct Closing {
 /// Spans know their tracer by a number, so that none of them counts references.
 static TRACERS: LazyLock<Mutex<HashMap<u64, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
-/// For a span that ended. `None`: there is no such tracer any more; the span is counted.
+/// `None`: there is no such tracer any more.
 pub(crate) fn find(id: u64) -> Option<Arc<Shared>> {
-    let found = TRACERS.lock().unwrap_or_else(PoisonError::into_inner).get(&id).and_then(Weak::upgrade);
+    TRACERS.lock().unwrap_or_else(PoisonError::into_inner).get(&id)?.upgrade()
+}
+
+/// The same for a span that ended, which is counted if there is no tracer.
+pub(crate) fn find_for_ended(id: u64) -> Option<Arc<Shared>> {
+    let found = find(id);
     if found.is_none() {
         WITHOUT_TRACER.fetch_add(1, Ordering::Relaxed);
     }
@@ -111,14 +120,14 @@ pub(crate) fn find(id: u64) -> Option<Arc<Shared>> {
 }
 
 pub(crate) fn count_dropped(id: u64) {
-    if let Some(shared) = find(id) {
+    if let Some(shared) = find_for_ended(id) {
         shared.dropped(1);
     }
 }
 
 impl Shared {
     pub(crate) fn new(options: Options, reporter: Box<dyn Reporter>) -> Arc<Self> {
-        static IDS: AtomicU64 = AtomicU64::new(1);
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
         let counters = reporter.counters();
         let control = Control {
             readers: Vec::new(),
@@ -130,7 +139,7 @@ impl Shared {
             gone: false,
         };
         let shared = Arc::new(Self {
-            id: IDS.fetch_add(1, Ordering::Relaxed),
+            id: tracer_id(NUMBERS.fetch_add(1, Ordering::Relaxed), &options.settings),
             options,
             reported: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -226,6 +235,8 @@ impl Shared {
             retries: theirs.retries,
             queued: theirs.queued,
             queued_bytes: theirs.queued_bytes,
+            malformed_headers: self.options.settings.malformed_headers.load(Ordering::Relaxed),
+            throttled_debug_spans: self.options.settings.throttled_debug_spans.load(Ordering::Relaxed),
         }
     }
 

@@ -66,7 +66,7 @@ impl Worker<'_> {
             if spans.is_empty() {
                 return;
             }
-            let result = self.reporter.report(&self.shared.options.local, &spans);
+            let result = self.reporter.report(&self.shared.options.resource, &spans);
             self.shared.count(spans.len() as u64, result.is_ok());
             self.reported_bytes = self.waiting.len() - rest.len();
         }

@@ -28,11 +28,11 @@ impl Done {
     /// then stays where it was and is tried again as ever.
     ///
     /// ```
-    /// # use tracewell::{Done, OwnedEndpoint, ReportError, Reporter, SpanRecords};
+    /// # use tracewell::{Done, ReportError, Reporter, Resource, SpanRecords};
     /// # struct Mine;
     /// # impl Mine { fn try_once(&self) -> bool { true } }
     /// # impl Reporter for Mine {
-    /// #     fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> { Ok(()) }
+    /// #     fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> { Ok(()) }
     /// fn flush(&mut self, done: Done) {
     ///     while !self.try_once() && done.retry_until().is_some_and(|end| std::time::Instant::now() < end) {}
     /// }

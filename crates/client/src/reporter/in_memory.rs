@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracewell_model::{OwnedEndpoint, Span};
+use tracewell_model::{Span};
 
 use super::{ReportError, Reporter};
 use crate::recorder::SpanRecords;
+use crate::resource::Resource;
 
 /// Keeps spans, for tests. A clone sees the same spans.
 ///
@@ -37,9 +38,9 @@ impl InMemoryReporter {
 }
 
 impl Reporter for InMemoryReporter {
-    fn report(&mut self, local: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+    fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
         let mut kept = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(spans.iter().map(|span| span.to_span(local)));
+        kept.extend(spans.iter().map(|span| span.to_span(&resource.endpoint)));
         Ok(())
     }
 }

@@ -7,14 +7,13 @@ mod in_memory;
 use std::error::Error;
 use std::time::Instant;
 
-use tracewell_model::OwnedEndpoint;
-
 pub use counters::{ReporterCounters, ReporterStats};
 pub(crate) use done::Completion;
 pub use done::Done;
 pub use in_memory::InMemoryReporter;
 
 use crate::recorder::SpanRecords;
+use crate::resource::Resource;
 
 /// Takes finished spans, on the tracer's own thread.
 ///
@@ -22,11 +21,11 @@ use crate::recorder::SpanRecords;
 ///
 /// ```
 /// use tracewell::sampler::ConstSampler;
-/// use tracewell::{OwnedEndpoint, ReportError, Reporter, SpanRecords, Tracer};
+/// use tracewell::{ReportError, Reporter, Resource, SpanRecords, Tracer};
 ///
 /// struct Print;
 /// impl Reporter for Print {
-///     fn report(&mut self, _: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+///     fn report(&mut self, _: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
 ///         for span in spans.iter() {
 ///             println!("{} took {} µs", span.span_id(), span.duration().as_micros());
 ///         }
@@ -44,7 +43,7 @@ use crate::recorder::SpanRecords;
 /// ```
 /// use std::time::{Duration, Instant};
 /// use tracewell::sampler::ConstSampler;
-/// use tracewell::{Done, OwnedEndpoint, ReportError, Reporter, ReporterCounters, SpanRecords, Tracer};
+/// use tracewell::{Done, ReportError, Reporter, ReporterCounters, Resource, SpanRecords, Tracer};
 ///
 /// #[derive(Default)]
 /// struct Durations {
@@ -62,7 +61,7 @@ use crate::recorder::SpanRecords;
 ///     }
 /// }
 /// impl Reporter for Durations {
-///     fn report(&mut self, _: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+///     fn report(&mut self, _: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
 ///         self.micros.extend(spans.iter().map(|span| span.duration().as_micros()));
 ///         self.counters.queued(spans.len() as u64);
 ///         self.due.get_or_insert_with(|| Instant::now() + Duration::from_secs(5));
@@ -89,9 +88,9 @@ use crate::recorder::SpanRecords;
 /// assert_eq!(tracer.close().reported, 1);
 /// ```
 pub trait Reporter: Send {
-    /// Takes spans that `local` recorded: at most [`crate::REPORT_SPANS_MAX`] at once. An error says that all of them are
+    /// Takes spans that `resource` recorded: at most [`crate::REPORT_SPANS_MAX`] at once. An error says that all of them are
     /// lost; the tracer counts them. What can be sent again is the reporter's own affair.
-    fn report(&mut self, local: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError>;
+    fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError>;
 
     /// Does what is due at `now`, and says when something will be due again. Called after every round of reports, at the
     /// time it asked for, and from time to time.
@@ -120,8 +119,8 @@ pub trait Reporter: Send {
 pub type ReportError = Box<dyn Error + Send + Sync>;
 
 impl<R: Reporter + ?Sized> Reporter for Box<R> {
-    fn report(&mut self, local: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
-        (**self).report(local, spans)
+    fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+        (**self).report(resource, spans)
     }
 
     fn poll(&mut self, now: Instant) -> Option<Instant> {
