@@ -38,8 +38,11 @@ mod tracer;
 pub use clock::{Clock, MonotonicClock};
 pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
 pub use in_span::{InSpan, InSpanExt, WithSpan};
-pub use recorder::{LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
-pub use reporter::{InMemoryReporter, ReportError, Reporter};
+pub use recorder::{
+    Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
+    spans_without_tracer,
+};
+pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 pub use resource::Resource;
 pub use span::{Span, SpanHandle, TagValue};
 pub use throttler::{CreditsError, DebugThrottler};

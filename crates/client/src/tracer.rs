@@ -2,19 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracewell_model::{OwnedEndpoint, SpanId, TraceId};
 
 use crate::propagation::TraceContext;
-use crate::recorder::{Options, Shared, TracerStats};
-use crate::reporter::Reporter;
+use crate::recorder::{Closing, Finish, Options, Shared, TracerStats};
+use crate::reporter::{Reporter, ReporterStats};
 use crate::resource::Resource;
 use crate::sampler::{AnySampler, DEFAULT_SAMPLING_RATE, ProbabilisticSampler, Sampler, SamplerParam, SamplerTags};
 use crate::settings::Settings;
 use crate::span::{Span, TagValue};
 
-/// How long dropping the last clone of a tracer waits for its reporter; [`Tracer::close`] waits without end.
+/// How long dropping the last clone of a tracer waits for its reporter.
 const DROP_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Makes spans for one service. Cheap to clone; dropping the last clone closes it, and waits up to 5 seconds for what
@@ -93,16 +93,27 @@ impl Tracer {
         span
     }
 
-    /// Has all spans reported that have ended by now, and waits until they are.
+    /// Has all spans reported that have ended by now, and blocks until they are. A reporter whose server does not take
+    /// them tries once, and keeps them; [`Tracer::flush_async`] can be given more time.
     pub fn flush(&self) {
-        self.inner.shared.flush();
+        self.flush_async().wait();
     }
 
-    /// Reports what has ended, takes nothing more, and says what became of all spans. Spans that end later are dropped.
+    /// The same in a task: `tracer.flush_async().await`, or with a limit, see [`Finish::within`].
+    pub fn flush_async(&self) -> Finish {
+        Finish::new(Arc::clone(&self.inner.shared), false)
+    }
+
+    /// Reports what has ended, takes nothing more, blocks until that is done and says what became of all spans. A reporter
+    /// whose server does not take them tries once, and what is lost is counted; [`Tracer::close_async`] can be given more
+    /// time. Spans that end later are dropped.
     pub fn close(&self) -> TracerStats {
-        self.inner.shared.close();
-        self.inner.shared.wait(Duration::MAX);
-        self.stats()
+        self.close_async().wait()
+    }
+
+    /// The same in a task: `tracer.close_async().await`, or with a limit, see [`Finish::within`].
+    pub fn close_async(&self) -> Finish {
+        Finish::new(Arc::clone(&self.inner.shared), true)
     }
 
     /// Who records.
@@ -113,6 +124,11 @@ impl Tracer {
     /// What became of the spans so far.
     pub fn stats(&self) -> TracerStats {
         self.inner.shared.stats()
+    }
+
+    /// What each reporter made of them that counts itself: one that sends spans, each of a composite.
+    pub fn reporter_stats(&self) -> Vec<ReporterStats> {
+        self.inner.shared.reporter_stats()
     }
 
     fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
@@ -160,8 +176,10 @@ fn random_not_zero() -> u64 {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.close();
-        self.shared.wait(DROP_WAIT_MAX);
+        let deadline = Instant::now() + DROP_WAIT_MAX;
+        if let Some(closed) = self.shared.close(Closing { deadline: Some(deadline), retry: false }) {
+            closed.wait_until(Some(deadline));
+        }
     }
 }
 
