@@ -24,6 +24,8 @@
 //! - **The tracer's thread starts with the first span that ends**, so a process may fork before that.
 
 mod clock;
+#[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
+pub mod middleware;
 mod recorder;
 mod reporter;
 pub mod sampler;
