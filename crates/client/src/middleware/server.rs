@@ -199,7 +199,8 @@ impl ServerTracing {
             for (key, value) in &self.extra_tags {
                 request.span.tag(key, &**value);
             }
-            if self.names.is_none() && head.route.is_none() && !head.is_grpc {
+            let says_path = self.names.is_none() && head.route.is_none() && !head.is_grpc;
+            if says_path && self.tags != TagSet::Starlette {
                 request.name_if_not_found = Some(format!("{} not_found", head.method).into());
             }
         }
