@@ -32,17 +32,24 @@ mod resource;
 pub mod sampler;
 mod settings;
 mod span;
+mod span_builder;
 mod throttler;
 mod tracer;
+mod tracer_builder;
 
 pub use clock::{Clock, MonotonicClock};
 pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
 pub use in_span::{InSpan, InSpanExt, WithSpan};
-pub use recorder::{REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
-pub use reporter::{InMemoryReporter, ReportError, Reporter};
+pub use recorder::{
+    Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
+    spans_without_tracer,
+};
+pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 pub use resource::Resource;
 pub use span::{Span, SpanHandle, TagValue};
+pub use span_builder::SpanBuilder;
 pub use throttler::{CreditsError, DebugThrottler};
-pub use tracer::{Tracer, TracerBuilder};
+pub use tracer::{TraceIds, Tracer};
+pub use tracer_builder::TracerBuilder;
 pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Value, ValueRef};
 pub use tracewell_wire::propagation;

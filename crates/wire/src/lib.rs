@@ -12,6 +12,8 @@ mod json;
 mod json_scan;
 mod limits;
 pub mod propagation;
+#[allow(dead_code, unused_imports, reason = "the formats that read and write protobuf follow")]
+mod protobuf;
 pub mod zipkin_v2;
 
 pub use detect::SpanEncoding;
@@ -19,3 +21,4 @@ pub use gunzip::{GunzipError, gunzip};
 pub use java_number::NotANumber;
 pub use json::{JsonError, Place};
 pub use limits::Limits;
+pub use protobuf::{ProtobufError, ProtobufFault};

@@ -203,7 +203,6 @@ impl Open {
             duration_nanos: 0,
             kind: self.kind,
             flags,
-            wide_trace_id: context.has_wide_trace_id(),
         };
         recorder::finish(tracer, head, self.start, end, &mut self.entries);
     }
