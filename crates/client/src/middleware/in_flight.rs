@@ -29,7 +29,7 @@ impl InFlight {
 
     /// Runs with this span as the current one.
     pub(crate) fn scope<R>(&mut self, run: impl FnOnce() -> R) -> R {
-        run()
+        self.span.in_scope(run)
     }
 
     /// Leaves the span among the request's extensions.
@@ -62,7 +62,7 @@ impl InFlight {
             if self.tags == TagSet::OpenTelemetry {
                 self.span.tag("error.type", text.as_str());
             }
-            self.span.error(&Text(if self.tags == TagSet::Starlette { "true" } else { &text }));
+            self.span.error_message(if self.tags == TagSet::Starlette { "true" } else { &text });
         }
         if let (404, Some(name)) = (status, self.name_if_not_found.take()) {
             self.span.name(&name);
@@ -81,7 +81,7 @@ impl InFlight {
     pub(crate) fn failed(&mut self, error: &dyn fmt::Display) {
         self.has_outcome = true;
         if self.span.is_recorded() {
-            self.span.error(&Text(&error.to_string()));
+            self.span.error_message(&error.to_string());
         }
     }
 
@@ -94,8 +94,8 @@ impl InFlight {
         };
         if status.is_failure(self.kind == Kind::Server) {
             match message.and_then(|message| std::str::from_utf8(message).ok()).filter(|message| !message.is_empty()) {
-                Some(message) => self.span.error(&Text(&format!("{}: {message}", status.name()))),
-                None => self.span.error(&Text(status.name())),
+                Some(message) => self.span.error_message(&format!("{}: {message}", status.name())),
+                None => self.span.error_message(status.name()),
             };
         }
     }
@@ -105,7 +105,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.has_outcome && self.span.is_recorded() {
             // The thread unwinds through the future of the handler that panicked.
-            self.span.error(&Text(if std::thread::panicking() { "panicked" } else { "cancelled" }));
+            self.span.error_message(if std::thread::panicking() { "panicked" } else { "cancelled" });
         }
         self.span.finish();
     }
@@ -113,22 +113,5 @@ impl Drop for InFlight {
 
 /// The context of the span that is current.
 pub(crate) fn current_context() -> Option<crate::propagation::TraceContext> {
-    None
+    crate::current().context()
 }
-
-/// An error that is its text.
-pub(crate) struct Text<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl fmt::Debug for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Text<'_> {}
