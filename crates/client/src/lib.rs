@@ -26,14 +26,18 @@
 mod clock;
 mod current;
 mod in_span;
+#[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
+pub mod middleware;
 mod recorder;
 mod reporter;
 mod resource;
 pub mod sampler;
 mod settings;
 mod span;
+mod span_builder;
 mod throttler;
 mod tracer;
+mod tracer_builder;
 
 pub use clock::{Clock, MonotonicClock};
 pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
@@ -45,7 +49,9 @@ pub use recorder::{
 pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 pub use resource::Resource;
 pub use span::{Span, SpanHandle, TagValue};
+pub use span_builder::SpanBuilder;
 pub use throttler::{CreditsError, DebugThrottler};
-pub use tracer::{Tracer, TracerBuilder};
+pub use tracer::{TraceIds, Tracer};
+pub use tracer_builder::TracerBuilder;
 pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Value, ValueRef};
 pub use tracewell_wire::propagation;

@@ -108,11 +108,12 @@ impl Entries {
 
     /// The name said last.
     pub(crate) fn last_name(&self) -> &str {
-        let names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
+        let mut names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
             SpanEntry::Name(name) => Some(name),
             _ => None,
         });
-        names.last().unwrap_or_default()
+        let first = names.next().unwrap_or_default();
+        names.last().unwrap_or(first)
     }
 
     #[inline]
