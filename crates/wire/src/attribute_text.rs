@@ -7,6 +7,16 @@ use tracewell_model::ValueRef;
 /// Arrays and maps deeper than this are written as `null`.
 const DEPTH_MAX: usize = 32;
 
+/// A buffer to write text to.
+pub(crate) struct Plain<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Write for Plain<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// Appends the text of a value.
 ///
 /// Errors are those of `out`; a text or a buffer has none.
