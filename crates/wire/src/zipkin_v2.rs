@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod error;
 mod ip;
+mod order;
 
 pub use decode::decode_json;
 pub use encode::{encode_span, encode_spans};
