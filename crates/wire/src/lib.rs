@@ -11,9 +11,11 @@ mod java_text;
 mod json;
 mod json_scan;
 mod limits;
+pub mod jaeger;
 pub mod propagation;
 #[allow(dead_code, unused_imports, reason = "the formats that read and write protobuf follow")]
 mod protobuf;
+mod thrift;
 mod zipkin_bytes;
 pub mod zipkin_v1;
 pub mod zipkin_v2;
@@ -24,3 +26,4 @@ pub use java_number::NotANumber;
 pub use json::{JsonError, Place};
 pub use limits::Limits;
 pub use protobuf::{ProtobufError, ProtobufFault};
+pub use thrift::{ThriftError, ThriftFault};

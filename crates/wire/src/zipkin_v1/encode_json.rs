@@ -2,8 +2,8 @@
 
 use super::shape::Shape;
 use crate::zipkin_v2::{
-    each_tag, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id, push_value_text,
-    push_annotation_text,
+    each_tag, push_annotation_text, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id,
+    push_value_text,
 };
 use tracewell_model::{EndpointRef, SpanFlags, SpanView};
 

@@ -137,7 +137,11 @@ fn push_annotations<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>) {
 }
 
 /// Fields of an annotation follow its value as JSON, as the OpenTelemetry specification's Zipkin page has it.
-fn push_annotation_text<'a>(out: &mut Vec<u8>, value: &str, details: impl Iterator<Item = (&'a str, ValueRef<'a>)>) {
+pub(crate) fn push_annotation_text<'a>(
+    out: &mut Vec<u8>,
+    value: &str,
+    details: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+) {
     out.push(b'"');
     // A buffer takes everything.
     write_annotation(&mut Escaped(out), value, details).ok();
