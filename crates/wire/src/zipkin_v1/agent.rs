@@ -4,7 +4,7 @@ use super::convert::Converter;
 use super::source::{Source, TagValue, Text};
 use crate::java_text::{decode_utf8, to_lower_case};
 use crate::thrift::{Compact, Fields, Reader, ThriftError, Type};
-use crate::zipkin_v2::{DecodeFault, set_ip};
+use crate::zipkin_v2::{DecodeError, DecodeFault, set_ip};
 use crate::{Limits, SpanEncoding};
 use tracewell_model::{Endpoint, EndpointId, SpanBatch, TraceId};
 
@@ -21,8 +21,8 @@ pub enum AgentMessageError {
     #[error("Required field 1 of emitZipkinBatch is not set")]
     NoSpans,
     /// A span is none.
-    #[error("{}", crate::zipkin_v2::DecodeError { encoding: SpanEncoding::Thrift, fault: .0.clone() })]
-    Span(DecodeFault),
+    #[error(transparent)]
+    Span(DecodeError),
 }
 
 type Result<T> = std::result::Result<T, AgentMessageError>;
@@ -80,11 +80,11 @@ impl Decoder<'_> {
         for _ in 0..self.reader.list_of(Type::Struct)? {
             let max = self.limits.spans_max;
             if self.batch.len() - before >= max {
-                return Err(AgentMessageError::Span(DecodeFault::TooMany { what: "spans", max }));
+                return Err(span_error(DecodeFault::TooMany { what: "spans", max }));
             }
             self.source.clear();
             self.span()?;
-            self.converter.convert(&mut self.source, self.batch).map_err(AgentMessageError::Span)?;
+            self.converter.convert(&mut self.source, self.batch).map_err(span_error)?;
         }
         Ok(self.batch.len() - before)
     }
@@ -135,7 +135,7 @@ impl Decoder<'_> {
             }
         }
         let value = self.source.push_text(&decode_utf8(value));
-        self.source.annotation(time, value, endpoint, self.limits).map_err(AgentMessageError::Span)
+        self.source.annotation(time, value, endpoint, self.limits).map_err(span_error)
     }
 
     fn binary_annotation(&mut self) -> Result<()> {
@@ -153,7 +153,7 @@ impl Decoder<'_> {
         }
         let value = self.value(kind, value);
         let key = self.batch.intern(&decode_utf8(key));
-        self.source.tag(key, value, endpoint, self.limits).map_err(AgentMessageError::Span)
+        self.source.tag(key, value, endpoint, self.limits).map_err(span_error)
     }
 
     /// A value of a type; numbers lie most significant byte first. What is not as long as its type says is bytes.
@@ -190,6 +190,10 @@ impl Decoder<'_> {
         }
         Ok(self.batch.intern_endpoint(endpoint))
     }
+}
+
+fn span_error(fault: DecodeFault) -> AgentMessageError {
+    AgentMessageError::Span(DecodeError { encoding: SpanEncoding::Thrift, fault })
 }
 
 const TYPE_BOOL: i32 = 0;

@@ -1,7 +1,7 @@
 //! Spans as Zipkin v1 thrift (a list in the binary protocol), byte for byte as Zipkin's reporters write them.
 
 use super::shape::Shape;
-use crate::attribute_text::{Plain, push_value};
+use crate::attribute_text::{Plain, write_value};
 use crate::thrift::{Binary, Fields, Type, Writer};
 use crate::zipkin_v2::{each_tag, write_annotation};
 use tracewell_model::{EndpointRef, SpanFlags, SpanView, ValueRef};
@@ -89,7 +89,7 @@ fn push_binary_annotation(
     let mut writer = Writer::<Binary>::new(out);
     writer.binary_field(&mut fields, 1, key.as_bytes());
     writer.field(&mut fields, 2, Type::Binary);
-    push_text(out, |out| push_value(&mut Plain(out), value));
+    push_text(out, |out| write_value(&mut Plain(out), value));
     Writer::<Binary>::new(out).i32_field(&mut fields, 3, kind);
     push_endpoint(out, &mut fields, 4, endpoint);
     Writer::<Binary>::new(out).stop();

@@ -87,6 +87,7 @@ impl<'a> Shape<'a> {
         span: S,
     ) -> impl Iterator<Item = (Time, &'a str, Option<impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone>)> + Clone {
         let Self { begin, end, .. } = *self;
+        // What is said in another way is left out.
         let is = |core: Option<(Time, &str)>, value: &str| core.is_some_and(|(_, name)| name == value);
         let ordinary = span.annotations().filter(move |annotation| !is(begin, annotation.1) && !is(end, annotation.1));
         let ordinary = ordinary.map(|(time, value, details)| (time, value, Some(details)));

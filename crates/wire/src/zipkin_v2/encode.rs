@@ -2,7 +2,7 @@
 
 use super::ip::{write_v4, write_v6};
 use super::order::{each_tag, in_time_order};
-use crate::attribute_text::{push_json, push_quoted, push_value};
+use crate::attribute_text::{push_json, push_quoted, write_value};
 use std::fmt;
 use tracewell_model::{EndpointRef, Kind, SpanFlags, SpanView, Time, TraceId, ValueRef};
 
@@ -189,7 +189,7 @@ pub(crate) fn push_value_text(out: &mut Vec<u8>, value: ValueRef<'_>) {
         value => {
             out.push(b'"');
             // A buffer takes everything.
-            push_value(&mut Escaped(out), value).ok();
+            write_value(&mut Escaped(out), value).ok();
             out.push(b'"');
         }
     }

@@ -83,12 +83,13 @@ impl<'a> Decoder<'a> {
             PARENT_ID => row.parent = self.span_id("parentId")?.unwrap_or(SpanId::NONE),
             KIND => {
                 row.kind = match self.cursor.varint32()? {
-                    number @ ..0 => return Err(DecodeFault::KindNumber(number.wrapping_sub(1))),
+                    0 => row.kind,
                     1 => Kind::Client,
                     2 => Kind::Server,
                     3 => Kind::Producer,
                     4 => Kind::Consumer,
-                    _ => row.kind,
+                    5.. => row.kind,
+                    number => return Err(DecodeFault::KindNumber(number.wrapping_sub(1))),
                 }
             }
             NAME => {

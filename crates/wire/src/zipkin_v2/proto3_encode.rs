@@ -2,7 +2,7 @@
 
 use super::encode::write_annotation;
 use super::order::{each_tag, in_time_order};
-use crate::attribute_text::{Plain, push_value};
+use crate::attribute_text::{Plain, write_value};
 use crate::protobuf::{
     push_bool_field, push_bytes_field, push_fixed64_field, push_message, push_text_field, push_varint_field,
 };
@@ -97,7 +97,7 @@ fn push_tag(out: &mut Vec<u8>, key: &str, value: ValueRef<'_>) {
             ValueRef::Str(text) => push_text_field(out, 2, text),
             value => push_message(out, 2, SMALL_BYTES_EXPECTED, |out| {
                 // A buffer takes everything.
-                push_value(&mut Plain(out), value).ok();
+                write_value(&mut Plain(out), value).ok();
             }),
         }
     });
