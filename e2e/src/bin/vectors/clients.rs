@@ -109,7 +109,8 @@ fn tags_in_words(of: &Value) -> Value {
     let mut words = of.clone();
     let tags = of["tags"].as_array().into_iter().flatten().map(|tag| {
         let members = tag.as_object().into_iter().flatten();
-        let value = members.filter(|(name, _)| !matches!(name.as_str(), "key" | "vType")).map(|(_, value)| value).next();
+        let value =
+            members.filter(|(name, _)| !matches!(name.as_str(), "key" | "vType")).map(|(_, value)| value).next();
         json!({"key": tag["key"], "type": tag["vType"], "value": value})
     });
     words["tags"] = tags.collect();
@@ -174,7 +175,8 @@ fn zipkin_span(span: &Value) -> Value {
 
 fn content_type(recording: &Value) -> &str {
     let headers = recording["headers"].as_array().into_iter().flatten();
-    let mut found = headers.filter(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("content-type")));
+    let mut found =
+        headers.filter(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("content-type")));
     found.next().and_then(|header| header[1].as_str()).unwrap_or_default()
 }
 
