@@ -100,17 +100,21 @@ pub(crate) struct TagSource<'a> {
     pub(crate) scope: (&'a str, &'a str),
     /// Whether the local endpoint's address becomes tags. Where a process speaks for itself it has that among its own tags.
     pub(crate) local_address: bool,
+    /// Whether tags that the OpenTelemetry specification's Zipkin page gives a meaning are read: the span came from Zipkin.
+    pub(crate) from_zipkin: bool,
 }
 
 impl TagSource<'_> {
     /// For spans that this process recorded.
-    pub(crate) const OWN: Self = Self { scope: ("", ""), local_address: false };
+    pub(crate) const OWN: Self = Self { scope: ("", ""), local_address: false, from_zipkin: false };
 }
 
 impl<'a> TagSource<'a> {
     pub(crate) fn of(span: SpanRef<'a>) -> Self {
         let scope = span.scope().map_or(("", ""), |scope| (scope.name, scope.version));
-        Self { scope, local_address: true }
+        // All that OTLP sends has a resource.
+        let from_zipkin = !span.flags().contains(SpanFlags::JAEGER) && span.resource_id().0 == 0;
+        Self { scope, local_address: true, from_zipkin }
     }
 }
 
@@ -133,16 +137,21 @@ pub(crate) fn for_each_tag<'a>(
     let hidden = usize::from(negative_duration(span).is_some());
     let shown = if hidden == 0 { usize::MAX } else { span.tags().count() - hidden };
     for (key, value) in span.tags().take(shown) {
-        // Zipkin's error is a text; that it failed is said below.
-        if !(has.error_text && key == "error" && value == text("true")) {
-            visit(key, value);
+        match key {
+            // Zipkin's error is a text; that it failed is said below.
+            "error" if has.error_text && value == text("true") => {}
+            // Jaeger 1.76 takes these for a kind and a status, and then does not know their values.
+            "span.kind" | "otel.status_code" if source.from_zipkin => {}
+            "otel.library.name" if source.from_zipkin => visit("otel.scope.name", value),
+            "otel.library.version" if source.from_zipkin => visit("otel.scope.version", value),
+            _ => visit(key, value),
         }
     }
-    if let Some(kind) = kind_text(span.kind()).filter(|_| !has.kind) {
+    if let Some(kind) = kind_text(span.kind()).filter(|_| !has.kind || source.from_zipkin) {
         visit("span.kind", text(kind));
     }
     let failed = span.status() == StatusCode::Error || has.error_text;
-    if !has.status_code && !from_jaeger && (failed || span.status() == StatusCode::Ok) {
+    if (!has.status_code || source.from_zipkin) && !from_jaeger && (failed || span.status() == StatusCode::Ok) {
         visit("otel.status_code", text(if failed { "ERROR" } else { "OK" }));
     }
     if failed && !has.error_bool && !from_jaeger {
