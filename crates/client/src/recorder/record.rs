@@ -65,6 +65,26 @@ impl<'a> SpanRecords<'a> {
         (Self { bytes: these, len }, rest)
     }
 
+    /// The leading records, at most so many and in so many bytes, and those behind them.
+    pub(crate) fn split_within(&self, len_max: usize, bytes_max: usize) -> (Self, Self) {
+        if self.len <= len_max && self.bytes.len() <= bytes_max {
+            return (*self, Self { bytes: &[], len: 0 });
+        }
+        let mut records = Records(self.bytes);
+        let (mut len, mut split) = (0, 0);
+        while len < len_max && records.next().is_some() && self.bytes.len() - records.0.len() <= bytes_max {
+            len += 1;
+            split = self.bytes.len() - records.0.len();
+        }
+        let (these, rest) = self.bytes.split_at(split);
+        (Self { bytes: these, len }, Self { bytes: rest, len: self.len - len })
+    }
+
+    /// As they were recorded.
+    pub(crate) const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// How many.
     pub const fn len(&self) -> usize {
         self.len
