@@ -24,6 +24,8 @@
 //! - **The tracer's thread starts with the first span that ends**, so a process may fork before that.
 
 mod clock;
+mod current;
+mod in_span;
 mod recorder;
 mod reporter;
 mod resource;
@@ -34,6 +36,8 @@ mod throttler;
 mod tracer;
 
 pub use clock::{Clock, MonotonicClock};
+pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
+pub use in_span::{InSpan, InSpanExt, WithSpan};
 pub use recorder::{
     Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
     spans_without_tracer,
@@ -44,8 +48,8 @@ pub use reporter::{AddressError, BatchOptions, HeaderError, HttpOptions, SendPro
 #[cfg(feature = "zipkin")]
 pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;
-pub use span::{Span, TagValue};
+pub use span::{Span, SpanHandle, TagValue};
 pub use throttler::{CreditsError, DebugThrottler};
 pub use tracer::{Tracer, TracerBuilder};
-pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, TraceId, Value, ValueRef};
+pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Value, ValueRef};
 pub use tracewell_wire::propagation;

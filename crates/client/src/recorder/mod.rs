@@ -20,7 +20,7 @@ pub use finish::Finish;
 pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
 pub(crate) use record::Head;
 pub use record::{SpanRecord, SpanRecords};
-pub(crate) use shared::{Closing, Options, Shared};
+pub(crate) use shared::{Closing, Options, Shared, find};
 pub use shared::{TracerStats, spans_without_tracer};
 pub use view::LocalSpan;
 pub use worker::REPORT_SPANS_MAX;
