@@ -32,8 +32,10 @@ mod resource;
 pub mod sampler;
 mod settings;
 mod span;
+mod span_builder;
 mod throttler;
 mod tracer;
+mod tracer_builder;
 
 pub use clock::{Clock, MonotonicClock};
 pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
@@ -49,7 +51,9 @@ pub use reporter::{AddressError, BatchOptions, HeaderError, HttpOptions, SendPro
 pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;
 pub use span::{Span, SpanHandle, TagValue};
+pub use span_builder::SpanBuilder;
 pub use throttler::{CreditsError, DebugThrottler};
-pub use tracer::{Tracer, TracerBuilder};
+pub use tracer::{TraceIds, Tracer};
+pub use tracer_builder::TracerBuilder;
 pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Value, ValueRef};
 pub use tracewell_wire::propagation;

@@ -8,7 +8,7 @@ mod tag_value;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tracewell_model::{Kind, OwnedEndpoint};
+use tracewell_model::{Kind, OwnedEndpoint, ValueRef};
 
 use crate::propagation::{HeaderSetter, Propagation, TraceContext};
 use crate::recorder::{self, Stamp};
@@ -21,7 +21,7 @@ use recording::Recording;
 pub use tag_value::TagValue;
 
 /// Jaeger's tag that decides about a trace after it began.
-const SAMPLING_PRIORITY: &str = "sampling.priority";
+pub(crate) const SAMPLING_PRIORITY: &str = "sampling.priority";
 
 /// One operation of a trace. Ends when it is finished or dropped.
 ///
@@ -335,13 +335,47 @@ impl Span {
         SpanHandle::new(self.context.clone(), self.tracer, self.recording.share())
     }
 
+    /// Another span that caused this one, and does not wait for it: a link.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let order = tracer.new_trace("order");
+    /// let mut batch = tracer.new_trace("send all");
+    /// batch.follows_from(order.context());
+    /// ```
+    pub fn follows_from(&mut self, context: &TraceContext) -> &mut Self {
+        let state = context.trace_state().unwrap_or_default();
+        self.write(|open| open.entries.link(context.trace_id(), context.span_id(), false, state))
+    }
+
     #[inline]
     pub(crate) const fn tracer(&self) -> u64 {
         self.tracer
     }
 
-    pub(crate) const fn context_mut(&mut self) -> &mut TraceContext {
-        &mut self.context
+    /// Of another trace, whose decision holds from now on.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn become_part_of(&mut self, context: TraceContext, name: &str) {
+        match context.sampled() {
+            Some(true) if !self.is_recorded() => {
+                self.recording.begin_late();
+                self.name(name);
+            }
+            Some(true) => {}
+            _ => self.forget(),
+        }
+        self.context = context;
+    }
+
+    /// The tag that made it a debug span.
+    pub(crate) fn keep_priority(&mut self, priority: i64) {
+        self.write(|open| open.entries.tag(SAMPLING_PRIORITY, ValueRef::I64(priority)));
+    }
+
+    pub(crate) fn set_start(&mut self, start: Option<u64>) {
+        if let Some(start) = start {
+            self.write(|open| open.start = Ok(start));
+        }
     }
 
     pub(crate) fn set_shared(&mut self, shared: bool) {

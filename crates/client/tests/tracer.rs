@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use tracewell::propagation::{Format, Propagation, TraceContext};
 use tracewell::sampler::ConstSampler;
 use tracewell::{
-    Done, InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, ReporterCounters, Resource, SpanId, SpanRecords,
-    TraceId, Tracer, TracerStats, Value,
+    Done, InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, ReporterCounters, Resource, SpanId,
+    SpanRecords, TraceId, Tracer, TracerStats, Value,
 };
 
 fn tracer(sampled: bool) -> (Tracer, InMemoryReporter) {

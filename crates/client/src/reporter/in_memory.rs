@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracewell_model::{Span};
+use tracewell_model::Span;
 
 use super::{ReportError, Reporter};
 use crate::recorder::SpanRecords;

@@ -27,7 +27,7 @@ impl<'a> TagValue<'a> {
     }
 
     /// As jaeger-client reads `sampling.priority`: numbers, texts that are one, true and false.
-    pub(super) fn as_whole_number(self) -> Option<i64> {
+    pub(crate) fn as_whole_number(self) -> Option<i64> {
         match self.0 {
             ValueRef::I64(value) => Some(value),
             ValueRef::Bool(value) => Some(i64::from(value)),
