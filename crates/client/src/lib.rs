@@ -26,6 +26,8 @@
 mod clock;
 mod current;
 mod in_span;
+#[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
+pub mod middleware;
 mod recorder;
 mod reporter;
 mod resource;
