@@ -47,6 +47,10 @@ pub use recorder::{
     spans_without_tracer,
 };
 pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
+#[cfg(feature = "_http")]
+pub use reporter::{AddressError, BatchOptions, HeaderError, HttpOptions, SendProblem};
+#[cfg(feature = "zipkin")]
+pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;
 pub use span::{Span, SpanHandle, TagValue};
 pub use span_builder::SpanBuilder;

@@ -6,12 +6,12 @@
 mod attribute_text;
 mod detect;
 mod gunzip;
+pub mod jaeger;
 mod java_number;
 mod java_text;
 mod json;
 mod json_scan;
 mod limits;
-pub mod jaeger;
 pub mod propagation;
 #[allow(dead_code, unused_imports, reason = "the formats that read and write protobuf follow")]
 mod protobuf;

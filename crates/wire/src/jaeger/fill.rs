@@ -236,7 +236,9 @@ impl<'b> Fill<'b> {
     }
 
     pub(super) fn commit(&mut self, mut span: OpenSpan, process: Process) -> Result<()> {
-        if self.sanitizers == Sanitizers::ServiceNameAndDuration && span.duration.is_none_or(|length| length == Time::ZERO) {
+        if self.sanitizers == Sanitizers::ServiceNameAndDuration
+            && span.duration.is_none_or(|length| length == Time::ZERO)
+        {
             span.duration = Some(Time::from_nanos(1));
             let key = self.batch.intern(NEGATIVE_DURATION);
             self.batch.tag(key, ValueRef::Bytes(NEGATIVE_DURATION_TEXT));
