@@ -11,8 +11,8 @@ use tracewell::Tracer;
 use tracewell::middleware::tower::{ClientLayer, ServerLayer};
 use tracewell_examples::{listen, report, say, tracer};
 
-use stock_client::StockClient;
-use stock_server::{Stock, StockServer};
+use generated::stock_client::StockClient;
+use generated::stock_server::{Stock, StockServer};
 
 /// What `shop.proto` would say: which fruit.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -30,7 +30,10 @@ pub struct LookReply {
     pub count: u32,
 }
 
-tonic::include_proto!("shop.Stock");
+mod generated {
+    #![allow(missing_docs, unused_qualifications, unreachable_pub, clippy::all, reason = "written by build.rs")]
+    tonic::include_proto!("shop.Stock");
+}
 
 struct Shelf;
 

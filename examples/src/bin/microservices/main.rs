@@ -6,8 +6,6 @@
 mod queue;
 mod services;
 
-use std::future::Future;
-
 use clap::Parser;
 use tokio::net::TcpListener;
 use tracewell::Tracer;
@@ -61,7 +59,3 @@ async fn service(name: &str, port: u16, tracers: &mut Vec<Tracer>) -> anyhow::Re
 const fn port(first: u16, behind: u16) -> u16 {
     if first == 0 { 0 } else { first + behind }
 }
-
-/// A future that somebody waits for.
-trait Waited: Future<Output = ()> + Send {}
-impl<F: Future<Output = ()> + Send> Waited for F {}

@@ -8,13 +8,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Html;
 use axum::routing::get;
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, broadcast};
 use tracewell::middleware::ServerTracing;
 use tracewell::middleware::tower::ServerLayer;
 use tracewell::{InSpanExt, Kind, OwnedEndpoint, Span, Tracer};
 use tracewell_examples::{b3, serve};
 
-use crate::{Waited, port, service};
+use crate::{port, service};
 
 const WORKERS: usize = 5;
 /// Messages that wait; further ones push the oldest out.
@@ -53,7 +54,7 @@ pub(crate) async fn start(first: u16, tracers: &mut Vec<Tracer>) -> anyhow::Resu
 }
 
 /// Ready when every worker has taken one more click.
-pub(crate) fn clicks_done() -> impl Waited {
+pub(crate) fn clicks_done() -> Notified<'static> {
     ALL_WORKED.notified()
 }
 
