@@ -47,6 +47,13 @@ const ARROWS: &[Arrows] = &[
         tests_may_see: &[],
         asynchronous: false,
     },
+    Arrows {
+        package: "tracewell-examples",
+        may_see: &["tracewell"],
+        tests_may_see: &["tracewell-e2e"],
+        asynchronous: true,
+    },
+    Arrows { package: "tracewell-bench-axum", may_see: &["tracewell"], tests_may_see: &[], asynchronous: true },
     Arrows { package: "tracewell-bench", may_see: &["tracewell-e2e"], tests_may_see: &[], asynchronous: false },
 ];
 
