@@ -54,7 +54,13 @@ fn write_span<'a>(span: impl SpanView<'a>, source: TagSource<'_>, process: Optio
     }
     push_number(out, 5, u64::from(view::flags(span)));
     push_time(out, 6, span.start());
-    push_time(out, 7, span.duration());
+    match view::duration(span) {
+        view::Duration::Known(duration) => push_time(out, 7, Some(duration)),
+        view::Duration::NegativeNanos(nanos) => push_message(out, 7, SMALL_BYTES_EXPECTED, |out| {
+            push_number(out, 1, (nanos / 1_000_000_000).cast_unsigned());
+            push_number(out, 2, (nanos % 1_000_000_000).cast_unsigned());
+        }),
+    }
     view::for_each_tag(span, source, &mut |key, value| push_tag(out, 8, key, value));
     for (time, value, details) in span.annotations() {
         push_message(out, 9, SMALL_BYTES_EXPECTED, |out| {

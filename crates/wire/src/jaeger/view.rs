@@ -4,12 +4,15 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
-    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, TraceId, ValueRef,
+    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId,
+    ValueRef,
 };
 
 /// Attribute of an OTLP link that makes it a CHILD_OF.
 const REFERENCE_TYPE: &str = "opentracing.ref_type";
 const EVENT: &str = "event";
+/// The last tag of a span that was sent with a duration below zero says what it was, in nanoseconds. It is none of Jaeger's.
+pub(super) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
 
 /// A reference to another span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,43 @@ pub(crate) fn flags<'a>(span: impl SpanView<'a>) -> u32 {
         return span.otlp_flags();
     }
     u32::from(flags.contains(SpanFlags::SAMPLED)) | u32::from(flags.contains(SpanFlags::DEBUG)) << 1
+}
+
+/// The duration in nanoseconds as Jaeger was sent it, which may be below zero; in microseconds where these do not fit.
+pub(crate) fn duration<'a>(span: impl SpanView<'a>) -> Duration {
+    let duration = span.duration().unwrap_or_default();
+    match negative_duration(span) {
+        Some(nanos) if duration == Time::ZERO => Duration::NegativeNanos(nanos),
+        _ => Duration::Known(duration),
+    }
+}
+
+/// See [`duration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duration {
+    Known(Time),
+    /// Below zero.
+    NegativeNanos(i64),
+}
+
+impl Duration {
+    /// Whole microseconds.
+    pub(crate) fn as_micros(self) -> i64 {
+        match self {
+            Self::Known(duration) => duration.as_micros().cast_signed(),
+            Self::NegativeNanos(nanos) => nanos / 1000,
+        }
+    }
+}
+
+fn negative_duration<'a>(span: impl SpanView<'a>) -> Option<i64> {
+    if span.duration() != Some(Time::ZERO) || !span.flags().contains(SpanFlags::JAEGER) {
+        return None;
+    }
+    match span.tags().last() {
+        Some((NEGATIVE_DURATION_TAG, ValueRef::I64(nanos))) if nanos < 0 => Some(nanos),
+        _ => None,
+    }
 }
 
 /// A log's fields: an annotation's value is the field `event`, which comes first, unless there is one already.
@@ -87,7 +127,9 @@ pub(crate) fn for_each_tag<'a>(span: impl SpanView<'a>, source: TagSource<'_>, v
     if !from_jaeger && !scope_version.is_empty() {
         visit("otel.scope.version", text(scope_version));
     }
-    for (key, value) in span.tags() {
+    let hidden = usize::from(negative_duration(span).is_some());
+    let shown = if hidden == 0 { usize::MAX } else { span.tags().count() - hidden };
+    for (key, value) in span.tags().take(shown) {
         // Zipkin's error is a text; that it failed is said below.
         if !(has.error_text && key == "error" && value == text("true")) {
             visit(key, value);
