@@ -8,4 +8,5 @@ mod order;
 
 pub use decode::decode_json;
 pub use encode::{encode_span, encode_spans};
+pub(crate) use encode::{push_hex, push_number, push_text};
 pub use error::{DecodeError, IdFault};

@@ -103,7 +103,8 @@ const SEQUENCE: i32 = 0;
 impl BatchEncoder {
     /// For a process without a name and tags; see [`BatchEncoder::set_process`].
     pub fn new(form: BatchForm) -> Self {
-        let mut encoder = Self { form, head: vec![], buffer: vec![], spans: 0, is_finished: false, scratch: String::new() };
+        let mut encoder =
+            Self { form, head: vec![], buffer: vec![], spans: 0, is_finished: false, scratch: String::new() };
         encoder.set_process("", std::iter::empty());
         encoder
     }
@@ -342,7 +343,8 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
             // Jaeger has no arrays and maps; they are JSON.
             ValueRef::Nested(_) => {
                 scratch.clear();
-                attribute_text::push_value(scratch, value);
+                // Writing to a string does not fail.
+                attribute_text::push_value(scratch, value).ok();
                 writer.i32_field(&mut fields, 2, 0);
                 writer.binary_field(&mut fields, 3, scratch.as_bytes());
             }
