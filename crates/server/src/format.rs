@@ -2,7 +2,7 @@
 
 use tracewell_model::SpanBatch;
 use tracewell_wire::jaeger::{self, Sanitizers, ThriftProtocol};
-use tracewell_wire::{Limits, zipkin_v2};
+use tracewell_wire::{Limits, otlp, zipkin_v2};
 
 /// A format of a body, a message or a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(crate) fn decode(format: Format, bytes: &[u8], limits: &Limits, batch: &mut 
     let decoded = match format {
         Format::ZipkinV2Json => zipkin_v2::decode_json(bytes, limits, batch)
             .map_err(|error| Malformed { is_wrong_encoding: error.is_wrong_encoding(), ..Malformed::new(error) }),
+        Format::OtlpProtobuf => otlp::decode_protobuf(bytes, limits, batch).map_err(Malformed::new),
+        Format::OtlpJson => otlp::decode_json(bytes, limits, batch).map_err(Malformed::new),
         Format::JaegerProto => {
             jaeger::decode_proto_batch(bytes, Sanitizers::ServiceNameAndDuration, limits, batch).map_err(Malformed::new)
         }

@@ -12,7 +12,7 @@ use tracewell_model::SpanBatch;
 use tracewell_server::ListenerName;
 use tracewell_store::{EmbeddedOptions, EmbeddedStore, ReadError, RealDisk, Store, StoreHealth, WriteDone, WriteError};
 use tracewell_wire::jaeger::{BatchEncoder, BatchForm, encode_proto_post_spans};
-use tracewell_wire::{Limits, zipkin_v2};
+use tracewell_wire::{Limits, otlp, zipkin_v2};
 
 /// A way in: a listener, how it is spoken to, and how spans are written there.
 struct Way {
@@ -41,6 +41,24 @@ enum Outcome {
 }
 
 const WAYS: &[Way] = &[
+    Way {
+        listener: ListenerName::OtlpHttp,
+        how: How::Http { path: "/v1/traces", content_type: "application/x-protobuf", taken: 200 },
+        transport: "otlp_http",
+        encode: |batch| encoded(batch, |batch, out| otlp::encode_protobuf(batch.spans(), out)),
+    },
+    Way {
+        listener: ListenerName::OtlpHttp,
+        how: How::Http { path: "/v1/traces", content_type: "application/json", taken: 200 },
+        transport: "otlp_http",
+        encode: |batch| encoded(batch, |batch, out| otlp::encode_json(batch.spans(), out)),
+    },
+    Way {
+        listener: ListenerName::OtlpGrpc,
+        how: How::Grpc { path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export" },
+        transport: "otlp_grpc",
+        encode: |batch| encoded(batch, |batch, out| otlp::encode_protobuf(batch.spans(), out)),
+    },
     Way {
         listener: ListenerName::JaegerHttp,
         how: How::Http { path: "/api/traces?format=jaeger.thrift", content_type: "application/x-thrift", taken: 202 },
@@ -175,7 +193,9 @@ fn what_is_cut_anywhere_is_refused_whole() {
         let server = start(&[way.flag()]);
         let message = (way.encode)(&batch("1234567890abcdef"));
         let mut refused = 0;
-        for end in 0..message.len() {
+        // The byte that ends a call's arguments is not looked at in packets: the spans in front of it are whole.
+        let end = message.len() - usize::from(way.is_udp());
+        for end in 0..end {
             match way.send(&server, &message[..end]) {
                 // In protobuf nothing at all is a message of nothing.
                 Outcome::Taken if end == 0 => {}
@@ -358,6 +378,95 @@ fn jaegers_collector_says_what_is_wrong_as_jaeger_does() {
     let get = server.ask_at(ListenerName::JaegerHttp, "GET", "/api/traces", &[], None);
     assert_eq!((get.status, get.text()), (405, ""));
     assert_eq!(server.ask_at(ListenerName::JaegerHttp, "GET", "/nope", &[], None).text(), "404 page not found\n");
+    server.stop();
+}
+
+#[test]
+fn opentelemetrys_collector_answers_as_jaegers_does() {
+    let server = start(&[("otlp-http", "127.0.0.1:0"), ("otlp-grpc", "127.0.0.1:0")]);
+    let ask = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let answer = server.ask_at(ListenerName::OtlpHttp, method, path, headers, Some(body));
+        (answer.status, answer.header("content-type").unwrap_or_default().to_owned(), answer.body)
+    };
+    let told = |status: u16, content_type: &str, body: &str| (status, content_type.to_owned(), body.as_bytes().to_vec());
+    let json: &[(&str, &str)] = &[("Content-Type", "application/json; charset=utf-8")];
+    let protobuf: &[(&str, &str)] = &[("Content-Type", "application/x-protobuf")];
+    let taken = told(200, "application/json", r#"{"partialSuccess":{}}"#);
+    assert_eq!(ask("POST", "/v1/traces", json, b"{}"), taken);
+    assert_eq!(ask("POST", "/v1/traces", protobuf, b""), told(200, "application/x-protobuf", "\n\0"));
+    let (status, content_type, body) = ask("POST", "/v1/traces", json, b"{nope");
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, content_type.as_str(), &body["code"]), (400, "application/json", &3.into()));
+    let (status, content_type, body) = ask("POST", "/v1/traces", protobuf, b"\xff\xff\xff\xff\xff");
+    assert_eq!((status, content_type.as_str()), (400, "application/x-protobuf"));
+    assert_eq!(otlp::decode_status_protobuf(&body).unwrap().code, 3);
+    let media = "415 unsupported media type, supported: [application/json, application/x-protobuf]";
+    for headers in [&[("Content-Type", "text/plain")][..], &[]] {
+        assert_eq!(ask("POST", "/v1/traces", headers, b"{}"), told(415, "text/plain", media));
+    }
+    let method = "405 method not allowed, supported: [POST]";
+    assert_eq!(ask("GET", "/v1/traces", &[], b""), told(405, "text/plain", method));
+    let not_found = told(404, "text/plain; charset=utf-8", "404 page not found\n");
+    assert_eq!(ask("POST", "/v1/logs", json, b"{}"), not_found);
+    let foo: &[(&str, &str)] = &[("Content-Type", "application/json"), ("Content-Encoding", "foo")];
+    let unsupported = told(400, "application/json", r#"{"code":3,"message":"unsupported Content-Encoding: foo"}"#);
+    assert_eq!(ask("POST", "/v1/traces", foo, b"{}"), unsupported);
+    let export = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    let called = server.call(ListenerName::OtlpGrpc, export, b"");
+    assert_eq!((called.status, called.body.as_ref()), (0, &b"\0\0\0\0\x02\x0a\0"[..]));
+    server.stop();
+}
+
+#[test]
+fn opentelemetrys_bodies_come_packed_too() {
+    let server = start(&[("otlp-http", "127.0.0.1:0"), ("body-decompressed-bytes-max", "2000")]);
+    let post = |coding: &str, body: &[u8]| {
+        let headers = [("Content-Type", "application/json"), ("Content-Encoding", coding)];
+        server.ask_at(ListenerName::OtlpHttp, "POST", "/v1/traces", &headers, Some(body)).status
+    };
+    let level = flate2::Compression::fast();
+    let packed = |body: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(vec![], level);
+        gzip.write_all(body).unwrap();
+        let mut deflate = flate2::write::ZlibEncoder::new(vec![], level);
+        deflate.write_all(body).unwrap();
+        let zstd = zstd::encode_all(body, 1).unwrap();
+        [("gzip", gzip.finish().unwrap()), ("deflate", deflate.finish().unwrap()), ("zstd", zstd)]
+    };
+    for (number, (coding, _)) in packed(b"").into_iter().enumerate() {
+        let trace = format!("{:016x}", number + 1);
+        let body = encoded(&batch(&trace), |batch, out| otlp::encode_json(batch.spans(), out));
+        let (_, whole) = packed(&body).into_iter().find(|(name, _)| *name == coding).unwrap();
+        assert_eq!(post(coding, &whole[..whole.len() - 1]), 400, "{coding}, cut");
+        assert_eq!(server.get(&format!("/api/v2/trace/{trace}")).status, 404);
+        assert_eq!(post(coding, &whole), 200, "{coding}");
+        assert_eq!(server.get(&format!("/api/v2/trace/{trace}")).status, 200);
+        assert_eq!(post(coding, &body), 400, "{coding}, but not packed");
+        let (_, bomb) = packed(&[b' '; 2001]).into_iter().find(|(name, _)| *name == coding).unwrap();
+        assert_eq!(post(coding, &bomb), 413, "{coding}");
+    }
+    server.stop();
+}
+
+#[test]
+fn web_pages_may_send_if_their_origin_may() {
+    let server = start(&[("otlp-http", "127.0.0.1:0"), ("allowed-origins", "http://a.example")]);
+    let ask = |method: &str, headers: &[(&str, &str)]| {
+        server.ask_at(ListenerName::OtlpHttp, method, "/v1/traces", headers, Some(b"{}"))
+    };
+    let preflight = |origin: &str| {
+        let asked = [("Origin", origin), ("Access-Control-Request-Method", "POST")];
+        let headers = [asked[0], asked[1], ("Access-Control-Request-Headers", "content-type")];
+        ask("OPTIONS", &headers)
+    };
+    let allowed = preflight("http://a.example");
+    assert_eq!((allowed.status, allowed.text()), (204, ""));
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("http://a.example"));
+    assert_eq!(allowed.header("access-control-allow-headers"), Some("content-type"));
+    let other = preflight("http://b.example");
+    assert_eq!((other.status, other.header("access-control-allow-origin")), (204, None));
+    let posted = ask("POST", &[("Origin", "http://a.example"), ("Content-Type", "application/json")]);
+    assert_eq!((posted.status, posted.header("access-control-allow-origin")), (200, Some("http://a.example")));
     server.stop();
 }
 
