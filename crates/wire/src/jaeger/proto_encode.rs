@@ -115,7 +115,7 @@ fn push_tag(out: &mut Vec<u8>, number: u32, key: &str, value: ValueRef<'_>) {
             // Jaeger has no arrays and maps; they are JSON.
             ValueRef::Nested(_) => push_message(out, 3, SMALL_BYTES_EXPECTED, |out| {
                 // Writing to memory does not fail.
-                attribute_text::push_value(&mut Utf8(out), value).ok();
+                attribute_text::write_value(&mut Utf8(out), value).ok();
             }),
         }
     });
