@@ -2,19 +2,36 @@
 //! exporters to such formats. Arrays and maps become JSON.
 
 use crate::base64;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use tracewell_model::ValueRef;
 
 /// Arrays and maps deeper than this are written as `null`.
 const DEPTH_MAX: usize = 32;
 
+/// A buffer to write text to.
+pub(crate) struct Plain<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Write for Plain<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// Appends the text of a value.
 pub(crate) fn push_value(out: &mut String, value: ValueRef<'_>) {
+    // A text takes everything.
+    write_value(out, value).ok();
+}
+
+/// Writes the text of a value.
+///
+/// Errors are those of `out`; a text or a buffer has none.
+pub(crate) fn write_value(out: &mut impl Write, value: ValueRef<'_>) -> fmt::Result {
     match value {
-        ValueRef::Str(text) => out.push_str(text),
-        ValueRef::Bool(value) => out.push_str(if value { "true" } else { "false" }),
-        // Writing to a string does not fail.
-        ValueRef::I64(value) => _ = write!(out, "{value}"),
+        ValueRef::Str(text) => out.write_str(text),
+        ValueRef::Bool(value) => out.write_str(if value { "true" } else { "false" }),
+        ValueRef::I64(value) => write!(out, "{value}"),
         ValueRef::F64(value) => push_double(out, value),
         ValueRef::Bytes(bytes) => push_base64(out, bytes),
         ValueRef::Nested(bytes) => push_any_value(out, bytes, 0, false),
@@ -22,26 +39,22 @@ pub(crate) fn push_value(out: &mut String, value: ValueRef<'_>) {
 }
 
 /// Appends a value as JSON.
-pub(crate) fn push_json(out: &mut String, value: ValueRef<'_>) {
+pub(crate) fn push_json(out: &mut impl Write, value: ValueRef<'_>) -> fmt::Result {
     match value {
         ValueRef::Str(text) => push_quoted(out, text),
         ValueRef::F64(value) if !value.is_finite() => push_quoted(out, double_name(value)),
         ValueRef::Bytes(bytes) => {
-            out.push('"');
-            push_base64(out, bytes);
-            out.push('"');
+            out.write_char('"')?;
+            push_base64(out, bytes)?;
+            out.write_char('"')
         }
         ValueRef::Nested(bytes) => push_any_value(out, bytes, 0, true),
-        value => push_value(out, value),
+        value => write_value(out, value),
     }
 }
 
-fn push_double(out: &mut String, value: f64) {
-    if value.is_finite() {
-        _ = write!(out, "{value:?}");
-    } else {
-        out.push_str(double_name(value));
-    }
+fn push_double(out: &mut impl Write, value: f64) -> fmt::Result {
+    if value.is_finite() { write!(out, "{value:?}") } else { out.write_str(double_name(value)) }
 }
 
 fn double_name(value: f64) -> &'static str {
@@ -53,70 +66,79 @@ fn double_name(value: f64) -> &'static str {
 }
 
 /// Appends a JSON text.
-pub(crate) fn push_quoted(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0'..='\u{1f}' => _ = write!(out, "\\u{:04x}", c as u32),
-            _ => out.push(c),
+pub(crate) fn push_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.write_str(&text[from..at])?;
+        from = at + 1;
+        if escape.is_empty() {
+            write!(out, "\\u{byte:04x}")?;
+        } else {
+            out.write_str(escape)?;
         }
     }
-    out.push('"');
+    out.write_str(&text[from..])?;
+    out.write_char('"')
 }
 
-fn push_base64(out: &mut String, bytes: &[u8]) {
-    out.extend(base64::digits(bytes).map(char::from));
+fn push_base64(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    base64::digits(bytes).try_for_each(|digit| out.write_char(char::from(digit)))
 }
 
 /// OTLP's `AnyValue` in protobuf. What cannot be read ends the value: the bytes were checked when they came in.
-fn push_any_value(out: &mut String, bytes: &[u8], depth: usize, quoted: bool) {
+fn push_any_value(out: &mut impl Write, bytes: &[u8], depth: usize, quoted: bool) -> fmt::Result {
     if depth == DEPTH_MAX {
-        return out.push_str("null");
+        return out.write_str("null");
     }
     // The last field wins, as in any protobuf "oneof".
-    let Some((field, value)) = Fields { bytes }.last() else { return out.push_str("null") };
+    let Some((field, value)) = Fields { bytes }.last() else { return out.write_str("null") };
     match (field, value) {
         (1, Field::Bytes(text)) => {
             let text = String::from_utf8_lossy(text);
-            if quoted { push_quoted(out, &text) } else { out.push_str(&text) }
+            if quoted { push_quoted(out, &text) } else { out.write_str(&text) }
         }
-        (2, Field::Varint(value)) => out.push_str(if value != 0 { "true" } else { "false" }),
-        (3, Field::Varint(value)) => _ = write!(out, "{}", value as i64),
+        (2, Field::Varint(value)) => out.write_str(if value != 0 { "true" } else { "false" }),
+        (3, Field::Varint(value)) => write!(out, "{}", value as i64),
         (4, Field::Fixed64(bits)) if quoted => push_json(out, ValueRef::F64(f64::from_bits(bits))),
         (4, Field::Fixed64(bits)) => push_double(out, f64::from_bits(bits)),
         (5, Field::Bytes(array)) => {
-            out.push('[');
+            out.write_char('[')?;
             let values = Fields { bytes: array }.filter_map(|field| field.bytes_of(1));
             for (at, value) in values.enumerate() {
                 if at > 0 {
-                    out.push(',');
+                    out.write_char(',')?;
                 }
-                push_any_value(out, value, depth + 1, true);
+                push_any_value(out, value, depth + 1, true)?;
             }
-            out.push(']');
+            out.write_char(']')
         }
         (6, Field::Bytes(map)) => {
-            out.push('{');
+            out.write_char('{')?;
             let entries = Fields { bytes: map }.filter_map(|field| field.bytes_of(1));
             for (at, entry) in entries.enumerate() {
                 if at > 0 {
-                    out.push(',');
+                    out.write_char(',')?;
                 }
                 let part = |number| Fields { bytes: entry }.filter_map(|field| field.bytes_of(number)).last();
-                push_quoted(out, &String::from_utf8_lossy(part(1).unwrap_or_default()));
-                out.push(':');
-                push_any_value(out, part(2).unwrap_or_default(), depth + 1, true);
+                push_quoted(out, &String::from_utf8_lossy(part(1).unwrap_or_default()))?;
+                out.write_char(':')?;
+                push_any_value(out, part(2).unwrap_or_default(), depth + 1, true)?;
             }
-            out.push('}');
+            out.write_char('}')
         }
         (7, Field::Bytes(bytes)) if quoted => push_json(out, ValueRef::Bytes(bytes)),
         (7, Field::Bytes(bytes)) => push_base64(out, bytes),
-        _ => out.push_str("null"),
+        _ => out.write_str("null"),
     }
 }
 

@@ -3,13 +3,24 @@
 //! A span that is recorded writes its entries into a buffer of its thread's pool; where it ends, head and entries go
 //! into that thread's ring and the buffer goes back. One thread a tracer, started by the first span, empties the rings.
 
+mod entries;
+mod entry;
+mod finish;
 mod local;
 mod record;
 mod ring;
+mod shared;
+mod view;
 mod worker;
 
+pub(crate) use entries::Entries;
+pub use entries::SPAN_BYTES_MAX;
+pub use entry::SpanEntry;
+pub use finish::Finish;
 pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
-pub(crate) use record::{Entries, Head};
-pub use record::{SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords};
-pub(crate) use worker::{Options, Shared};
-pub use worker::{REPORT_SPANS_MAX, TracerStats};
+pub(crate) use record::Head;
+pub use record::{SpanRecord, SpanRecords};
+pub(crate) use shared::{Closing, Options, Shared, find};
+pub use shared::{TracerStats, spans_without_tracer};
+pub use view::LocalSpan;
+pub use worker::REPORT_SPANS_MAX;

@@ -1,14 +1,13 @@
 //! Spans as Zipkin v2 JSON, byte for byte as Zipkin writes them: compact, fields in its order, its escapes.
 
 use super::ip::{write_v4, write_v6};
-use crate::attribute_text::{push_json, push_quoted, push_value};
-use std::borrow::Cow;
-use tracewell_model::{
-    AnnotationRef, EndpointRef, Kind, SpanFlags, SpanRef, StatusCode, TraceId, ValueRef, compare_utf16,
-};
+use super::order::{each_tag, in_time_order};
+use crate::attribute_text::{push_json, push_quoted, write_value};
+use std::fmt;
+use tracewell_model::{EndpointRef, Kind, SpanFlags, SpanView, Time, TraceId, ValueRef};
 
 /// Appends a list of spans.
-pub fn encode_spans<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &mut Vec<u8>) {
+pub fn encode_spans<'a>(spans: impl IntoIterator<Item = impl SpanView<'a>>, out: &mut Vec<u8>) {
     out.push(b'[');
     for (at, span) in spans.into_iter().enumerate() {
         if at > 0 {
@@ -19,12 +18,13 @@ pub fn encode_spans<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &mut 
     out.push(b']');
 }
 
-/// Appends a span.
+/// Appends a span: an element of the list that [`encode_spans`] writes.
 ///
 /// What Zipkin has no word for is left out ([`Kind::Internal`]) or becomes text: typed tags as the OpenTelemetry
-/// specification's Zipkin exporter writes them, OTLP's error status as an `error` tag where there is none. Tags come sorted by
-/// key and once each, annotations sorted by time, as in every answer of Zipkin.
-pub fn encode_span(span: SpanRef<'_>, out: &mut Vec<u8>) {
+/// specification's Zipkin exporter writes them, OTLP's error status as an `error` tag where there is none, fields of an
+/// annotation as JSON behind its value. Tags come sorted by key and once each, annotations sorted by time, as in every
+/// answer of Zipkin.
+pub fn encode_span<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"traceId\":\"");
     push_trace_id(out, span.trace_id());
     if let Some(parent) = span.parent() {
@@ -43,14 +43,8 @@ pub fn encode_span(span: SpanRef<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"name\":");
         push_text(out, span.name());
     }
-    if span.timestamp_us() != 0 {
-        out.extend_from_slice(b",\"timestamp\":");
-        push_number(out, span.timestamp_us());
-    }
-    if span.duration_us() != 0 {
-        out.extend_from_slice(b",\"duration\":");
-        push_number(out, span.duration_us());
-    }
+    push_micros(out, b",\"timestamp\":", span.start());
+    push_micros(out, b",\"duration\":", span.duration());
     if let Some(endpoint) = span.local() {
         out.extend_from_slice(b",\"localEndpoint\":");
         push_endpoint(out, endpoint);
@@ -64,10 +58,19 @@ pub fn encode_span(span: SpanRef<'_>, out: &mut Vec<u8>) {
     if span.flags().contains(SpanFlags::DEBUG) {
         out.extend_from_slice(b",\"debug\":true");
     }
-    if span.is_shared() {
+    if span.flags().contains(SpanFlags::SHARED) {
         out.extend_from_slice(b",\"shared\":true");
     }
     out.push(b'}');
+}
+
+/// What is shorter than a microsecond is as if it were not there.
+fn push_micros(out: &mut Vec<u8>, field: &[u8], time: Option<Time>) {
+    let micros = time.map_or(0, Time::as_micros);
+    if micros != 0 {
+        out.extend_from_slice(field);
+        push_number(out, micros);
+    }
 }
 
 fn kind_name(kind: Kind) -> Option<&'static [u8]> {
@@ -82,16 +85,22 @@ fn kind_name(kind: Kind) -> Option<&'static [u8]> {
 
 fn push_endpoint(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
     out.push(b'{');
-    let mut separator: &[u8] = b"";
-    let mut field = |out: &mut Vec<u8>, name: &[u8]| {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(name);
-        separator = b",";
-    };
     if !endpoint.service.is_empty() {
-        field(out, b"\"serviceName\":");
+        out.extend_from_slice(b"\"serviceName\":");
         push_text(out, endpoint.service);
     }
+    push_endpoint_addresses(out, endpoint);
+    out.push(b'}');
+}
+
+/// The fields of an endpoint behind its service's name, if that is there.
+pub(crate) fn push_endpoint_addresses(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
+    let field = |out: &mut Vec<u8>, name: &[u8]| {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        out.extend_from_slice(name);
+    };
     if let Some(ipv4) = endpoint.ipv4 {
         field(out, b"\"ipv4\":\"");
         if endpoint.ipv4_text.is_empty() {
@@ -110,97 +119,105 @@ fn push_endpoint(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
         field(out, b"\"port\":");
         push_number(out, endpoint.port.into());
     }
-    out.push(b'}');
 }
 
-fn push_annotations(out: &mut Vec<u8>, span: SpanRef<'_>) {
-    let annotations = span.annotations();
-    if annotations.len() == 0 {
-        return;
+fn push_annotations<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>) {
+    let mut empty = true;
+    for (time, value, details) in in_time_order(span.annotations(), |annotation| annotation.0) {
+        out.extend_from_slice(if empty { b",\"annotations\":[{\"timestamp\":" } else { b",{\"timestamp\":" });
+        empty = false;
+        push_number(out, time.as_micros());
+        out.extend_from_slice(b",\"value\":");
+        push_annotation_text(out, value, details);
+        out.push(b'}');
     }
-    out.extend_from_slice(b",\"annotations\":[");
-    if annotations.clone().is_sorted_by_key(|annotation| annotation.time) {
-        annotations.enumerate().for_each(|(at, annotation)| push_annotation(out, at, annotation));
-    } else {
-        let mut sorted: Vec<_> = annotations.collect();
-        sorted.sort_by_key(|annotation| annotation.time);
-        sorted.into_iter().enumerate().for_each(|(at, annotation)| push_annotation(out, at, annotation));
+    if !empty {
+        out.push(b']');
     }
-    out.push(b']');
 }
 
-/// Attributes of an event follow its name as JSON, as the OpenTelemetry specification's Zipkin page has it.
-fn push_annotation(out: &mut Vec<u8>, at: usize, annotation: AnnotationRef<'_>) {
-    out.extend_from_slice(if at == 0 { b"{\"timestamp\":" } else { b",{\"timestamp\":" });
-    push_number(out, annotation.time.as_micros());
-    out.extend_from_slice(b",\"value\":");
-    if annotation.details.is_empty() {
-        push_text(out, annotation.value);
-    } else {
-        let mut text = String::new();
-        push_quoted(&mut text, annotation.value);
-        for (at, (key, value)) in annotation.details.iter().enumerate() {
-            text.push_str(if at == 0 { ":{" } else { "," });
-            push_quoted(&mut text, key);
-            text.push(':');
-            push_json(&mut text, value);
-        }
-        text.push('}');
-        push_text(out, &text);
-    }
-    out.push(b'}');
+/// Fields of an annotation follow its value as JSON, as the OpenTelemetry specification's Zipkin page has it.
+pub(crate) fn push_annotation_text<'a>(
+    out: &mut Vec<u8>,
+    value: &str,
+    details: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+) {
+    out.push(b'"');
+    // A buffer takes everything.
+    write_annotation(&mut Escaped(out), value, details).ok();
+    out.push(b'"');
 }
 
-fn push_tags(out: &mut Vec<u8>, span: SpanRef<'_>) {
-    let tags = span.tags();
-    let failed = span.status() == StatusCode::Error && span.tag("error").is_none();
-    if tags.is_empty() && !failed {
-        return;
+/// The text of an annotation, its fields included.
+pub(crate) fn write_annotation<'a>(
+    out: &mut impl fmt::Write,
+    value: &str,
+    details: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+) -> fmt::Result {
+    let mut details = details.peekable();
+    if details.peek().is_none() {
+        return out.write_str(value);
     }
-    out.extend_from_slice(b",\"tags\":{");
-    let keys = || tags.iter().map(|(key, _)| key);
-    let sorted = keys().zip(keys().skip(1)).all(|(a, b)| compare_utf16(a, b).is_lt());
-    if sorted && !failed {
-        tags.iter().enumerate().for_each(|(at, tag)| push_tag(out, at, tag));
-    } else {
-        let message = span.extra().map_or("", |extra| span.batch().text(extra.status_message));
-        let error = failed.then_some(("error", ValueRef::Str(message)));
-        let mut sorted: Vec<_> = tags.iter().chain(error).collect();
-        // Of equal keys the last stays, so it must come first.
-        sorted.reverse();
-        sorted.sort_by(|a, b| compare_utf16(a.0, b.0));
-        sorted.dedup_by_key(|tag| tag.0);
-        sorted.into_iter().enumerate().for_each(|(at, tag)| push_tag(out, at, tag));
+    push_quoted(out, value)?;
+    for (at, (key, value)) in details.enumerate() {
+        out.write_str(if at == 0 { ":{" } else { "," })?;
+        push_quoted(out, key)?;
+        out.write_char(':')?;
+        push_json(out, value)?;
     }
-    out.push(b'}');
+    out.write_char('}')
 }
 
-fn push_tag(out: &mut Vec<u8>, at: usize, (key, value): (&str, ValueRef<'_>)) {
-    if at > 0 {
-        out.push(b',');
+fn push_tags<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>) {
+    let mut empty = true;
+    each_tag(span, |key, value| {
+        out.extend_from_slice(if empty { b",\"tags\":{" } else { b"," });
+        empty = false;
+        push_text(out, key);
+        out.push(b':');
+        push_value_text(out, value);
+    });
+    if !empty {
+        out.push(b'}');
     }
-    push_text(out, key);
-    out.push(b':');
-    let text = match value {
-        ValueRef::Str(text) => Cow::Borrowed(text),
+}
+
+/// A tag's value, in quotes whatever its type.
+pub(crate) fn push_value_text(out: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Str(text) => push_text(out, text),
         value => {
-            let mut text = String::new();
-            push_value(&mut text, value);
-            Cow::Owned(text)
+            out.push(b'"');
+            // A buffer takes everything.
+            write_value(&mut Escaped(out), value).ok();
+            out.push(b'"');
         }
-    };
-    push_text(out, &text);
+    }
 }
 
 /// A text in quotes, escaped as Zipkin does: what JSON demands, and U+2028 and U+2029, which old JavaScript could not read.
 pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    push_escaped(out, text);
+    out.push(b'"');
+}
+
+/// Escapes what is written to it.
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        push_escaped(self.0, text);
+        Ok(())
+    }
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0xE2 {
-            continue;
-        }
+    let (mut from, mut at) = (0, 0);
+    while let Some(found) = find_special(bytes, at) {
+        let byte = bytes[found];
+        at = found + 1;
         let (escape, len): (&[u8], usize) = match byte {
             b'"' => (b"\\\"", 1),
             b'\\' => (b"\\\\", 1),
@@ -209,23 +226,42 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
             b'\n' => (b"\\n", 1),
             b'\r' => (b"\\r", 1),
             0x0c => (b"\\f", 1),
-            0xE2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => (b"\\u2028", 3),
-            0xE2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => (b"\\u2029", 3),
+            0xE2 if bytes[found..].starts_with("\u{2028}".as_bytes()) => (b"\\u2028", 3),
+            0xE2 if bytes[found..].starts_with("\u{2029}".as_bytes()) => (b"\\u2029", 3),
             0xE2 => continue,
             _ => (&[b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]], 1),
         };
-        out.extend_from_slice(&bytes[from..at]);
+        out.extend_from_slice(&bytes[from..found]);
         out.extend_from_slice(escape);
-        from = at + len;
+        from = found + len;
+        at = from;
     }
     out.extend_from_slice(&bytes[from..]);
-    out.push(b'"');
+}
+
+/// The first byte at or behind `from` that may need an escape. Eight bytes at a time.
+fn find_special(bytes: &[u8], from: usize) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let (words, rest) = bytes.get(from..)?.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\') | equal(word, 0xE2);
+        if found != 0 {
+            // Behind the first hit others may be wrong; the first is right.
+            return Some(from + 8 * at + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let special = |&byte: &u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | 0xE2);
+    rest.iter().position(special).map(|at| from + 8 * words.len() + at)
 }
 
 pub(super) const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// 16 digits where the upper half is zero, else 32.
-fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {
+pub(crate) fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {
     if id.high() != 0 {
         push_hex(out, id.high());
     }
@@ -258,7 +294,7 @@ pub(crate) fn push_number(out: &mut Vec<u8>, mut value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracewell_model::{OwnedAnnotation, Span, SpanBatch, SpanId, Time, Value};
+    use tracewell_model::{OwnedAnnotation, Span, SpanBatch, SpanId, StatusCode, Value};
 
     const IDS: &str = r#"{"traceId":"0000000000000001","id":"0000000000000002""#;
 
@@ -306,6 +342,20 @@ mod tests {
     fn tags_come_sorted_and_once_each() {
         let values = tags(&[("b", text("1")), ("a", text("2")), ("b", text("3"))]);
         check(Span { tags: values, ..Span::default() }, r#","tags":{"a":"2","b":"3"}"#);
+    }
+
+    #[test]
+    fn escapes_are_found_wherever_they_lie() {
+        for len in 0..40 {
+            for special in ['"', '\\', '\u{1f}', '\0', '\u{2028}', '€', 'é', '\u{7f}', '!'] {
+                let text = format!("{}{special}{}", "a".repeat(len), "z\u{80}".repeat(len % 5));
+                let mut out = vec![];
+                push_text(&mut out, &text);
+                let read: String = serde_json::from_slice(&out).expect("JSON");
+                assert_eq!(read, text);
+                assert_eq!(out.len() - 2 > text.len(), !"€é\u{7f}!".contains(special), "{text:?}");
+            }
+        }
     }
 
     #[test]
