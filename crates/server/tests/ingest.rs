@@ -116,15 +116,6 @@ fn what_comes_and_what_is_dropped_is_counted_as_zipkin_counts() {
     server.stop();
 }
 
-#[test]
-fn formats_of_later_are_refused_by_name() {
-    let server = start(&[]);
-    let protobuf = server.ask("POST", "/api/v2/spans", &[("Content-Type", "application/x-protobuf")], Some(b"\n\0"));
-    assert_eq!(protobuf.status, 415);
-    assert_eq!(server.ask("POST", "/api/v1/spans", &[], Some(b"[]")).status, 415);
-    server.stop();
-}
-
 /// A real store whose queue takes next to nothing.
 #[test]
 fn a_store_that_cannot_keep_up_pushes_back() {
