@@ -40,6 +40,11 @@ pub fn end_entered<T, E: Display>(entered: Option<EnteredSpan>, result: &Result<
     }
 }
 
+/// Runs a body that `?` and `return` are to end alone. A closure given here may let go of what it caught.
+pub fn once<T>(body: impl FnOnce() -> T) -> T {
+    body()
+}
+
 /// Says a type where no value is needed.
 pub fn never<T>() -> T {
     unreachable!("stands behind `if false`")

@@ -46,8 +46,7 @@ pub(crate) fn expand(options: &Options, function: Function) -> TokenStream {
             let arrow = if returns.is_some() { "-> RETURNS" } else { "" };
             format!(
                 "{BEGIN} let __tracewell_entered = __tracewell_span.map(::tracewell::Span::entered);
-                #[allow(clippy::redundant_closure_call, reason = \"`?` and `return` end the body alone\")]
-                let __tracewell_result = (move || {arrow} {{ BODY }})();
+                let __tracewell_result = ::tracewell::__private::once(move || {arrow} {{ BODY }});
                 ::tracewell::__private::end_entered(__tracewell_entered, &__tracewell_result);
                 __tracewell_result"
             )
