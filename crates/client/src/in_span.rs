@@ -162,14 +162,7 @@ struct Current<'a> {
 
 impl<'a> Current<'a> {
     fn of(place: &'a mut Option<Span>) -> Self {
-        let ticket = match place.take().map(current::push) {
-            Some(Ok(ticket)) => Some(ticket),
-            Some(Err(span)) => {
-                *place = Some(span);
-                None
-            }
-            None => None,
-        };
+        let ticket = current::push(place);
         Self { place, ticket }
     }
 }
