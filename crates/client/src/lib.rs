@@ -30,6 +30,8 @@ pub mod __private;
 mod clock;
 mod current;
 mod in_span;
+#[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
+pub mod middleware;
 mod recorder;
 mod reporter;
 mod resource;
@@ -51,6 +53,10 @@ pub use recorder::{
     spans_without_tracer,
 };
 pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
+#[cfg(feature = "_http")]
+pub use reporter::{AddressError, BatchOptions, HeaderError, HttpOptions, SendProblem};
+#[cfg(feature = "zipkin")]
+pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;
 pub use span::{Span, SpanHandle, TagValue};
 pub use span_builder::SpanBuilder;

@@ -60,7 +60,7 @@ pub(crate) fn expand(options: &Options, function: Function) -> TokenStream {
         ("RETURNS", returns.unwrap_or_default()),
         ("BEFORE", before),
         ("FUTURE", future),
-        ("BODY", TokenTree::from(function.body.clone()).into()),
+        ("BODY", function.body.stream()),
     ];
     let mut body = Group::new(Delimiter::Brace, fill(parse(&text), &words));
     body.set_span(function.body.span());

@@ -108,12 +108,11 @@ impl Entries {
 
     /// The name said last.
     pub(crate) fn last_name(&self) -> &str {
-        let mut names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
+        let names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
             SpanEntry::Name(name) => Some(name),
             _ => None,
         });
-        let first = names.next().unwrap_or_default();
-        names.last().unwrap_or(first)
+        names.last().unwrap_or_default()
     }
 
     #[inline]

@@ -1,16 +1,28 @@
 //! Where finished spans go: the trait, and the reporters that are there.
 
 mod counters;
+#[cfg(feature = "_http")]
+mod delivery;
 mod done;
+#[cfg(feature = "_http")]
+mod http;
 mod in_memory;
+#[cfg(feature = "zipkin")]
+mod zipkin;
 
 use std::error::Error;
 use std::time::Instant;
 
 pub use counters::{ReporterCounters, ReporterStats};
+#[cfg(feature = "_http")]
+pub use delivery::{BatchOptions, SendProblem};
 pub(crate) use done::Completion;
 pub use done::Done;
+#[cfg(feature = "_http")]
+pub use http::{AddressError, HeaderError, HttpOptions};
 pub use in_memory::InMemoryReporter;
+#[cfg(feature = "zipkin")]
+pub use zipkin::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 
 use crate::recorder::SpanRecords;
 use crate::resource::Resource;
