@@ -52,9 +52,9 @@ pub use recorder::{
     Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
     spans_without_tracer,
 };
-pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 #[cfg(feature = "_http")]
 pub use reporter::{AddressError, BatchOptions, HeaderError, HttpOptions, SendProblem};
+pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 #[cfg(feature = "zipkin")]
 pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;

@@ -15,9 +15,9 @@ fn plain() {}
 /// With a doc, an attribute, generics that hold arrows, and a `where`.
 #[trace(name = "generic", kind = "server", tags(text, "twice" = number * 2))]
 #[must_use]
-pub(crate) fn generic<'a, const N: usize, F: Fn(u8) -> u8>(text: &'a str, number: i64, map: F) -> Vec<&'a str>
+pub(crate) fn generic<'a, 'b, const N: usize, F: Fn(u8) -> u8>(text: &'a str, number: i64, map: F) -> Vec<&'b str>
 where
-    F: Fn(u8) -> u8,
+    'a: 'b,
 {
     let _ = map(1);
     vec![text; N]
@@ -78,7 +78,7 @@ impl Shop {
 fn recorded(work: impl Future<Output = ()>) -> Vec<tracewell_model::Span> {
     let reporter = InMemoryReporter::default();
     let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(work.in_span(tracer.new_trace("root")));
     tracer.flush();
     reporter.spans()

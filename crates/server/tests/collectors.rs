@@ -34,7 +34,9 @@ enum Outcome {
     Taken,
     Malformed,
     /// It may try again; whether it is told when.
-    TryAgain { told_when: bool },
+    TryAgain {
+        told_when: bool,
+    },
     Failed,
     /// Nobody says.
     Unknown,
@@ -388,7 +390,8 @@ fn opentelemetrys_collector_answers_as_jaegers_does() {
         let answer = server.ask_at(ListenerName::OtlpHttp, method, path, headers, Some(body));
         (answer.status, answer.header("content-type").unwrap_or_default().to_owned(), answer.body)
     };
-    let told = |status: u16, content_type: &str, body: &str| (status, content_type.to_owned(), body.as_bytes().to_vec());
+    let told =
+        |status: u16, content_type: &str, body: &str| (status, content_type.to_owned(), body.as_bytes().to_vec());
     let json: &[(&str, &str)] = &[("Content-Type", "application/json; charset=utf-8")];
     let protobuf: &[(&str, &str)] = &[("Content-Type", "application/x-protobuf")];
     let taken = told(200, "application/json", r#"{"partialSuccess":{}}"#);
