@@ -115,7 +115,10 @@ fn five_services_and_a_queue() {
     assert_eq!(outline.iter().filter(|line| *line == "backend CONSUMER consumer event").count(), 5);
     assert_eq!(outline.iter().filter(|line| *line == "backend - process event").count(), 5);
     let producer = span(&messages, "produce event click");
-    assert_eq!((&producer["kind"], &span(&messages, "consumer event")["parentId"]), (&"PRODUCER".into(), &producer["id"]));
+    assert_eq!(
+        (&producer["kind"], &span(&messages, "consumer event")["parentId"]),
+        (&"PRODUCER".into(), &producer["id"])
+    );
 
     let links = test.get(&format!("/api/v2/dependencies?endTs={}&lookback=86400000", 4_102_444_800_000_u64));
     assert!(links.is_array(), "{links}");
@@ -125,7 +128,9 @@ fn five_services_and_a_queue() {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|link| format!("{} {} {}", link["parent"].as_str().unwrap(), link["child"].as_str().unwrap(), link["callCount"]))
+        .map(|link| {
+            format!("{} {} {}", link["parent"].as_str().unwrap(), link["child"].as_str().unwrap(), link["callCount"])
+        })
         .collect();
     pairs.sort();
     assert_eq!(
@@ -172,7 +177,10 @@ fn hyper_alone() {
     let spans = test.trace(&traces[0], 3);
     assert_eq!(outline(&spans), ["browser - click", "browser CLIENT get", "fruit SERVER get /fruit"]);
     let served = span(&spans, "get /fruit");
-    assert_eq!((&served["annotations"][0]["value"], &served["remoteEndpoint"]["ipv4"]), (&"picked".into(), &"127.0.0.1".into()));
+    assert_eq!(
+        (&served["annotations"][0]["value"], &served["remoteEndpoint"]["ipv4"]),
+        (&"picked".into(), &"127.0.0.1".into())
+    );
 }
 
 #[test]
@@ -187,9 +195,12 @@ fn tonic_calls() {
     assert_eq!(outline(&spans), expected);
     let statuses = |kind: &str| {
         let of_kind = spans.iter().filter(|span| span["kind"] == kind);
-        let mut tags: Vec<_> = of_kind.map(|span| (&span["tags"]["grpc.status_code"], span["tags"].get("error"))).collect();
+        let mut tags: Vec<_> =
+            of_kind.map(|span| (&span["tags"]["grpc.status_code"], span["tags"].get("error"))).collect();
         tags.sort_by_key(|(status, _)| status.as_str());
-        tags.into_iter().map(|(status, error)| (status.as_str().unwrap(), error.and_then(Value::as_str))).collect::<Vec<_>>()
+        tags.into_iter()
+            .map(|(status, error)| (status.as_str().unwrap(), error.and_then(Value::as_str)))
+            .collect::<Vec<_>>()
     };
     // Not found is the asker's failure, not the server's.
     assert_eq!(statuses("SERVER"), [("NOT_FOUND", None), ("OK", None)]);
