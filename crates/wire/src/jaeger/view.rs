@@ -4,8 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
-    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId,
-    ValueRef,
+    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId, ValueRef,
 };
 
 /// Attribute of an OTLP link that makes it a CHILD_OF.
