@@ -218,7 +218,7 @@ fn otlp_counts_what_was_refused_of_a_batch_and_repeats_only_what_it_may() {
         _ => Reaction::Answer(200),
     });
     let tracer = tracer(OtlpHttpReporter::builder(&server.url("")).unwrap().batch(batch()).build());
-    let mut round = |spans: u64| {
+    let round = |spans: u64| {
         (0..spans).for_each(|_| tracer.new_trace("one").finish());
         let stats = tracer.flush_async().within(PATIENCE).wait();
         (stats.reported, stats.failed, stats.retries)
