@@ -2,6 +2,7 @@
 //! stays bounded, the counters tell the truth, and what was kept arrives.
 
 #![cfg(feature = "zipkin")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
 mod support;
 
@@ -308,15 +309,4 @@ fn an_end_with_patience_waits_for_the_server() {
     }
     let _server = Server::start_at(address, |_, _| Reaction::Answer(202));
     assert_eq!(outcome(closing.join().unwrap()), (100, 0, 0));
-}
-
-#[test]
-fn no_thread_before_the_first_span() {
-    let reporter = ZipkinReporter::default();
-    let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
-    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, |tasks| tasks.flatten().filter(is_ours).count());
-    fn is_ours(task: &std::fs::DirEntry) -> bool {
-        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("tracewell-not"))
-    }
-    assert_eq!((threads(), tracer.close().reported), (0, 0));
 }

@@ -1,5 +1,7 @@
 //! A server over HTTP that does what a test wants, also what no server should: plain sockets, a thread a connection.
 
+#![allow(dead_code, reason = "each file of tests uses its part")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +10,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a request is answered with.
 #[derive(Debug, Clone)]
-pub enum Reaction {
+pub(crate) enum Reaction {
     Answer(u16),
     /// With a header.
     AnswerWith(u16, &'static str),
@@ -29,13 +31,13 @@ pub enum Reaction {
 }
 
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub head: String,
-    pub body: Vec<u8>,
-    pub at: Instant,
+pub(crate) struct Request {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) at: Instant,
     /// Which connection it came over.
-    pub connection: usize,
-    pub reaction: Reaction,
+    pub(crate) connection: usize,
+    pub(crate) reaction: Reaction,
 }
 
 type React = dyn FnMut(usize, &[u8]) -> Reaction + Send;
@@ -47,19 +49,19 @@ struct Shared {
     changed: Condvar,
 }
 
-pub struct Server {
+pub(crate) struct Server {
     shared: Arc<Shared>,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// `react` is given the number of the request and its body.
-    pub fn start(react: impl FnMut(usize, &[u8]) -> Reaction + Send + 'static) -> Self {
+    pub(crate) fn start(react: impl FnMut(usize, &[u8]) -> Reaction + Send + 'static) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), react)
     }
 
-    pub fn start_at(address: SocketAddr, react: impl FnMut(usize, &[u8]) -> Reaction + Send + 'static) -> Self {
+    pub(crate) fn start_at(address: SocketAddr, react: impl FnMut(usize, &[u8]) -> Reaction + Send + 'static) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -82,20 +84,20 @@ impl Server {
     }
 
     /// An address where nobody listens.
-    pub fn nowhere() -> SocketAddr {
+    pub(crate) fn nowhere() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.lock().clone()
     }
 
     /// Waits for so many.
-    pub fn wait_for_requests(&self, count: usize) -> Vec<Request> {
+    pub(crate) fn wait_for_requests(&self, count: usize) -> Vec<Request> {
         let requests = self.shared.lock();
         let wait = self.shared.changed.wait_timeout_while(requests, PATIENCE, |requests| requests.len() < count);
         let (requests, timeout) = wait.unwrap();
@@ -192,7 +194,7 @@ fn read_head(reader: &mut impl BufRead) -> Option<String> {
     }
 }
 
-pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let lines = head.lines().filter_map(|line| line.split_once(':'));
     lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
