@@ -34,7 +34,10 @@ fn grpc_body(status: &'static str) -> Body {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", http::HeaderValue::from_static(status));
     trailers.insert("grpc-message", http::HeaderValue::from_static("no apples"));
-    Full::new(&b"\0\0\0\0\0"[..]).with_trailers(async move { Some(Ok(trailers)) }).map_err(|never| match never {}).boxed()
+    Full::new(&b"\0\0\0\0\0"[..])
+        .with_trailers(async move { Some(Ok(trailers)) })
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 struct Test {
@@ -89,8 +92,9 @@ fn get(path: &str) -> http::request::Builder {
 
 /// Sends one request through a layer to a handler that answers `status`.
 async fn send(layer: impl Into<ServerLayer>, request: http::request::Builder, status: u16) -> Response<()> {
-    let handler =
-        service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::builder().status(status).body(full(b"ok")).unwrap()));
+    let handler = service_fn(async |_: Request<Body>| {
+        Ok::<_, Infallible>(Response::builder().status(status).body(full(b"ok")).unwrap())
+    });
     let response = layer.into().layer(handler).oneshot(request.body(empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
@@ -199,7 +203,9 @@ async fn the_response_tells_which_trace_it_was() {
 #[tokio::test]
 async fn the_names_of_open_telemetry_and_of_starlette() {
     let test = Test::new();
-    let request = || get("http://shop:8080/cart?a=1").header("user-agent", "test").extension(SocketAddr::from(([10, 0, 0, 7], 1)));
+    let request = || {
+        get("http://shop:8080/cart?a=1").header("user-agent", "test").extension(SocketAddr::from(([10, 0, 0, 7], 1)))
+    };
     send(test.settings().tags(TagSet::OpenTelemetry), request(), 500).await;
     let span = test.span();
     for (key, value) in [
@@ -368,9 +374,7 @@ fn b3(tracer: &Tracer) -> ClientTracing {
 async fn a_client_sends_the_trace_of_the_current_span() {
     use tracewell::InSpanExt;
     let test = Test::new();
-    let work = async {
-        ask(b3(&test.tracer).peer_service("cart").into(), get("http://10.0.0.7:80/cart/7"), 200).await
-    };
+    let work = async { ask(b3(&test.tracer).peer_service("cart").into(), get("http://10.0.0.7:80/cart/7"), 200).await };
     let parent: Span = test.tracer.new_trace("parent");
     let sent = work.in_span(parent).await;
     let spans = test.spans();
@@ -435,5 +439,7 @@ fn a_layer_is_ready_when_its_service_is() {
         }
     }
     let test = Test::new();
-    assert!(ServerLayer::new(&test.tracer).layer(Busy).poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(
+        ServerLayer::new(&test.tracer).layer(Busy).poll_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+    );
 }

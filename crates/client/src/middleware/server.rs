@@ -235,9 +235,8 @@ impl ServerTracing {
             Some(start) => place.starts_with(start),
             None => place == skipped,
         };
-        let is_skipped = |skipped: &str| {
-            is_meant(skipped, head.path) || head.route.is_some_and(|route| is_meant(skipped, route))
-        };
+        let is_skipped =
+            |skipped: &str| is_meant(skipped, head.path) || head.route.is_some_and(|route| is_meant(skipped, route));
         self.skipped_routes.iter().any(|skipped| is_skipped(skipped))
             || self.skip.as_ref().is_some_and(|skip| skip(head))
     }

@@ -151,10 +151,7 @@ impl<'c, E: Executor<'c>> Executor<'c> for Traced<'_, E> {
     }
 
     #[cfg(feature = "sqlx-offline")]
-    fn describe<'e>(
-        self,
-        sql: SqlStr,
-    ) -> BoxFuture<'e, Result<sqlx_core::describe::Describe<E::Database>, Error>>
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx_core::describe::Describe<E::Database>, Error>>
     where
         'c: 'e,
     {

@@ -63,9 +63,9 @@ impl TagSet {
         match self {
             Self::Zipkin => span.tag("http.status_code", status),
             Self::OpenTelemetry => span.tag("http.response.status_code", status),
-            Self::Starlette => span
-                .tag("http.status_code", status)
-                .tag("http.response.headers", json_of_headers(headers).as_str()),
+            Self::Starlette => {
+                span.tag("http.status_code", status).tag("http.response.headers", json_of_headers(headers).as_str())
+            }
         };
     }
 }

@@ -145,30 +145,31 @@ impl Collector {
     /// Adds a packet's spans to what waits, or drops the packet.
     fn take(&self, packet: &[u8], waiting: &mut Waiting) {
         let metrics = self.metrics();
-        metrics.messages.add(1);
         metrics.bytes.add(packet.len() as u64);
         metrics.message_bytes.set(packet.len() as u64);
+        match self.decode(packet, waiting) {
+            Ok(0) => {}
+            Ok(spans) => metrics.message_spans.set(spans as u64),
+            Err(refusal) => {
+                metrics.messages_dropped.add(1);
+                metrics.refused(refusal);
+            }
+        }
+        // The last: who sees that a packet has come also sees what became of it.
+        metrics.messages.add(1);
+    }
+
+    /// How many spans a packet adds to what waits.
+    fn decode(&self, packet: &[u8], waiting: &mut Waiting) -> Result<usize, Refusal> {
+        waiting.reserved.grow(packet.len()).map_err(|Spent| Refusal::MemorySpent)?;
         let spans_before = waiting.batch.len();
-        let refusal = match waiting.reserved.grow(packet.len()) {
-            Err(Spent) => Refusal::MemorySpent,
-            Ok(()) => match decode(self.format, packet, &Limits::default(), &mut waiting.batch) {
-                Err(error) => {
-                    tracing::debug!(transport = self.transport.name(), %error, "a packet was dropped");
-                    Refusal::Malformed
-                }
-                Ok(()) => {
-                    waiting.packets += 1;
-                    waiting.bytes += packet.len();
-                    let spans = (waiting.batch.len() - spans_before) as u64;
-                    if spans > 0 {
-                        metrics.message_spans.set(spans);
-                    }
-                    return;
-                }
-            },
-        };
-        metrics.messages_dropped.add(1);
-        metrics.refused(refusal);
+        decode(self.format, packet, &Limits::default(), &mut waiting.batch).map_err(|error| {
+            tracing::debug!(transport = self.transport.name(), %error, "a packet was dropped");
+            Refusal::Malformed
+        })?;
+        waiting.packets += 1;
+        waiting.bytes += packet.len();
+        Ok(waiting.batch.len() - spans_before)
     }
 
     fn write(&self, waiting: Waiting) -> Writing<'_> {

@@ -49,7 +49,7 @@ impl Receiver {
     /// The packets that have come; an error when there are none.
     pub(super) fn receive_now(&mut self) -> io::Result<impl Iterator<Item = &[u8]>> {
         let Self { socket, state, buffers, metas } = self;
-        let count = socket.try_io(Interest::READABLE, || receive(socket, state, buffers, metas))?;
+        let count = receive(socket, state, buffers, metas)?;
         Ok(packets(buffers, &metas[..count]))
     }
 }
@@ -69,5 +69,10 @@ fn receive(
 /// Each packet by itself: the system may have put several of one sender into one buffer.
 fn packets<'a>(buffers: &'a [u8], metas: &'a [RecvMeta]) -> impl Iterator<Item = &'a [u8]> {
     let filled = buffers.chunks_exact(PACKET_BYTES_MAX).zip(metas).map(|(buffer, meta)| (&buffer[..meta.len], meta));
-    filled.flat_map(|(bytes, meta)| bytes.chunks(meta.stride.max(1)))
+    filled.flat_map(|(bytes, meta)| {
+        let stride = meta.stride.max(1);
+        // A packet may be empty.
+        let count = bytes.len().div_ceil(stride).max(1);
+        (0..count).map(move |at| &bytes[at * stride..bytes.len().min((at + 1) * stride)])
+    })
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, unused_macros, unused_imports, reason = "every test program uses its part of this")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
+pub(crate) mod grpc;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -93,6 +95,23 @@ impl Running {
 
     pub(crate) fn post_spans(&self, body: &str) -> Answer {
         self.ask("POST", "/api/v2/spans", &[("Content-Type", "application/json")], Some(body.as_bytes()))
+    }
+
+    /// A call of gRPC with one message.
+    pub(crate) fn call(&self, name: ListenerName, path: &str, message: &[u8]) -> grpc::Called {
+        self.call_with(name, path, &[], grpc::framed(message, false))
+    }
+
+    /// A call of gRPC with more headers and a body as it is.
+    pub(crate) fn call_with(
+        &self,
+        name: ListenerName,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> grpc::Called {
+        let headers: Vec<_> = [("content-type", "application/grpc")].iter().chain(headers).copied().collect();
+        self.runtime.block_on(grpc::call(self.address_of(name), path, &headers, body))
     }
 
     /// The value of a sample of `/prometheus`, named with its labels.

@@ -10,10 +10,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{ResponseFuture, TracedBody, head_of};
+use crate::Tracer;
 use crate::middleware::in_flight::current_context;
 use crate::middleware::{ClientTracing, UrlTemplate};
 use crate::propagation::TraceContext;
-use crate::Tracer;
 
 /// Traces the requests that a client sends: hyper-util's, tonic's, any of tower's.
 ///

@@ -68,9 +68,9 @@ where
         }
         let is_status_to_come = in_flight.response(response.status().as_u16(), response.headers());
         let waits = is_status_to_come || *this.end == SpanEnd::Body && in_flight.span.is_recorded();
-        Poll::Ready(Ok(response.map(|body| {
-            if waits { TracedBody::traced(body, in_flight) } else { TracedBody::untraced(body) }
-        })))
+        Poll::Ready(Ok(
+            response.map(|body| if waits { TracedBody::traced(body, in_flight) } else { TracedBody::untraced(body) })
+        ))
     }
 }
 
