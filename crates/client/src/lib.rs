@@ -28,6 +28,8 @@ mod current;
 mod in_span;
 #[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
 pub mod middleware;
+#[cfg(feature = "jaeger")]
+mod poll;
 mod recorder;
 mod reporter;
 mod resource;
@@ -42,13 +44,26 @@ mod tracer_builder;
 pub use clock::{Clock, MonotonicClock};
 pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
 pub use in_span::{InSpan, InSpanExt, WithSpan};
+#[cfg(feature = "jaeger")]
+pub use poll::PollCounters;
 pub use recorder::{
     Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
     spans_without_tracer,
 };
-pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 #[cfg(feature = "_http")]
-pub use reporter::{AddressError, BatchOptions, HeaderError, HttpOptions, SendProblem};
+pub use reporter::{AddressError, HeaderError, HttpOptions};
+#[cfg(feature = "_delivery")]
+pub use reporter::{BatchOptions, SendProblem};
+pub use reporter::{
+    CompositeReporter, Done, FnReporter, InMemoryReporter, LoggingReporter, NullReporter, ReportError, Reporter,
+    ReporterCounters, ReporterStats,
+};
+#[cfg(feature = "otlp-grpc")]
+pub use reporter::{GrpcAddressError, OtlpGrpcReporter, OtlpGrpcReporterBuilder};
+#[cfg(feature = "jaeger")]
+pub use reporter::{JaegerAgentReporter, JaegerCollectorReporter, JaegerCollectorReporterBuilder};
+#[cfg(feature = "otlp")]
+pub use reporter::{OtlpHttpReporter, OtlpHttpReporterBuilder};
 #[cfg(feature = "zipkin")]
 pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;

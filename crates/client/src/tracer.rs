@@ -120,6 +120,7 @@ impl Tracer {
 
     /// The same in a task: `tracer.close_async().await`, or with a limit, see [`Finish::within`].
     pub fn close_async(&self) -> Finish {
+        self.inner.stop_asking();
         Finish::new(Arc::clone(&self.inner.shared), true)
     }
 
@@ -288,8 +289,17 @@ fn random_not_zero() -> u64 {
     fastrand::u64(..).max(1)
 }
 
+impl Inner {
+    /// What asks servers by itself ends.
+    fn stop_asking(&self) {
+        self.sampler.close();
+        self.shared.options.settings.throttler.iter().for_each(|throttler| throttler.close());
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.stop_asking();
         let deadline = Instant::now() + DROP_WAIT_MAX;
         if let Some(closed) = self.shared.close(Closing { deadline: Some(deadline), retry: false }) {
             closed.wait_until(Some(deadline));

@@ -32,7 +32,7 @@ pub struct ZipkinReporter {
 /// ```no_run
 /// use tracewell::{BatchOptions, HttpOptions, Tracer, ZipkinEncoding, ZipkinReporter};
 /// let reporter = ZipkinReporter::builder("http://zipkin:9411/api/v2/spans")?
-///     .encoding(ZipkinEncoding::Json)
+///     .encoding(ZipkinEncoding::Proto3)
 ///     .http(HttpOptions::default().gzip(true))
 ///     .batch(BatchOptions::default().spans_max(500))
 ///     .build();
@@ -55,6 +55,8 @@ pub enum ZipkinEncoding {
     /// A list of JSON objects: what every server takes.
     #[default]
     Json,
+    /// `zipkin.proto3.ListOfSpans`: fewer bytes.
+    Proto3,
 }
 
 impl ZipkinReporter {
@@ -104,6 +106,7 @@ impl ZipkinReporterBuilder {
     pub fn build(self) -> ZipkinReporter {
         let (content_type, encoder): (_, Box<dyn Encode>) = match self.encoding {
             ZipkinEncoding::Json => ("application/json", Box::new(encode_json)),
+            ZipkinEncoding::Proto3 => ("application/x-protobuf", Box::new(encode_proto3)),
         };
         // Zipkin answers an overload of its storage with 500, and a success with an empty 202.
         let rules = Rules { retries_500: true, rejected: |_| None };
@@ -114,6 +117,10 @@ impl ZipkinReporterBuilder {
 
 fn encode_json(resource: &Resource, spans: &SpanRecords<'_>, body: &mut Vec<u8>) {
     zipkin_v2::encode_spans(spans.views(&resource.endpoint), body);
+}
+
+fn encode_proto3(resource: &Resource, spans: &SpanRecords<'_>, body: &mut Vec<u8>) {
+    spans.views(&resource.endpoint).for_each(|span| zipkin_v2::encode_proto3(span, body));
 }
 
 report_by_delivery!(ZipkinReporter);

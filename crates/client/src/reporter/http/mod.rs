@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use address::AddressError;
 pub(crate) use address::http_address;
 pub use options::{HeaderError, HttpOptions};
-use ureq::http::{HeaderMap, StatusCode, Uri, header};
+use ureq::http::{HeaderMap, Response, StatusCode, Uri, header};
 
 use super::delivery::{Answer, Transport};
 
@@ -51,7 +51,7 @@ impl HttpTransport {
         Self { agent, address, headers, gzip: options.gzip, zipped: Vec::new(), rules }
     }
 
-    fn request(&mut self, body: &[u8]) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    fn request(&mut self, body: &[u8]) -> Result<Response<ureq::Body>, ureq::Error> {
         let mut request = self.agent.post(&self.address);
         if let Some(headers) = request.headers_mut() {
             headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
