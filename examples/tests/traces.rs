@@ -120,8 +120,6 @@ fn five_services_and_a_queue() {
         (&"PRODUCER".into(), &producer["id"])
     );
 
-    let links = test.get(&format!("/api/v2/dependencies?endTs={}&lookback=86400000", 4_102_444_800_000_u64));
-    assert!(links.is_array(), "{links}");
     let now = root["timestamp"].as_u64().unwrap() / 1000 + 60_000;
     let links = test.get(&format!("/api/v2/dependencies?endTs={now}&lookback=86400000"));
     let mut pairs: Vec<String> = links
@@ -204,7 +202,7 @@ fn tonic_calls() {
     };
     // Not found is the asker's failure, not the server's.
     assert_eq!(statuses("SERVER"), [("NOT_FOUND", None), ("OK", None)]);
-    assert_eq!(statuses("CLIENT"), [("NOT_FOUND", Some("NOT_FOUND: no%20pear")), ("OK", None)]);
+    assert_eq!(statuses("CLIENT"), [("NOT_FOUND", Some("NOT_FOUND: no pear")), ("OK", None)]);
 }
 
 #[test]
