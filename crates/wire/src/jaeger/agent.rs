@@ -7,7 +7,7 @@ use crate::Limits;
 use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
 use tracewell_model::SpanBatch;
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, Box<DecodeError>>;
 
 /// A function's name is echoed in an error up to this length.
 const NAME_ECHO_BYTES_MAX: usize = 100;
@@ -22,7 +22,7 @@ pub fn decode_agent_message(
     sanitizers: Sanitizers,
     limits: &Limits,
     batch: &mut SpanBatch,
-) -> Result<usize> {
+) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
     let decoded = match protocol {
         ThriftProtocol::Binary => message::<Binary>(datagram, sanitizers, limits, batch),
@@ -31,7 +31,7 @@ pub fn decode_agent_message(
     if decoded.is_err() {
         batch.rollback(mark);
     }
-    decoded
+    decoded.map_err(|error| *error)
 }
 
 fn message<P: Protocol>(
@@ -49,7 +49,7 @@ fn message<P: Protocol>(
         }
         name => {
             let shown = &name[..name.len().min(NAME_ECHO_BYTES_MAX)];
-            Err(DecodeError::UnknownFunction(String::from_utf8_lossy(shown).into_owned()))
+            Err(Box::new(DecodeError::UnknownFunction(String::from_utf8_lossy(shown).into_owned())))
         }
     }
 }

@@ -31,3 +31,16 @@ pub enum DecodeError {
     #[error(transparent)]
     BatchFull(#[from] BatchFull),
 }
+
+// Boxed while it is handed up: the results of the hot path stay small.
+impl From<ThriftError> for Box<DecodeError> {
+    fn from(error: ThriftError) -> Self {
+        Self::new(error.into())
+    }
+}
+
+impl From<ProtobufError> for Box<DecodeError> {
+    fn from(error: ProtobufError) -> Self {
+        Self::new(error.into())
+    }
+}
