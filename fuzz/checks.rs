@@ -1,5 +1,8 @@
 //! What must hold for any bytes: run by the fuzz targets, and by a test over the committed corpus.
 
+#[path = "checks_jaeger.rs"]
+pub(crate) mod jaeger;
+
 use tracewell_model::{SpanBatch, read_image, write_image};
 use tracewell_wire::zipkin_v2::{decode_json, encode_spans};
 use tracewell_wire::{GunzipError, Limits, gunzip as decompress};

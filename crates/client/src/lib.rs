@@ -26,14 +26,17 @@
 mod clock;
 mod recorder;
 mod reporter;
+mod resource;
 pub mod sampler;
+mod settings;
 mod span;
 mod throttler;
 mod tracer;
 
 pub use clock::{Clock, MonotonicClock};
-pub use recorder::{REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
+pub use recorder::{LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
 pub use reporter::{InMemoryReporter, ReportError, Reporter};
+pub use resource::Resource;
 pub use span::{Span, TagValue};
 pub use throttler::{CreditsError, DebugThrottler};
 pub use tracer::{Tracer, TracerBuilder};

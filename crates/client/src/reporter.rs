@@ -3,19 +3,20 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracewell_model::{OwnedEndpoint, Span};
+use tracewell_model::Span;
 
 use crate::recorder::SpanRecords;
+use crate::resource::Resource;
 
 /// Takes finished spans, on the tracer's own thread.
 ///
 /// ```
 /// use tracewell::sampler::ConstSampler;
-/// use tracewell::{OwnedEndpoint, ReportError, Reporter, SpanRecords, Tracer};
+/// use tracewell::{ReportError, Reporter, Resource, SpanRecords, Tracer};
 ///
 /// struct Print;
 /// impl Reporter for Print {
-///     fn report(&mut self, _: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+///     fn report(&mut self, _: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
 ///         for span in spans.iter() {
 ///             println!("{} took {} µs", span.span_id(), span.duration().as_micros());
 ///         }
@@ -27,9 +28,9 @@ use crate::recorder::SpanRecords;
 /// assert_eq!(tracer.close().reported, 1);
 /// ```
 pub trait Reporter: Send {
-    /// Takes spans that `local` recorded: at most [`crate::REPORT_SPANS_MAX`] at once. An error says that they are
+    /// Takes spans that `resource` recorded: at most [`crate::REPORT_SPANS_MAX`] at once. An error says that they are
     /// lost; the tracer counts them. What can be sent again is the reporter's own affair.
-    fn report(&mut self, local: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError>;
+    fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError>;
 
     /// The last call: what is still held should be sent.
     fn close(&mut self) {}
@@ -39,8 +40,8 @@ pub trait Reporter: Send {
 pub type ReportError = Box<dyn Error + Send + Sync>;
 
 impl<R: Reporter + ?Sized> Reporter for Box<R> {
-    fn report(&mut self, local: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
-        (**self).report(local, spans)
+    fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+        (**self).report(resource, spans)
     }
 
     fn close(&mut self) {
@@ -78,9 +79,9 @@ impl InMemoryReporter {
 }
 
 impl Reporter for InMemoryReporter {
-    fn report(&mut self, local: &OwnedEndpoint, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+    fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
         let mut kept = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(spans.iter().map(|span| span.to_span(local)));
+        kept.extend(spans.iter().map(|span| span.to_span(&resource.endpoint)));
         Ok(())
     }
 }

@@ -188,7 +188,6 @@ impl Span {
             duration_nanos: 0,
             kind: open.kind,
             flags,
-            wide_trace_id: context.has_wide_trace_id(),
         };
         recorder::finish(self.tracer, head, open.start, end, &mut open.entries);
         self.open = None;

@@ -9,8 +9,10 @@ use tracewell_model::{OwnedEndpoint, SpanId, TraceId};
 use crate::propagation::TraceContext;
 use crate::recorder::{Options, Shared, TracerStats};
 use crate::reporter::Reporter;
+use crate::resource::Resource;
 use crate::sampler::{AnySampler, DEFAULT_SAMPLING_RATE, ProbabilisticSampler, Sampler, SamplerParam, SamplerTags};
-use crate::span::Span;
+use crate::settings::Settings;
+use crate::span::{Span, TagValue};
 
 /// How long dropping the last clone of a tracer waits for its reporter; [`Tracer::close`] waits without end.
 const DROP_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -53,8 +55,13 @@ pub struct TracerBuilder {
 impl Tracer {
     /// For a service of that name. By default one trace in a thousand is recorded ([`DEFAULT_SAMPLING_RATE`]).
     pub fn builder(service: &str) -> TracerBuilder {
-        let local = OwnedEndpoint { service: service.to_owned(), ..OwnedEndpoint::default() };
-        let options = Options { local, queue_bytes: 1 << 20, flush_interval: Duration::from_secs(1) };
+        let endpoint = OwnedEndpoint { service: service.to_owned(), ..OwnedEndpoint::default() };
+        let options = Options {
+            resource: Resource { endpoint, tags: Vec::new() },
+            settings: Settings::default(),
+            queue_bytes: 1 << 20,
+            flush_interval: Duration::from_secs(1),
+        };
         TracerBuilder { options, sampler: None, wide_trace_ids: true }
     }
 
@@ -96,6 +103,11 @@ impl Tracer {
         self.inner.shared.close();
         self.inner.shared.wait(Duration::MAX);
         self.stats()
+    }
+
+    /// Who records.
+    pub fn resource(&self) -> &Resource {
+        &self.inner.shared.options.resource
     }
 
     /// What became of the spans so far.
@@ -170,7 +182,14 @@ impl TracerBuilder {
     /// The service's name and address.
     #[must_use]
     pub fn local_endpoint(mut self, endpoint: OwnedEndpoint) -> Self {
-        self.options.local = endpoint;
+        self.options.resource.endpoint = endpoint;
+        self
+    }
+
+    /// A tag that holds for all spans and is sent once beside them: see [`Resource`].
+    #[must_use]
+    pub fn resource_tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
+        self.options.resource.tags.push((key.to_owned(), value.into().0.to_value()));
         self
     }
 

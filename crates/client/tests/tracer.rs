@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use tracewell::propagation::{Format, Propagation, TraceContext};
 use tracewell::sampler::ConstSampler;
 use tracewell::{
-    InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, SpanId, SpanRecords, TraceId, Tracer, TracerStats,
-    Value,
+    InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, Resource, SpanId, SpanRecords, TraceId, Tracer,
+    TracerStats, Value,
 };
 
 fn tracer(sampled: bool) -> (Tracer, InMemoryReporter) {
@@ -34,7 +34,7 @@ fn a_span_arrives_as_it_was_recorded() {
     span.finish_at(at(1_250));
     let context = span.context().clone();
     drop(span);
-    assert_eq!(tracer.close(), TracerStats { reported: 1, failed: 0, dropped: 0 });
+    assert_eq!(tracer.close(), TracerStats { reported: 1, failed: 0, dropped: 0, ..TracerStats::default() });
 
     let [span] = &reporter.spans()[..] else { panic!("one span, also after a second finish") };
     assert_eq!((span.trace_id, span.id, span.parent), (context.trace_id(), context.span_id(), None));
@@ -142,7 +142,7 @@ fn spans_of_many_threads_all_arrive() {
     });
     let moved = tracer.new_trace("moved");
     std::thread::spawn(move || drop(moved)).join().unwrap();
-    assert_eq!(tracer.close(), TracerStats { reported: 4001, failed: 0, dropped: 0 });
+    assert_eq!(tracer.close(), TracerStats { reported: 4001, failed: 0, dropped: 0, ..TracerStats::default() });
     let ids: HashSet<_> = reporter.spans().iter().map(|span| span.id).collect();
     assert_eq!(ids.len(), 4001);
 }
@@ -151,7 +151,7 @@ fn spans_of_many_threads_all_arrive() {
 struct Stuck(mpsc::Sender<()>, mpsc::Receiver<()>);
 
 impl Reporter for Stuck {
-    fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> {
+    fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> {
         self.0.send(()).ok();
         self.1.recv().ok();
         Ok(())
@@ -172,21 +172,21 @@ fn a_full_queue_drops_the_newest_and_counts_them() {
     let dropped = tracer.stats().dropped;
     assert!((900..1000).contains(&dropped), "{dropped}");
     drop(release);
-    assert_eq!(tracer.close(), TracerStats { reported: 1001 - dropped, failed: 0, dropped });
+    assert_eq!(tracer.close(), TracerStats { reported: 1001 - dropped, failed: 0, dropped, ..TracerStats::default() });
 }
 
 #[test]
 fn what_the_reporter_refuses_or_comes_too_late_is_counted() {
     struct Refuse;
     impl Reporter for Refuse {
-        fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> {
+        fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> {
             Err("no".into())
         }
     }
     let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(Refuse);
     tracer.new_trace("refused").finish();
     let mut late = tracer.new_trace("late");
-    assert_eq!(tracer.close(), TracerStats { reported: 0, failed: 1, dropped: 0 });
+    assert_eq!(tracer.close(), TracerStats { reported: 0, failed: 1, dropped: 0, ..TracerStats::default() });
     late.finish();
     let mut later = tracer.new_trace("later");
     std::thread::scope(|scope| scope.spawn(|| later.finish()).join().unwrap());
@@ -197,7 +197,7 @@ fn what_the_reporter_refuses_or_comes_too_late_is_counted() {
 fn a_reporter_that_panics_stops_nobody() {
     struct Panics;
     impl Reporter for Panics {
-        fn report(&mut self, _: &OwnedEndpoint, _: &SpanRecords<'_>) -> Result<(), ReportError> {
+        fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> {
             panic!("as it does")
         }
     }

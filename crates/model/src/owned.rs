@@ -2,7 +2,8 @@
 
 use crate::batch::{Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanRow};
 use crate::span::{EndpointRef, SpanRef};
-use crate::value::{Kind, SpanFlags, StatusCode, Value};
+use crate::value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
+use crate::view::{LinkView, SpanView};
 use crate::{BatchFull, SpanBatch, SpanId, Time, TraceId};
 
 /// A span that owns its texts. Resource and scope are a batch's affair and are not here.
@@ -90,44 +91,62 @@ impl From<EndpointRef<'_>> for OwnedEndpoint {
     }
 }
 
+impl OwnedEndpoint {
+    /// A borrowed view.
+    pub fn as_ref(&self) -> EndpointRef<'_> {
+        let Self { service, ipv4, ipv6, port, ipv4_text } = self;
+        EndpointRef { service, ipv4: *ipv4, ipv6: *ipv6, port: *port, ipv4_text }
+    }
+}
+
 impl SpanRef<'_> {
     /// An owned copy.
     pub fn to_span(self) -> Span {
-        Span {
-            trace_id: self.trace_id(),
-            id: self.id(),
-            parent: self.parent(),
-            name: self.name().to_owned(),
-            kind: self.kind(),
-            debug: self.flags().contains(SpanFlags::DEBUG),
-            shared: self.is_shared(),
-            sampled: self.flags().contains(SpanFlags::SAMPLED),
-            start: self.start(),
-            duration: self.duration(),
-            local: self.local().map(OwnedEndpoint::from),
-            remote: self.remote().map(OwnedEndpoint::from),
-            tags: self.tags().to_vec(),
-            annotations: self
+        Span::from_view(self)
+    }
+}
+
+impl Span {
+    /// An owned copy.
+    pub fn from_view<'a>(span: impl SpanView<'a>) -> Self {
+        let details = |fields: &mut dyn Iterator<Item = (&str, ValueRef<'_>)>| {
+            fields.map(|(key, value)| (key.to_owned(), value.to_value())).collect()
+        };
+        Self {
+            trace_id: span.trace_id(),
+            id: span.id(),
+            parent: span.parent(),
+            name: span.name().to_owned(),
+            kind: span.kind(),
+            debug: span.flags().contains(SpanFlags::DEBUG),
+            shared: span.flags().contains(SpanFlags::SHARED),
+            sampled: span.flags().contains(SpanFlags::SAMPLED),
+            start: span.start(),
+            duration: span.duration(),
+            local: span.local().map(OwnedEndpoint::from),
+            remote: span.remote().map(OwnedEndpoint::from),
+            tags: details(&mut span.tags()),
+            annotations: span
                 .annotations()
-                .map(|annotation| OwnedAnnotation {
-                    time: annotation.time,
-                    value: annotation.value.to_owned(),
-                    details: annotation.details.to_vec(),
+                .map(|(time, value, mut fields)| OwnedAnnotation {
+                    time,
+                    value: value.to_owned(),
+                    details: details(&mut fields),
                 })
                 .collect(),
-            status: self.status(),
-            status_message: self.extra().map(|e| self.batch().text(e.status_message).to_owned()).unwrap_or_default(),
-            trace_state: self.extra().map(|e| self.batch().text(e.trace_state).to_owned()).unwrap_or_default(),
-            links: self
+            status: span.status(),
+            status_message: span.status_message().to_owned(),
+            trace_state: span.trace_state().to_owned(),
+            links: span
                 .links()
-                .map(|link| OwnedLink {
-                    trace_id: link.row.trace_id,
-                    span_id: link.row.span_id,
-                    child_of: link.row.child_of,
-                    attributes: link.attributes.to_vec(),
+                .map(|(LinkView { trace_id, span_id, child_of, .. }, mut attributes)| OwnedLink {
+                    trace_id,
+                    span_id,
+                    child_of,
+                    attributes: details(&mut attributes),
                 })
                 .collect(),
-            warnings: self.warnings().map(str::to_owned).collect(),
+            warnings: span.warnings().map(str::to_owned).collect(),
         }
     }
 }

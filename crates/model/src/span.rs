@@ -4,7 +4,7 @@ use crate::batch::{
     Attributes, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SharedRow, SpanRow, TYPE_BOOL,
     TYPE_BYTES, TYPE_F64, TYPE_I64, TYPE_NESTED, Text,
 };
-use crate::value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
+use crate::value::{Kind, SpanFlags, StatusCode, ValueRef};
 use crate::{BatchFull, SpanBatch, SpanId, StrId, Time, TraceId};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -431,10 +431,6 @@ impl<'a> AttributesRef<'a> {
                 ValueRef::Bytes(value) | ValueRef::Nested(value) => value.hash(state),
             }
         }
-    }
-
-    pub(crate) fn to_vec(self) -> Vec<(String, Value)> {
-        self.iter().map(|(key, value)| (key.to_owned(), value.to_value())).collect()
     }
 
     fn value(self, at: usize) -> ValueRef<'a> {

@@ -42,3 +42,18 @@ fn gunzip() {
 fn image() {
     run("image", checks::image);
 }
+
+#[test]
+fn jaeger_thrift() {
+    run("jaeger_thrift", checks::jaeger::thrift);
+}
+
+#[test]
+fn jaeger_agent_message() {
+    run("jaeger_agent_message", checks::jaeger::agent_message);
+}
+
+#[test]
+fn jaeger_proto() {
+    run("jaeger_proto", checks::jaeger::proto);
+}

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{Entries, HEAD_WORDS, Head};
+use super::entries::Entries;
+use super::record::{HEAD_WORDS, Head};
 use super::ring::Writer;
 use super::worker::{self, Shared};
 

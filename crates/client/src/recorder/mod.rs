@@ -3,13 +3,20 @@
 //! A span that is recorded writes its entries into a buffer of its thread's pool; where it ends, head and entries go
 //! into that thread's ring and the buffer goes back. One thread a tracer, started by the first span, empties the rings.
 
+mod entries;
+mod entry;
 mod local;
 mod record;
 mod ring;
+mod view;
 mod worker;
 
+pub(crate) use entries::Entries;
+pub use entries::SPAN_BYTES_MAX;
+pub use entry::SpanEntry;
 pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
-pub(crate) use record::{Entries, Head};
-pub use record::{SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords};
+pub(crate) use record::Head;
+pub use record::{SpanRecord, SpanRecords};
+pub use view::LocalSpan;
 pub(crate) use worker::{Options, Shared};
 pub use worker::{REPORT_SPANS_MAX, TracerStats};

@@ -1,16 +1,16 @@
 //! The tracer's own thread: empties the rings into the reporter, when asked, when one is half full, and in intervals.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use tracewell_model::OwnedEndpoint;
-
 use super::record::SpanRecords;
 use super::ring::{Reader, Writer, ring};
 use crate::reporter::Reporter;
+use crate::resource::Resource;
+use crate::settings::{Settings, tracer_id};
 
 /// Spans given to a reporter at once.
 pub const REPORT_SPANS_MAX: usize = 512;
@@ -24,10 +24,15 @@ pub struct TracerStats {
     pub failed: u64,
     /// Lost because a thread's queue was full, or because they ended after the tracer was closed.
     pub dropped: u64,
+    /// Requests whose headers could not all be read; see [`crate::Tracer::extract`].
+    pub malformed_headers: u64,
+    /// Spans that did not become debug spans because the throttler had no credit.
+    pub throttled_debug_spans: u64,
 }
 
 pub(crate) struct Options {
-    pub(crate) local: OwnedEndpoint,
+    pub(crate) resource: Resource,
+    pub(crate) settings: Settings,
     /// Of each thread's queue.
     pub(crate) queue_bytes: usize,
     pub(crate) flush_interval: Duration,
@@ -36,7 +41,7 @@ pub(crate) struct Options {
 /// What a tracer, the threads that record for it and its own thread have in common.
 pub(crate) struct Shared {
     pub(crate) id: u64,
-    options: Options,
+    pub(crate) options: Options,
     reported: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
@@ -73,7 +78,7 @@ pub(crate) fn count_dropped(id: u64) {
 
 impl Shared {
     pub(crate) fn new(options: Options, reporter: Box<dyn Reporter>) -> Arc<Self> {
-        static IDS: AtomicU64 = AtomicU64::new(1);
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
         let control = Control {
             readers: Vec::new(),
             reporter: Some(reporter),
@@ -83,7 +88,7 @@ impl Shared {
             gone: false,
         };
         let shared = Arc::new(Self {
-            id: IDS.fetch_add(1, Ordering::Relaxed),
+            id: tracer_id(NUMBERS.fetch_add(1, Ordering::Relaxed), &options.settings),
             options,
             reported: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -183,6 +188,8 @@ impl Shared {
             reported: self.reported.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
+            malformed_headers: self.options.settings.malformed_headers.load(Ordering::Relaxed),
+            throttled_debug_spans: self.options.settings.throttled_debug_spans.load(Ordering::Relaxed),
         }
     }
 
@@ -239,7 +246,7 @@ fn report(shared: &Shared, reporter: &mut dyn Reporter, mut waiting: &[u8]) {
         if spans.is_empty() {
             return;
         }
-        let counter = match reporter.report(&shared.options.local, &spans) {
+        let counter = match reporter.report(&shared.options.resource, &spans) {
             Ok(()) => &shared.reported,
             Err(_) => &shared.failed,
         };

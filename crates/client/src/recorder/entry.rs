@@ -1,0 +1,192 @@
+//! Reads the entries of a finished span; see [`super::entries`] for their form.
+
+use tracewell_model::{EndpointRef, LinkView, SpanId, StatusCode, Time, TraceId, ValueRef};
+
+use super::entries::{
+    ADDRESS, ANNOTATION, BOOL, BYTES, ENTRY_HEAD, F64, FIELD, I64, LINK, LINK_IDS, NAME, NESTED, NUMBER, REMOTE,
+    STATUS, STR, TRACE_STATE, from_digits, from_number,
+};
+
+/// One thing that a span says about itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum SpanEntry<'a> {
+    /// Its name; the last one holds.
+    Name(&'a str),
+    /// A tag.
+    Tag(&'a str, ValueRef<'a>),
+    /// An annotation: when, and what.
+    Annotation(Time, &'a str),
+    /// A link to another span.
+    Link(LinkView<'a>),
+    /// A field of the annotation before, or an attribute of the link before.
+    Field(&'a str, ValueRef<'a>),
+    /// The peer.
+    RemoteEndpoint(EndpointRef<'a>),
+    /// OTLP's status and its message.
+    Status(StatusCode, &'a str),
+    /// W3C's trace state.
+    TraceState(&'a str),
+}
+
+/// The entries of a span from some place on. Written by [`super::Entries`] alone; what it did not write ends them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryIter<'a> {
+    bytes: &'a [u8],
+    /// `bytes`, if all of them are text.
+    text: Option<&'a str>,
+    at: usize,
+}
+
+impl<'a> EntryIter<'a> {
+    pub(crate) const NONE: Self = Self { bytes: &[], text: None, at: 0 };
+
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, text: std::str::from_utf8(bytes).ok(), at: 0 }
+    }
+
+    /// Tags alone: others are stepped over unread.
+    #[inline]
+    pub(crate) fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
+        RawEntryIter(self).filter(|raw| raw.entry < FIELD).map_while(RawEntry::key_and_value)
+    }
+
+    /// Entries, each with those behind it.
+    #[inline]
+    pub(crate) fn with_behind(mut self) -> impl Iterator<Item = (SpanEntry<'a>, Self)> + Clone {
+        std::iter::from_fn(move || Some((self.next()?, self)))
+    }
+
+    /// The fields from here up to the next entry that is none.
+    #[inline]
+    pub(crate) fn fields(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
+        let owners = |raw: &RawEntry<'_>| !matches!(raw.entry, ANNOTATION | LINK);
+        RawEntryIter(self).take_while(owners).filter(|raw| raw.is_field()).map_while(RawEntry::key_and_value)
+    }
+
+    #[inline]
+    fn next_raw(&mut self) -> Option<RawEntry<'a>> {
+        let rest = self.bytes.get(self.at..)?;
+        let &[entry, k0, k1, v0, v1, v2] = rest.first_chunk::<ENTRY_HEAD>()?;
+        let key_at = self.at + ENTRY_HEAD;
+        let value_at = key_at + from_digits([k0, k1, 0]);
+        let end = value_at + from_digits([v0, v1, v2]);
+        let raw = RawEntry { entry, bytes: self.bytes, text: self.text, key_at, value_at, end };
+        self.at = end;
+        (end <= self.bytes.len()).then_some(raw)
+    }
+}
+
+impl<'a> Iterator for EntryIter<'a> {
+    type Item = SpanEntry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<SpanEntry<'a>> {
+        self.next_raw()?.read()
+    }
+}
+
+#[derive(Clone)]
+struct RawEntryIter<'a>(EntryIter<'a>);
+
+impl<'a> Iterator for RawEntryIter<'a> {
+    type Item = RawEntry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RawEntry<'a>> {
+        self.0.next_raw()
+    }
+}
+
+/// An entry that was not looked into: where it lies.
+#[derive(Clone, Copy)]
+struct RawEntry<'a> {
+    entry: u8,
+    bytes: &'a [u8],
+    text: Option<&'a str>,
+    key_at: usize,
+    value_at: usize,
+    end: usize,
+}
+
+impl<'a> RawEntry<'a> {
+    fn read(self) -> Option<SpanEntry<'a>> {
+        Some(match self.entry {
+            NAME => SpanEntry::Name(self.text(self.value_at, self.end)?),
+            ANNOTATION => {
+                let time = Time::from_nanos(self.number(self.value_at)?);
+                SpanEntry::Annotation(time, self.text(self.value_at + NUMBER, self.end)?)
+            }
+            REMOTE => SpanEntry::RemoteEndpoint(self.endpoint()?),
+            STATUS => {
+                let code = StatusCode::from_u8(*self.bytes.get(self.value_at)?)?;
+                SpanEntry::Status(code, self.text(self.value_at + 1, self.end)?)
+            }
+            TRACE_STATE => SpanEntry::TraceState(self.text(self.value_at, self.end)?),
+            LINK => SpanEntry::Link(self.link()?),
+            _ if self.is_field() => {
+                let (key, value) = self.key_and_value()?;
+                SpanEntry::Field(key, value)
+            }
+            _ => {
+                let (key, value) = self.key_and_value()?;
+                SpanEntry::Tag(key, value)
+            }
+        })
+    }
+
+    #[inline]
+    const fn is_field(&self) -> bool {
+        self.entry >= FIELD && self.entry < NAME
+    }
+
+    #[inline]
+    fn key_and_value(self) -> Option<(&'a str, ValueRef<'a>)> {
+        let key = self.text(self.key_at, self.value_at)?;
+        let value = match self.entry % FIELD {
+            STR => ValueRef::Str(self.text(self.value_at, self.end)?),
+            BOOL => ValueRef::Bool(*self.bytes.get(self.value_at)? == 1),
+            I64 => ValueRef::I64(self.number(self.value_at)?.cast_signed()),
+            F64 => ValueRef::F64(f64::from_bits(self.number(self.value_at)?)),
+            BYTES => ValueRef::Bytes(self.bytes.get(self.value_at..self.end)?),
+            NESTED => ValueRef::Nested(self.bytes.get(self.value_at..self.end)?),
+            _ => return None,
+        };
+        Some((key, value))
+    }
+
+    fn endpoint(self) -> Option<EndpointRef<'a>> {
+        let [first, high, low] = [0, 1, 2].map(|index| self.number(self.value_at + index * NUMBER));
+        let (first, high, low) = (first?, high?, low?);
+        let ipv4 = (first & 1 << 16 != 0).then(|| ((first >> 32) as u32).to_be_bytes());
+        let ipv6 = (first & 1 << 17 != 0).then(|| (u128::from(high) << 64 | u128::from(low)).to_be_bytes());
+        let service = self.text(self.value_at + ADDRESS, self.end)?;
+        Some(EndpointRef { service, ipv4, ipv6, port: first as u16, ipv4_text: "" })
+    }
+
+    fn link(self) -> Option<LinkView<'a>> {
+        let [high, low, id] = [0, 1, 2].map(|index| self.number(self.value_at + index * NUMBER));
+        Some(LinkView {
+            trace_id: TraceId::from_halves(high?, low?),
+            span_id: SpanId::new(id?),
+            child_of: *self.bytes.get(self.value_at + LINK_IDS - 1)? == 1,
+            trace_state: self.text(self.value_at + LINK_IDS, self.end)?,
+            otlp_flags: 0,
+            dropped_attributes: 0,
+        })
+    }
+
+    #[inline]
+    fn text(&self, from: usize, to: usize) -> Option<&'a str> {
+        match self.text {
+            Some(text) => text.get(from..to),
+            None => std::str::from_utf8(self.bytes.get(from..to)?).ok(),
+        }
+    }
+
+    #[inline]
+    fn number(&self, at: usize) -> Option<u64> {
+        self.bytes.get(at..)?.first_chunk::<NUMBER>().copied().map(from_number)
+    }
+}

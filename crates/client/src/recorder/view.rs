@@ -1,0 +1,137 @@
+//! A finished span with the service that recorded it, as encoders read it.
+
+use tracewell_model::{EndpointRef, Kind, LinkView, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId, ValueRef};
+
+use super::entries::Present;
+use super::entry::SpanEntry;
+use super::record::SpanRecord;
+
+/// A finished span and the service that recorded it.
+///
+/// ```
+/// use tracewell::{LocalSpan, SpanRecord};
+/// use tracewell_model::{OwnedEndpoint, SpanView as _};
+///
+/// fn tags<'a>(record: SpanRecord<'a>, service: &'a OwnedEndpoint) -> usize {
+///     let span: LocalSpan<'a> = record.with_local(service.as_ref());
+///     span.tags().count()
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct LocalSpan<'a> {
+    record: SpanRecord<'a>,
+    local: EndpointRef<'a>,
+}
+
+impl<'a> LocalSpan<'a> {
+    pub(crate) const fn new(record: SpanRecord<'a>, local: EndpointRef<'a>) -> Self {
+        Self { record, local }
+    }
+
+    /// The last entry that `pick` takes, if there can be one.
+    #[inline]
+    fn last<T>(&self, present: Present, pick: impl Fn(SpanEntry<'a>) -> Option<T>) -> Option<T> {
+        self.record.entries_if(present).filter_map(pick).last()
+    }
+}
+
+impl<'a> SpanView<'a> for LocalSpan<'a> {
+    fn trace_id(self) -> TraceId {
+        self.record.trace_id()
+    }
+
+    fn id(self) -> SpanId {
+        self.record.span_id()
+    }
+
+    fn parent(self) -> Option<SpanId> {
+        Some(self.record.parent_id()).filter(|parent| !parent.is_none())
+    }
+
+    fn name(self) -> &'a str {
+        let name = |entry| if let SpanEntry::Name(name) = entry { Some(name) } else { None };
+        // A span begins with its name.
+        let last = self.last(Present::NAME_AGAIN, name);
+        last.or_else(|| self.record.entry_iter().next().and_then(name)).unwrap_or_default()
+    }
+
+    fn kind(self) -> Kind {
+        self.record.kind()
+    }
+
+    fn flags(self) -> SpanFlags {
+        self.record.flags().with(SpanFlags::HAS_START).with(SpanFlags::HAS_DURATION)
+    }
+
+    fn start(self) -> Option<Time> {
+        Some(self.record.start())
+    }
+
+    fn duration(self) -> Option<Time> {
+        Some(self.record.duration())
+    }
+
+    fn local(self) -> Option<EndpointRef<'a>> {
+        Some(self.local)
+    }
+
+    fn remote(self) -> Option<EndpointRef<'a>> {
+        self.last(Present::REMOTE, |entry| match entry {
+            SpanEntry::RemoteEndpoint(endpoint) => Some(endpoint),
+            _ => None,
+        })
+    }
+
+    fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
+        self.record.entry_iter().tags()
+    }
+
+    fn annotations(
+        self,
+    ) -> impl Iterator<Item = (Time, &'a str, impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone)> + Clone {
+        self.record.entries_if(Present::ANNOTATIONS).with_behind().filter_map(|(entry, behind)| match entry {
+            SpanEntry::Annotation(time, value) => Some((time, value, behind.fields())),
+            _ => None,
+        })
+    }
+
+    fn links(
+        self,
+    ) -> impl Iterator<Item = (LinkView<'a>, impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone)> + Clone {
+        self.record.entries_if(Present::LINKS).with_behind().filter_map(|(entry, behind)| match entry {
+            SpanEntry::Link(link) => Some((link, behind.fields())),
+            _ => None,
+        })
+    }
+
+    fn status(self) -> StatusCode {
+        self.last(Present::STATUS, |entry| if let SpanEntry::Status(code, _) = entry { Some(code) } else { None })
+            .unwrap_or_default()
+    }
+
+    fn status_message(self) -> &'a str {
+        self.last(Present::STATUS, |entry| if let SpanEntry::Status(_, message) = entry { Some(message) } else { None })
+            .unwrap_or_default()
+    }
+
+    fn trace_state(self) -> &'a str {
+        self.last(
+            Present::TRACE_STATE,
+            |entry| if let SpanEntry::TraceState(state) = entry { Some(state) } else { None },
+        )
+        .unwrap_or_default()
+    }
+
+    fn dropped(self) -> (u32, u32, u32) {
+        let left_out = self.record.left_out();
+        (left_out.tags.into(), left_out.annotations.into(), left_out.links.into())
+    }
+
+    fn otlp_flags(self) -> u32 {
+        0
+    }
+
+    fn warnings(self) -> impl Iterator<Item = &'a str> + Clone {
+        std::iter::empty()
+    }
+}
