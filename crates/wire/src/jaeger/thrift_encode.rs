@@ -103,7 +103,8 @@ const SEQUENCE: i32 = 0;
 impl BatchEncoder {
     /// For a process without a name and tags; see [`BatchEncoder::set_process`].
     pub fn new(form: BatchForm) -> Self {
-        let mut encoder = Self { form, head: vec![], buffer: vec![], spans: 0, is_finished: false, scratch: String::new() };
+        let mut encoder =
+            Self { form, head: vec![], buffer: vec![], spans: 0, is_finished: false, scratch: String::new() };
         encoder.set_process("", std::iter::empty());
         encoder
     }

@@ -4,8 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
-    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId,
-    ValueRef,
+    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId, ValueRef,
 };
 
 /// Attribute of an OTLP link that makes it a CHILD_OF.
@@ -116,7 +115,11 @@ impl<'a> TagSource<'a> {
 }
 
 /// Visits the span's tags in Jaeger's order. A span that came in Jaeger's format has those it came with.
-pub(crate) fn for_each_tag<'a>(span: impl SpanView<'a>, source: TagSource<'_>, visit: &mut impl FnMut(&str, ValueRef<'_>)) {
+pub(crate) fn for_each_tag<'a>(
+    span: impl SpanView<'a>,
+    source: TagSource<'_>,
+    visit: &mut impl FnMut(&str, ValueRef<'_>),
+) {
     let has = Present::of(span);
     let text = ValueRef::Str;
     let from_jaeger = span.flags().contains(SpanFlags::JAEGER);
@@ -234,7 +237,11 @@ impl Present {
                     ValueRef::Str(_) => has.error_text = no_status,
                     _ => {}
                 },
-                "peer.service" | "net.peer.ip" | "net.peer.port" | "net.peer.name" | "server.address"
+                "peer.service"
+                | "net.peer.ip"
+                | "net.peer.port"
+                | "net.peer.name"
+                | "server.address"
                 | "network.peer.address" => has.peer = true,
                 _ => {}
             }
