@@ -1,12 +1,16 @@
 //! The formats spans come in, each with its decoder: the one place where the server names them.
 
 use tracewell_model::SpanBatch;
-use tracewell_wire::{Limits, zipkin_v2};
+use tracewell_wire::zipkin_v2::DecodeError;
+use tracewell_wire::{Limits, SpanEncoding, encoding_of_labelled_thrift, zipkin_v1, zipkin_v2};
 
 /// A format of a body, a message or a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     ZipkinV2Json,
+    ZipkinV1Json,
+    /// A list of spans in thrift's binary protocol; some senders put JSON under its label.
+    ZipkinV1Thrift,
     OtlpProtobuf,
     OtlpJson,
     /// `jaeger.api_v2.PostSpansRequest`.
@@ -41,9 +45,19 @@ impl Malformed {
 
 /// Appends the spans of some bytes to a batch, which stays as it was where they are malformed.
 pub(crate) fn decode(format: Format, bytes: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<(), Malformed> {
+    let zipkin = |decoded: Result<usize, DecodeError>| {
+        decoded.map_err(|error| Malformed { is_wrong_encoding: error.is_wrong_encoding(), ..Malformed::new(error) })
+    };
     let decoded = match format {
-        Format::ZipkinV2Json => zipkin_v2::decode_json(bytes, limits, batch)
-            .map_err(|error| Malformed { is_wrong_encoding: error.is_wrong_encoding(), ..Malformed::new(error) }),
+        Format::ZipkinV2Json => zipkin(zipkin_v2::decode_json(bytes, limits, batch)),
+        Format::ZipkinV1Json => zipkin(zipkin_v1::decode_json(bytes, limits, batch)),
+        Format::ZipkinV1Thrift => zipkin(match encoding_of_labelled_thrift(bytes) {
+            SpanEncoding::JsonV2 => zipkin_v2::decode_json(bytes, limits, batch),
+            SpanEncoding::JsonV1 => zipkin_v1::decode_json(bytes, limits, batch),
+            SpanEncoding::Thrift | SpanEncoding::Proto3 => zipkin_v1::decode_thrift(bytes, limits, batch),
+        }),
+        Format::ZipkinProto3 => zipkin(zipkin_v2::decode_proto3(bytes, limits, batch)),
+        Format::ZipkinPacketCompact => zipkin_v1::decode_agent_message(bytes, limits, batch).map_err(Malformed::new),
         _ => Err(Malformed::new("spans in this format are not taken yet")),
     };
     decoded.map(|_| ())

@@ -17,9 +17,11 @@ pub mod otlp;
 pub mod propagation;
 mod protobuf;
 mod thrift;
+mod zipkin_bytes;
+pub mod zipkin_v1;
 pub mod zipkin_v2;
 
-pub use detect::SpanEncoding;
+pub use detect::{SpanEncoding, encoding_of_labelled_thrift};
 pub use gunzip::{GunzipError, gunzip};
 pub use java_number::NotANumber;
 pub use json::{JsonError, Place};

@@ -131,7 +131,7 @@ impl ZipkinApi {
         let name = route.name();
         let answer = match route {
             Route::Spans => self.collect_v2(&asked, body).await,
-            Route::SpansV1 => self.collect_v1(),
+            Route::SpansV1 => self.collect_v1(&asked, body).await,
             Route::Services => self.services(&asked).await,
             Route::SpanNames => self.span_names(&asked).await,
             Route::RemoteServices => self.remote_services(&asked).await,

@@ -10,6 +10,7 @@ mod jaeger_json;
 mod propagation;
 mod sampler;
 mod tally;
+mod zipkin_words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
