@@ -1,3 +1,5 @@
+//! Both protocols: what is written is read, and what is no Thrift is refused where it goes wrong.
+
 use super::{Binary, Compact, Fields, MessageKind, Protocol, Reader, ThriftError, ThriftFault, Type, Writer};
 use crate::Limits;
 use proptest::prelude::*;

@@ -48,7 +48,7 @@ pub(crate) fn of_proto3(span: &Value) -> Value {
             words[member]["ipv4"] = json!(bytes(v4).iter().map(u8::to_string).collect::<Vec<_>>().join("."));
         }
         if let Some(v6) = span[member]["ipv6"].as_str() {
-            words[member]["ipv6"] = <[u8; 16]>::try_from(bytes(v6)).map_or(Value::Null, |v6| address(v6));
+            words[member]["ipv6"] = <[u8; 16]>::try_from(bytes(v6)).map_or(Value::Null, address);
         }
     }
     if let Some(annotations) = words.get_mut("annotations").and_then(Value::as_array_mut) {
