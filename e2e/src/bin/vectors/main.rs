@@ -11,6 +11,7 @@ mod otlp;
 mod propagation;
 mod sampler;
 mod tally;
+mod zipkin_words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
