@@ -75,6 +75,7 @@ impl Shop {
     }
 }
 
+#[expect(clippy::expect_used, reason = "without a runtime the test has failed")]
 fn recorded(work: impl Future<Output = ()>) -> Vec<tracewell_model::Span> {
     let reporter = InMemoryReporter::default();
     let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
