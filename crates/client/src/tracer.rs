@@ -16,6 +16,8 @@ use crate::span::{Open, Span};
 use crate::span_builder::SpanBuilder;
 use crate::tracer_builder::TracerBuilder;
 
+/// What that waits for its thread to count what is lost.
+const DROP_GRACE: Duration = Duration::from_secs(1);
 /// How long dropping the last clone of a tracer waits for its reporter.
 const DROP_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -295,7 +297,7 @@ impl Drop for Inner {
         self.stop_asking();
         let deadline = Instant::now() + DROP_WAIT_MAX;
         if let Some(closed) = self.shared.close(Closing { deadline: Some(deadline), retry: false }) {
-            closed.wait_until(Some(deadline));
+            closed.wait_until(Some(deadline + DROP_GRACE));
         }
     }
 }

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 use super::shared::{Closing, Shared, TracerStats};
 use crate::reporter::Completion;
 
+/// What a thread waits beyond its limit for the tracer's thread to say that the limit is over, and to count what is lost. A
+/// reporter of somebody's own may block that thread.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// What [`crate::Tracer::flush_async`] and [`crate::Tracer::close_async`] give: to be awaited under any executor, or waited
 /// for. Begins when that is done first; ends with what became of the spans so far.
 ///
@@ -63,7 +67,7 @@ impl Finish {
     pub fn wait(mut self) -> TracerStats {
         self.begin();
         if let State::Waiting(completion, deadline) = &self.state {
-            completion.wait_until(*deadline);
+            completion.wait_until(deadline.and_then(|deadline| deadline.checked_add(GRACE)));
         }
         self.shared.stats()
     }
