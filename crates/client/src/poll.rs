@@ -197,7 +197,10 @@ pub(crate) fn with_parameters<'a>(address: &Uri, parameters: impl IntoIterator<I
 
 impl<Q> fmt::Debug for Poller<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poller").field("counters", &self.counters).field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("Poller")
+            .field("counters", &self.counters)
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
     }
 }
 
@@ -207,7 +210,8 @@ mod tests {
 
     #[test]
     fn parameters_are_escaped() {
-        let at = |address: &'static str| with_parameters(&Uri::from_static(address), [("service", "a b&ü"), ("x", "1")]);
+        let at =
+            |address: &'static str| with_parameters(&Uri::from_static(address), [("service", "a b&ü"), ("x", "1")]);
         assert_eq!(at("http://h/sampling"), "http://h/sampling?service=a%20b%26%C3%BC&x=1");
         assert_eq!(at("http://h/sampling?y=2"), "http://h/sampling?y=2&service=a%20b%26%C3%BC&x=1");
     }

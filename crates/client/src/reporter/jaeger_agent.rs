@@ -151,6 +151,9 @@ fn connect(address: &str) -> io::Result<UdpSocket> {
 
 impl fmt::Debug for JaegerAgentReporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JaegerAgentReporter").field("address", &self.address).field("stats", &self.counters.stats()).finish()
+        f.debug_struct("JaegerAgentReporter")
+            .field("address", &self.address)
+            .field("stats", &self.counters.stats())
+            .finish()
     }
 }
