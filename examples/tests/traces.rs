@@ -1,5 +1,6 @@
 //! Every example, run as a user runs it against a server, leaves the trace that it is to show.
 
+use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -243,4 +244,34 @@ fn sqlx_over_sqlite() {
     assert_eq!(all["remoteEndpoint"]["serviceName"], "fruit-db");
     let failed = query("SELECT taste FROM fruit");
     assert!(failed["tags"]["error"].as_str().unwrap().contains("no such column"), "{failed:#}");
+}
+
+#[test]
+fn spans_of_tracing() {
+    let test = Test::start();
+    let (_, traces) = test.run(env!("CARGO_BIN_EXE_tracing_layer"), &[]);
+    let spans = test.trace(&traces[0], 3);
+    assert_eq!(outline(&spans), ["till - charge", "till - purchase", "till SERVER checkout"]);
+    let (charge, checkout) = (span(&spans, "charge"), span(&spans, "checkout"));
+    assert_eq!((&checkout["parentId"], &charge["parentId"]), (&span(&spans, "purchase")["id"], &checkout["id"]));
+    assert_eq!((&charge["tags"]["amount"], &checkout["tags"]["items"]), (&"9.95".into(), &"2".into()));
+}
+
+#[test]
+fn jaeger_s_first_steps_reach_an_agent() {
+    let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    agent.set_read_timeout(Some(FOUND_MAX)).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jaeger_client"))
+        .env("JAEGER_AGENT_HOST", "127.0.0.1")
+        .env("JAEGER_AGENT_PORT", agent.local_addr().unwrap().port().to_string())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut packet = vec![0; 65_536];
+    let length = agent.recv(&mut packet).unwrap();
+    let packet = String::from_utf8_lossy(&packet[..length]);
+    for text in ["emitBatch", "your-app-name", "TestSpan", "ChildSpan", "event", "test message", "life", "down below"] {
+        assert!(packet.contains(text), "no {text} in {packet:?}");
+    }
+    assert!(packet.contains("sampler.type") && packet.contains("const"), "{packet:?}");
 }
