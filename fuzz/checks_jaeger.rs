@@ -56,9 +56,8 @@ fn check_thrift(body: &[u8], form: BatchForm, decode: &Decode) {
 
 /// The same for `PostSpansRequest`. A start left out comes back as the epoch, so that what is compared is what is written.
 pub(crate) fn proto(body: &[u8]) {
-    let decode = |body: &[u8], batch: &mut SpanBatch| {
-        decode_proto_batch(body, Sanitizers::None, &Limits::default(), batch)
-    };
+    let decode =
+        |body: &[u8], batch: &mut SpanBatch| decode_proto_batch(body, Sanitizers::None, &Limits::default(), batch);
     let Some(batch) = decoded(body, &decode) else { return };
     let encode = |batch: &SpanBatch, from: usize| {
         let mut out = vec![];

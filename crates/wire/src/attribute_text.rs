@@ -1,6 +1,7 @@
 //! Typed attribute values as text, for formats that know nothing else: as the OpenTelemetry specification has it for
 //! exporters to such formats. Arrays and maps become JSON.
 
+use crate::base64;
 use std::fmt::{self, Write};
 use tracewell_model::ValueRef;
 
@@ -91,16 +92,7 @@ pub(crate) fn push_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
 }
 
 fn push_base64(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let value = bits >> (18 - 6 * digit) & 63;
-            out.write_char(if digit <= group.len() { char::from(DIGITS[value as usize]) } else { '=' })?;
-        }
-    }
-    Ok(())
+    base64::digits(bytes).try_for_each(|digit| out.write_char(char::from(digit)))
 }
 
 /// OTLP's `AnyValue` in protobuf. What cannot be read ends the value: the bytes were checked when they came in.

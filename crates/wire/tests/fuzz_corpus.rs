@@ -34,6 +34,16 @@ fn zipkin_v2_json() {
 }
 
 #[test]
+fn otlp_protobuf() {
+    run("otlp_protobuf", checks::otlp_protobuf);
+}
+
+#[test]
+fn otlp_json() {
+    run("otlp_json", checks::otlp_json);
+}
+
+#[test]
 fn gunzip() {
     run("gunzip", checks::gunzip);
 }

@@ -11,6 +11,8 @@
 
 use tracewell_model::{OwnedEndpoint, SpanId, StatusCode, TraceId, ValueRef};
 
+use super::entry::{EntryIter, SpanEntry};
+
 /// Bytes of all entries of one span; an entry that would go beyond is left out and counted.
 pub const SPAN_BYTES_MAX: usize = 1 << 16;
 
@@ -102,6 +104,15 @@ impl Entries {
     #[inline]
     pub(crate) const fn left_out(&self) -> LeftOut {
         self.left_out
+    }
+
+    /// The name said last.
+    pub(crate) fn last_name(&self) -> &str {
+        let names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
+            SpanEntry::Name(name) => Some(name),
+            _ => None,
+        });
+        names.last().unwrap_or_default()
     }
 
     #[inline]
