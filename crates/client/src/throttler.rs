@@ -1,7 +1,7 @@
 //! Credits for debug traces: what keeps `jaeger-debug-id` and `sampling.priority` from flooding a server.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -27,7 +27,14 @@ const COST: f64 = 1.0;
 /// ```
 #[derive(Debug, Default)]
 pub struct DebugThrottler {
-    credits: Mutex<HashMap<Box<str>, f64>>,
+    credits: Arc<Credits>,
+    #[cfg(feature = "jaeger")]
+    poller: Option<polling::CreditsPoller>,
+}
+
+#[derive(Debug, Default)]
+struct Credits {
+    balances: Mutex<HashMap<Box<str>, f64>>,
 }
 
 /// Why an answer holds no credits.
@@ -51,7 +58,9 @@ pub enum CreditsError {
 impl DebugThrottler {
     /// Whether a debug trace of this operation may pass, and takes its credit if so.
     pub fn allow(&self, operation: &str) -> bool {
-        let mut credits = self.lock();
+        #[cfg(feature = "jaeger")]
+        self.poller.iter().for_each(polling::CreditsPoller::start);
+        let mut credits = self.credits.lock();
         let known = credits.len();
         match credits.get_mut(operation) {
             Some(balance) if *balance >= COST => {
@@ -68,11 +77,27 @@ impl DebugThrottler {
 
     /// The operations to ask credits for, in no order.
     pub fn operations(&self) -> Vec<String> {
-        self.lock().keys().map(|operation| operation.to_string()).collect()
+        self.credits.lock().keys().map(|operation| operation.to_string()).collect()
     }
 
     /// Takes an answer of `/credits?service=…&operations=…`. After an error everything is as it was.
     pub fn add_credits(&self, answer: &[u8]) -> Result<(), CreditsError> {
+        self.credits.add(answer)
+    }
+
+    /// What is left for an operation.
+    pub fn balance(&self, operation: &str) -> f64 {
+        self.credits.lock().get(operation).copied().unwrap_or(0.0)
+    }
+
+    pub(crate) fn close(&self) {
+        #[cfg(feature = "jaeger")]
+        self.poller.iter().for_each(polling::CreditsPoller::stop);
+    }
+}
+
+impl Credits {
+    fn add(&self, answer: &[u8]) -> Result<(), CreditsError> {
         if answer.len() > CREDITS_BYTES_MAX {
             return Err(CreditsError::TooLarge { bytes: answer.len() });
         }
@@ -90,14 +115,86 @@ impl DebugThrottler {
         Ok(())
     }
 
-    /// What is left for an operation.
-    pub fn balance(&self, operation: &str) -> f64 {
-        self.lock().get(operation).copied().unwrap_or(0.0)
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, f64>> {
         // Every change is one step, so a panic elsewhere left the map whole.
-        self.credits.lock().unwrap_or_else(PoisonError::into_inner)
+        self.balances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "jaeger")]
+mod polling {
+    //! Asking an agent for credits.
+
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use ureq::http::Uri;
+
+    use super::{CREDITS_BYTES_MAX, Credits, DebugThrottler};
+    use crate::poll::{PollCounters, Poller, Question, with_parameters};
+    use crate::reporter::{AddressError, http_address};
+
+    const PATH: &str = "/credits";
+    /// jaeger-client's.
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    pub(super) type CreditsPoller = Poller<CreditsQuestion>;
+
+    pub(super) struct CreditsQuestion {
+        address: Uri,
+        service: String,
+        client_uuid: String,
+        credits: Arc<Credits>,
+    }
+
+    impl DebugThrottler {
+        /// One that asks `GET http://host:5778/credits?service=…&uuid=…&operations=…` itself, every 5 seconds, once a debug
+        /// trace was wanted. Without a path the usual one is taken: `/credits`. `client_uuid` is the process tag
+        /// `client-uuid` by which an agent tells clients apart.
+        ///
+        /// ```no_run
+        /// use std::sync::Arc;
+        /// use tracewell::{DebugThrottler, JaegerAgentReporter, Tracer};
+        /// let throttler = DebugThrottler::polling("http://localhost:5778", "shop", "1f7a")?;
+        /// let tracer = Tracer::builder("shop").throttler(Arc::new(throttler)).build(JaegerAgentReporter::default());
+        /// # Ok::<(), tracewell::AddressError>(())
+        /// ```
+        pub fn polling(address: &str, service: &str, client_uuid: &str) -> Result<Self, AddressError> {
+            let address = http_address(address, PATH)?;
+            let credits = Arc::<Credits>::default();
+            let (service, client_uuid) = (service.to_owned(), client_uuid.to_owned());
+            let question = CreditsQuestion { address, service, client_uuid, credits: Arc::clone(&credits) };
+            // The first operation is waiting.
+            Ok(Self { credits, poller: Some(Poller::new(question, Duration::ZERO, INTERVAL)) })
+        }
+
+        /// How often a polling one asks.
+        #[must_use]
+        pub fn interval(mut self, interval: Duration) -> Self {
+            self.poller.iter_mut().for_each(|poller| poller.interval = interval);
+            self
+        }
+
+        /// How a polling one asked.
+        pub fn counters(&self) -> Option<PollCounters> {
+            self.poller.as_ref().map(|poller| poller.counters.clone())
+        }
+    }
+
+    impl Question for CreditsQuestion {
+        const ANSWER_BYTES_MAX: u64 = CREDITS_BYTES_MAX as u64;
+
+        fn address(&mut self) -> Option<String> {
+            let balances = self.credits.lock();
+            let operations = balances.keys().map(|operation| ("operations", &**operation));
+            let client = [("service", self.service.as_str()), ("uuid", self.client_uuid.as_str())];
+            // Without an operation there is nothing to ask for.
+            (!balances.is_empty()).then(|| with_parameters(&self.address, client.into_iter().chain(operations)))
+        }
+
+        fn answer(&mut self, answer: &[u8]) -> Option<bool> {
+            self.credits.add(answer).ok().map(|()| true)
+        }
     }
 }
 

@@ -152,7 +152,7 @@ async fn a_trace_is_continued_as_its_format_has_it() {
 
     send(test.settings(), b3(), 200).await;
     let span = test.span();
-    assert_eq!((span.id, span.flags.has(tracewell_model::SpanFlags::SHARED)), (caller, true));
+    assert_eq!((span.id, span.shared), (caller, true));
 
     send(test.settings(), w3c(), 200).await;
     let span = test.span();
@@ -411,11 +411,14 @@ async fn outside_of_a_trace_a_client_begins_one_or_leaves_the_request_alone() {
 #[tokio::test]
 async fn a_trace_that_is_not_recorded_says_so_to_callees() {
     let test = Test::sampled(false);
-    let tracer = test.tracer.clone();
-    let handler = service_fn(async move |_: Request<Body>| {
-        let sent = ask(b3(&tracer).into(), get("http://cart/"), 200).await;
-        assert_eq!(sent["x-b3-sampled"], "0");
-        Ok::<_, Infallible>(Response::new(empty()))
+    let layer = ClientLayer::from(b3(&test.tracer));
+    let handler = service_fn(move |_: Request<Body>| {
+        let layer = layer.clone();
+        async move {
+            let sent = ask(layer, get("http://cart/"), 200).await;
+            assert_eq!(sent["x-b3-sampled"], "0");
+            Ok::<_, Infallible>(Response::new(empty()))
+        }
     });
     ServerLayer::new(&test.tracer).layer(handler).oneshot(get("/").body(empty()).unwrap()).await.unwrap();
     assert!(test.spans().is_empty());

@@ -16,6 +16,9 @@ pub use proto3_decode::decode_proto3;
 pub use proto3_encode::encode_proto3;
 
 pub(crate) use decode::{commit, decode_as, hex_word, positive_micros};
-pub(crate) use encode::{push_annotation_text, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id, push_value_text, write_annotation};
+pub(crate) use encode::{
+    push_annotation_text, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id, push_value_text,
+    write_annotation,
+};
 pub(crate) use endpoint::{SeenEndpoint, read_json_endpoint, set_ip};
 pub(crate) use order::{each_tag, in_time_order};

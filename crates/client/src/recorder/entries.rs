@@ -108,12 +108,11 @@ impl Entries {
 
     /// The name said last.
     pub(crate) fn last_name(&self) -> &str {
-        let mut names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
+        let names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
             SpanEntry::Name(name) => Some(name),
             _ => None,
         });
-        let first = names.next().unwrap_or_default();
-        names.last().unwrap_or(first)
+        names.last().unwrap_or_default()
     }
 
     #[inline]
@@ -177,6 +176,20 @@ impl Entries {
     pub(crate) fn trace_state(&mut self, state: &str) {
         self.note(Present::TRACE_STATE);
         self.tag_like(TRACE_STATE, b"", state.as_bytes(), b"");
+    }
+
+    /// An annotation with its fields, written apart so that nobody writes between them.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn append(&mut self, annotation: &Self) {
+        let used = self.used + annotation.used;
+        self.skips_fields = used > self.buffer.len() && !self.grow(used);
+        if self.skips_fields {
+            self.left_out.annotations = self.left_out.annotations.saturating_add(1);
+            return;
+        }
+        self.buffer[self.used..used].copy_from_slice(annotation.bytes());
+        self.used = used;
+        self.note(annotation.present);
     }
 
     const fn note(&mut self, entry: Present) {

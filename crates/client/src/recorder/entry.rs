@@ -32,18 +32,35 @@ pub enum SpanEntry<'a> {
 /// The entries of a span from some place on. Written by [`super::Entries`] alone; what it did not write ends them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryIter<'a> {
-    bytes: &'a [u8],
-    /// `bytes`, if all of them are text.
-    text: Option<&'a str>,
+    content: Content<'a>,
     at: usize,
 }
 
+/// All entries of a span.
+#[derive(Debug, Clone, Copy)]
+enum Content<'a> {
+    Text(&'a str),
+    /// There are raw bytes among them.
+    Mixed(&'a [u8]),
+}
+
+impl<'a> Content<'a> {
+    #[inline]
+    const fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Mixed(bytes) => bytes,
+        }
+    }
+}
+
 impl<'a> EntryIter<'a> {
-    pub(crate) const NONE: Self = Self { bytes: &[], text: None, at: 0 };
+    pub(crate) const NONE: Self = Self { content: Content::Text(""), at: 0 };
 
     #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, text: std::str::from_utf8(bytes).ok(), at: 0 }
+        let content = std::str::from_utf8(bytes).map_or(Content::Mixed(bytes), Content::Text);
+        Self { content, at: 0 }
     }
 
     /// Tags alone: others are stepped over unread.
@@ -67,14 +84,15 @@ impl<'a> EntryIter<'a> {
 
     #[inline]
     fn next_raw(&mut self) -> Option<RawEntry<'a>> {
-        let rest = self.bytes.get(self.at..)?;
+        let bytes = self.content.bytes();
+        let rest = bytes.get(self.at..)?;
         let &[entry, k0, k1, v0, v1, v2] = rest.first_chunk::<ENTRY_HEAD>()?;
         let key_at = self.at + ENTRY_HEAD;
         let value_at = key_at + from_digits([k0, k1, 0]);
         let end = value_at + from_digits([v0, v1, v2]);
-        let raw = RawEntry { entry, bytes: self.bytes, text: self.text, key_at, value_at, end };
+        let raw = RawEntry { entry, content: self.content, key_at, value_at, end };
         self.at = end;
-        (end <= self.bytes.len()).then_some(raw)
+        (end <= bytes.len()).then_some(raw)
     }
 }
 
@@ -103,8 +121,7 @@ impl<'a> Iterator for RawEntryIter<'a> {
 #[derive(Clone, Copy)]
 struct RawEntry<'a> {
     entry: u8,
-    bytes: &'a [u8],
-    text: Option<&'a str>,
+    content: Content<'a>,
     key_at: usize,
     value_at: usize,
     end: usize,
@@ -120,7 +137,7 @@ impl<'a> RawEntry<'a> {
             }
             REMOTE => SpanEntry::RemoteEndpoint(self.endpoint()?),
             STATUS => {
-                let code = StatusCode::from_u8(*self.bytes.get(self.value_at)?)?;
+                let code = StatusCode::from_u8(*self.content.bytes().get(self.value_at)?)?;
                 SpanEntry::Status(code, self.text(self.value_at + 1, self.end)?)
             }
             TRACE_STATE => SpanEntry::TraceState(self.text(self.value_at, self.end)?),
@@ -146,11 +163,11 @@ impl<'a> RawEntry<'a> {
         let key = self.text(self.key_at, self.value_at)?;
         let value = match self.entry % FIELD {
             STR => ValueRef::Str(self.text(self.value_at, self.end)?),
-            BOOL => ValueRef::Bool(*self.bytes.get(self.value_at)? == 1),
+            BOOL => ValueRef::Bool(*self.content.bytes().get(self.value_at)? == 1),
             I64 => ValueRef::I64(self.number(self.value_at)?.cast_signed()),
             F64 => ValueRef::F64(f64::from_bits(self.number(self.value_at)?)),
-            BYTES => ValueRef::Bytes(self.bytes.get(self.value_at..self.end)?),
-            NESTED => ValueRef::Nested(self.bytes.get(self.value_at..self.end)?),
+            BYTES => ValueRef::Bytes(self.content.bytes().get(self.value_at..self.end)?),
+            NESTED => ValueRef::Nested(self.content.bytes().get(self.value_at..self.end)?),
             _ => return None,
         };
         Some((key, value))
@@ -170,7 +187,7 @@ impl<'a> RawEntry<'a> {
         Some(LinkView {
             trace_id: TraceId::from_halves(high?, low?),
             span_id: SpanId::new(id?),
-            child_of: *self.bytes.get(self.value_at + LINK_IDS - 1)? == 1,
+            child_of: *self.content.bytes().get(self.value_at + LINK_IDS - 1)? == 1,
             trace_state: self.text(self.value_at + LINK_IDS, self.end)?,
             otlp_flags: 0,
             dropped_attributes: 0,
@@ -179,14 +196,14 @@ impl<'a> RawEntry<'a> {
 
     #[inline]
     fn text(&self, from: usize, to: usize) -> Option<&'a str> {
-        match self.text {
-            Some(text) => text.get(from..to),
-            None => std::str::from_utf8(self.bytes.get(from..to)?).ok(),
+        match self.content {
+            Content::Text(text) => text.get(from..to),
+            Content::Mixed(bytes) => std::str::from_utf8(bytes.get(from..to)?).ok(),
         }
     }
 
     #[inline]
     fn number(&self, at: usize) -> Option<u64> {
-        self.bytes.get(at..)?.first_chunk::<NUMBER>().copied().map(from_number)
+        self.content.bytes().get(at..)?.first_chunk::<NUMBER>().copied().map(from_number)
     }
 }

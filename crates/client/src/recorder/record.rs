@@ -5,7 +5,7 @@
 //!          | kind u8 · flags u16 at bit 8 · which entries u8 at bit 24 · left out: u16 at bit 32, u8 at 48, u8 at 56
 //! ```
 
-use tracewell_model::{EndpointRef, Kind, OwnedEndpoint, Span, SpanFlags, SpanId, Time, TraceId};
+use tracewell_model::{Kind, OwnedEndpoint, Span, SpanFlags, SpanId, Time, TraceId};
 
 use super::entries::{Entries, LeftOut, Present};
 use super::entry::{EntryIter, SpanEntry};
@@ -65,6 +65,26 @@ impl<'a> SpanRecords<'a> {
         (Self { bytes: these, len }, rest)
     }
 
+    /// The leading records, at most so many and in so many bytes, and those behind them.
+    pub(crate) fn split_within(&self, len_max: usize, bytes_max: usize) -> (Self, Self) {
+        if self.len <= len_max && self.bytes.len() <= bytes_max {
+            return (*self, Self { bytes: &[], len: 0 });
+        }
+        let mut records = Records(self.bytes);
+        let (mut len, mut split) = (0, 0);
+        while len < len_max && records.next().is_some() && self.bytes.len() - records.0.len() <= bytes_max {
+            len += 1;
+            split = self.bytes.len() - records.0.len();
+        }
+        let (these, rest) = self.bytes.split_at(split);
+        (Self { bytes: these, len }, Self { bytes: rest, len: self.len - len })
+    }
+
+    /// As they were recorded.
+    pub(crate) const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// How many.
     pub const fn len(&self) -> usize {
         self.len
@@ -83,13 +103,13 @@ impl<'a> SpanRecords<'a> {
     /// Each as encoders read it, recorded by the service `local`.
     ///
     /// ```
-    /// use tracewell_model::{EndpointRef, SpanView as _};
+    /// use tracewell_model::{OwnedEndpoint, SpanView as _};
     /// # use tracewell::SpanRecords;
-    /// fn names<'a>(spans: &SpanRecords<'a>, local: EndpointRef<'a>) -> Vec<&'a str> {
+    /// fn names<'a>(spans: &SpanRecords<'a>, local: &'a OwnedEndpoint) -> Vec<&'a str> {
     ///     spans.views(local).map(|span| span.name()).collect()
     /// }
     /// ```
-    pub fn views(&self, local: EndpointRef<'a>) -> impl Iterator<Item = LocalSpan<'a>> + Clone + use<'a> {
+    pub fn views(&self, local: &'a OwnedEndpoint) -> impl Iterator<Item = LocalSpan<'a>> + Clone + use<'a> {
         self.iter().map(move |record| record.with_local(local))
     }
 }
@@ -117,58 +137,67 @@ impl<'a> Iterator for Records<'a> {
 /// One finished span.
 #[derive(Debug, Clone, Copy)]
 pub struct SpanRecord<'a> {
-    words: [u64; HEAD_WORDS],
+    head: &'a HeadBytes,
     entries: EntryIter<'a>,
 }
 
 impl<'a> SpanRecord<'a> {
     #[inline]
-    fn new(head: &HeadBytes, entries: &'a [u8]) -> Self {
-        let mut words = [0; HEAD_WORDS];
-        for (word, chunk) in words.iter_mut().zip(head.as_chunks::<8>().0) {
-            *word = u64::from_le_bytes(*chunk);
-        }
-        Self { words, entries: EntryIter::new(entries) }
+    fn new(head: &'a HeadBytes, entries: &'a [u8]) -> Self {
+        Self { head, entries: EntryIter::new(entries) }
+    }
+
+    #[inline]
+    const fn word(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.head.as_chunks::<8>().0[at])
     }
 
     /// As encoders read it ([`tracewell_model::SpanView`]), recorded by the service `local`.
-    pub const fn with_local(self, local: EndpointRef<'a>) -> LocalSpan<'a> {
+    #[inline]
+    pub const fn with_local(self, local: &'a OwnedEndpoint) -> LocalSpan<'a> {
         LocalSpan::new(self, local)
     }
 
     /// The trace.
+    #[inline]
     pub const fn trace_id(&self) -> TraceId {
-        TraceId::from_halves(self.words[1], self.words[2])
+        TraceId::from_halves(self.word(1), self.word(2))
     }
 
     /// The span.
+    #[inline]
     pub const fn span_id(&self) -> SpanId {
-        SpanId::new(self.words[3])
+        SpanId::new(self.word(3))
     }
 
     /// Its parent, or [`SpanId::NONE`].
+    #[inline]
     pub const fn parent_id(&self) -> SpanId {
-        SpanId::new(self.words[4])
+        SpanId::new(self.word(4))
     }
 
     /// When it began.
+    #[inline]
     pub const fn start(&self) -> Time {
-        Time::from_nanos(self.words[5])
+        Time::from_nanos(self.word(5))
     }
 
     /// How long it took.
+    #[inline]
     pub const fn duration(&self) -> Time {
-        Time::from_nanos(self.words[6])
+        Time::from_nanos(self.word(6))
     }
 
     /// Its role.
+    #[inline]
     pub fn kind(&self) -> Kind {
-        Kind::from_u8(self.words[7] as u8).unwrap_or_default()
+        Kind::from_u8(self.word(7) as u8).unwrap_or_default()
     }
 
     /// Debug, shared, sampled.
+    #[inline]
     pub const fn flags(&self) -> SpanFlags {
-        SpanFlags((self.words[7] >> 8) as u16)
+        SpanFlags((self.word(7) >> 8) as u16)
     }
 
     /// How many entries were left out because there were too many bytes ([`super::SPAN_BYTES_MAX`]).
@@ -182,11 +211,13 @@ impl<'a> SpanRecord<'a> {
         self.entries
     }
 
+    #[inline]
     pub(crate) const fn left_out(&self) -> LeftOut {
-        let word = self.words[7];
+        let word = self.word(7);
         LeftOut { tags: (word >> 32) as u16, annotations: (word >> 48) as u8, links: (word >> 56) as u8 }
     }
 
+    #[inline]
     pub(crate) const fn entry_iter(&self) -> EntryIter<'a> {
         self.entries
     }
@@ -194,12 +225,12 @@ impl<'a> SpanRecord<'a> {
     /// All entries, or none where none of that sort is among them.
     #[inline]
     pub(crate) const fn entries_if(&self, present: Present) -> EntryIter<'a> {
-        if Present((self.words[7] >> 24) as u8).has(present) { self.entries } else { EntryIter::NONE }
+        if Present((self.word(7) >> 24) as u8).has(present) { self.entries } else { EntryIter::NONE }
     }
 
     /// An owned copy, as recorded by the service `local`.
     pub fn to_span(&self, local: &OwnedEndpoint) -> Span {
-        Span::from_view(LocalSpan::new(*self, local.as_ref()))
+        Span::from_view(LocalSpan::new(*self, local))
     }
 }
 
@@ -249,7 +280,7 @@ mod tests {
         let kept = [SpanEntry::Name("small"), SpanEntry::Tag("fits", ValueRef::Bool(true))];
         assert_eq!(record.entries().collect::<Vec<_>>(), kept);
         let local = OwnedEndpoint::default();
-        let view = record.with_local(local.as_ref());
+        let view = record.with_local(&local);
         assert_eq!((view.name(), view.dropped()), ("small", (2, 1, 1)));
     }
 
@@ -363,7 +394,7 @@ mod tests {
             let (both, rest) = SpanRecords::split(&bytes, 10);
             prop_assert!(rest.is_empty());
             prop_assert_eq!(both.len(), 2);
-            for (record, view) in both.iter().zip(both.views(local.as_ref())) {
+            for (record, view) in both.iter().zip(both.views(&local)) {
                 prop_assert_eq!(&record.to_span(&local), &expected);
                 prop_assert_eq!(&Span::from_view(view), &expected);
                 prop_assert_eq!(record.entries().count(), all.len());

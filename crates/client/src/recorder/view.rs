@@ -1,6 +1,8 @@
 //! A finished span with the service that recorded it, as encoders read it.
 
-use tracewell_model::{EndpointRef, Kind, LinkView, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId, ValueRef};
+use tracewell_model::{
+    EndpointRef, Kind, LinkView, OwnedEndpoint, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId, ValueRef,
+};
 
 use super::entries::Present;
 use super::entry::SpanEntry;
@@ -13,18 +15,19 @@ use super::record::SpanRecord;
 /// use tracewell_model::{OwnedEndpoint, SpanView as _};
 ///
 /// fn tags<'a>(record: SpanRecord<'a>, service: &'a OwnedEndpoint) -> usize {
-///     let span: LocalSpan<'a> = record.with_local(service.as_ref());
+///     let span: LocalSpan<'a> = record.with_local(service);
 ///     span.tags().count()
 /// }
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct LocalSpan<'a> {
     record: SpanRecord<'a>,
-    local: EndpointRef<'a>,
+    local: &'a OwnedEndpoint,
 }
 
 impl<'a> LocalSpan<'a> {
-    pub(crate) const fn new(record: SpanRecord<'a>, local: EndpointRef<'a>) -> Self {
+    #[inline]
+    pub(crate) const fn new(record: SpanRecord<'a>, local: &'a OwnedEndpoint) -> Self {
         Self { record, local }
     }
 
@@ -36,18 +39,22 @@ impl<'a> LocalSpan<'a> {
 }
 
 impl<'a> SpanView<'a> for LocalSpan<'a> {
+    #[inline]
     fn trace_id(self) -> TraceId {
         self.record.trace_id()
     }
 
+    #[inline]
     fn id(self) -> SpanId {
         self.record.span_id()
     }
 
+    #[inline]
     fn parent(self) -> Option<SpanId> {
         Some(self.record.parent_id()).filter(|parent| !parent.is_none())
     }
 
+    #[inline]
     fn name(self) -> &'a str {
         let name = |entry| if let SpanEntry::Name(name) = entry { Some(name) } else { None };
         // A span begins with its name.
@@ -55,26 +62,32 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
         last.or_else(|| self.record.entry_iter().next().and_then(name)).unwrap_or_default()
     }
 
+    #[inline]
     fn kind(self) -> Kind {
         self.record.kind()
     }
 
+    #[inline]
     fn flags(self) -> SpanFlags {
         self.record.flags().with(SpanFlags::HAS_START).with(SpanFlags::HAS_DURATION)
     }
 
+    #[inline]
     fn start(self) -> Option<Time> {
         Some(self.record.start())
     }
 
+    #[inline]
     fn duration(self) -> Option<Time> {
         Some(self.record.duration())
     }
 
+    #[inline]
     fn local(self) -> Option<EndpointRef<'a>> {
-        Some(self.local)
+        Some(self.local.as_ref())
     }
 
+    #[inline]
     fn remote(self) -> Option<EndpointRef<'a>> {
         self.last(Present::REMOTE, |entry| match entry {
             SpanEntry::RemoteEndpoint(endpoint) => Some(endpoint),
@@ -82,10 +95,12 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
         })
     }
 
+    #[inline]
     fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
         self.record.entry_iter().tags()
     }
 
+    #[inline]
     fn annotations(
         self,
     ) -> impl Iterator<Item = (Time, &'a str, impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone)> + Clone {
@@ -95,6 +110,7 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
         })
     }
 
+    #[inline]
     fn links(
         self,
     ) -> impl Iterator<Item = (LinkView<'a>, impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone)> + Clone {
@@ -104,16 +120,19 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
         })
     }
 
+    #[inline]
     fn status(self) -> StatusCode {
         self.last(Present::STATUS, |entry| if let SpanEntry::Status(code, _) = entry { Some(code) } else { None })
             .unwrap_or_default()
     }
 
+    #[inline]
     fn status_message(self) -> &'a str {
         self.last(Present::STATUS, |entry| if let SpanEntry::Status(_, message) = entry { Some(message) } else { None })
             .unwrap_or_default()
     }
 
+    #[inline]
     fn trace_state(self) -> &'a str {
         self.last(
             Present::TRACE_STATE,
@@ -122,15 +141,18 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
         .unwrap_or_default()
     }
 
+    #[inline]
     fn dropped(self) -> (u32, u32, u32) {
         let left_out = self.record.left_out();
         (left_out.tags.into(), left_out.annotations.into(), left_out.links.into())
     }
 
+    #[inline]
     fn otlp_flags(self) -> u32 {
         0
     }
 
+    #[inline]
     fn warnings(self) -> impl Iterator<Item = &'a str> + Clone {
         std::iter::empty()
     }

@@ -1,16 +1,56 @@
 //! Where finished spans go: the trait, and the reporters that are there.
 
+mod composite;
 mod counters;
+#[cfg(feature = "_delivery")]
+mod delivery;
 mod done;
+mod function;
+#[cfg(feature = "_http")]
+mod http;
 mod in_memory;
+#[cfg(feature = "jaeger")]
+mod jaeger_agent;
+#[cfg(feature = "jaeger")]
+mod jaeger_collector;
+#[cfg(feature = "jaeger")]
+mod jaeger_process;
+mod logging;
+#[cfg(feature = "otlp-grpc")]
+mod otlp_grpc;
+#[cfg(feature = "otlp")]
+mod otlp_http;
+#[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
+mod otlp_request;
+#[cfg(feature = "zipkin")]
+mod zipkin;
 
 use std::error::Error;
 use std::time::Instant;
 
+pub use composite::CompositeReporter;
 pub use counters::{ReporterCounters, ReporterStats};
+#[cfg(feature = "_delivery")]
+pub use delivery::{BatchOptions, SendProblem};
 pub(crate) use done::Completion;
 pub use done::Done;
+pub use function::{FnReporter, NullReporter};
+#[cfg(feature = "_http")]
+pub use http::{AddressError, HeaderError, HttpOptions};
+#[cfg(feature = "jaeger")]
+pub(crate) use http::{agent, http_address};
 pub use in_memory::InMemoryReporter;
+#[cfg(feature = "jaeger")]
+pub use jaeger_agent::JaegerAgentReporter;
+#[cfg(feature = "jaeger")]
+pub use jaeger_collector::{JaegerCollectorReporter, JaegerCollectorReporterBuilder};
+pub use logging::LoggingReporter;
+#[cfg(feature = "otlp-grpc")]
+pub use otlp_grpc::{GrpcAddressError, OtlpGrpcReporter, OtlpGrpcReporterBuilder};
+#[cfg(feature = "otlp")]
+pub use otlp_http::{OtlpHttpReporter, OtlpHttpReporterBuilder};
+#[cfg(feature = "zipkin")]
+pub use zipkin::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 
 use crate::recorder::SpanRecords;
 use crate::resource::Resource;

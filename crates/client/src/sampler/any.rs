@@ -86,6 +86,12 @@ impl Sampler for AnySampler {
             Self::Custom(sampler) => sampler.sample(trace_id, operation),
         }
     }
+
+    fn close(&self) {
+        if let Self::Custom(sampler) = self {
+            sampler.close();
+        }
+    }
 }
 
 impl fmt::Display for AnySampler {
@@ -104,6 +110,13 @@ impl fmt::Display for AnySampler {
 impl fmt::Debug for AnySampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(feature = "jaeger")]
+impl From<super::PollingSampler> for AnySampler {
+    fn from(sampler: super::PollingSampler) -> Self {
+        Self::Custom(Arc::new(sampler))
     }
 }
 

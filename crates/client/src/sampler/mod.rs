@@ -8,6 +8,8 @@ mod any;
 mod constant;
 mod guaranteed_throughput;
 mod per_operation;
+#[cfg(feature = "jaeger")]
+mod polling;
 mod probabilistic;
 mod rate_limiting;
 mod remote;
@@ -23,6 +25,8 @@ pub use any::{AnySampler, SamplerConfigError};
 pub use constant::ConstSampler;
 pub use guaranteed_throughput::GuaranteedThroughputSampler;
 pub use per_operation::{OPERATIONS_MAX, PerOperationSampler};
+#[cfg(feature = "jaeger")]
+pub use polling::PollingSampler;
 pub use probabilistic::ProbabilisticSampler;
 pub use rate_limiting::RateLimitingSampler;
 pub use remote::{RemoteSampler, RemoteUpdate};
@@ -56,6 +60,9 @@ pub const DEFAULT_LOWER_BOUND: f64 = 1.0 / (10.0 * 60.0);
 pub trait Sampler: Send + Sync {
     /// The decision for a trace that begins with this operation.
     fn sample(&self, trace_id: TraceId, operation: &str) -> Decision;
+
+    /// The tracer is closed: what runs by itself should end.
+    fn close(&self) {}
 }
 
 /// What a sampler decided, and the tags that say why.
@@ -89,11 +96,19 @@ impl<T: Sampler + ?Sized> Sampler for Arc<T> {
     fn sample(&self, trace_id: TraceId, operation: &str) -> Decision {
         (**self).sample(trace_id, operation)
     }
+
+    fn close(&self) {
+        (**self).close();
+    }
 }
 
 impl<T: Sampler + ?Sized> Sampler for Box<T> {
     fn sample(&self, trace_id: TraceId, operation: &str) -> Decision {
         (**self).sample(trace_id, operation)
+    }
+
+    fn close(&self) {
+        (**self).close();
     }
 }
 

@@ -16,11 +16,7 @@ type Result<T> = std::result::Result<T, DecodeFault>;
 ///
 /// What is taken and what is refused, and the words for it, are Zipkin 3.5's: ids keep their lower 16 digits, but 32 make a
 /// long trace id; tags that are neither text nor a true address are dropped.
-pub fn decode_json(
-    body: &[u8],
-    limits: &Limits,
-    batch: &mut SpanBatch,
-) -> std::result::Result<usize, DecodeError> {
+pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::JsonV1, body, batch, |batch| {
         let text = decode_utf8(body);
         let mut decoder = Decoder {

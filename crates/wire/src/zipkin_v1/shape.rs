@@ -54,9 +54,8 @@ impl<'a> Shape<'a> {
             Kind::Consumer => ("mr", "", "ma"),
             Kind::Unset | Kind::Internal => ("", "", "sa"),
         };
-        let core = |time: u64, name: &'static str| {
-            (time != 0 && !name.is_empty()).then(|| (Time::from_micros(time), name))
-        };
+        let core =
+            |time: u64, name: &'static str| (time != 0 && !name.is_empty()).then(|| (Time::from_micros(time), name));
         let (begin, end) = (core(start, begin_name), core(end, end_name));
         let mut tags = 0;
         each_tag(span, |_, _| tags += 1);
@@ -85,7 +84,8 @@ impl<'a> Shape<'a> {
     pub(super) fn annotations<S: SpanView<'a>>(
         &self,
         span: S,
-    ) -> impl Iterator<Item = (Time, &'a str, Option<impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone>)> + Clone {
+    ) -> impl Iterator<Item = (Time, &'a str, Option<impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone>)> + Clone
+    {
         let Self { begin, end, .. } = *self;
         // What is said in another way is left out.
         let is = |core: Option<(Time, &str)>, value: &str| core.is_some_and(|(_, name)| name == value);

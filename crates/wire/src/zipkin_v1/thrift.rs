@@ -19,11 +19,7 @@ const SKIPPED_DEPTH_MAX: u32 = 64;
 ///
 /// What is taken and what is refused, and the words for it, are those of Zipkin 3.5's own reader: a list's element type is
 /// not looked at, annotations without time or value and tags that are neither text nor a true address are dropped.
-pub fn decode_thrift(
-    body: &[u8],
-    limits: &Limits,
-    batch: &mut SpanBatch,
-) -> std::result::Result<usize, DecodeError> {
+pub fn decode_thrift(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::Thrift, body, batch, |batch| {
         let mut decoder = Decoder {
             cursor: Cursor::new(body, limits.string_bytes_max),

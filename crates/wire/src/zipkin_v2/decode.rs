@@ -18,11 +18,7 @@ type Result<T> = std::result::Result<T, DecodeFault>;
 /// list is not read, a field that comes twice counts as it came last (tags and annotations add up), ids are padded,
 /// names lower-cased, bad addresses dropped, tags sorted by key and annotations by time. `docs/compatibility.md` lists where
 /// Tracewell does otherwise.
-pub fn decode_json(
-    body: &[u8],
-    limits: &Limits,
-    batch: &mut SpanBatch,
-) -> std::result::Result<usize, DecodeError> {
+pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::JsonV2, body, batch, |batch| Decoder::new(&decode_utf8(body), limits, batch).list())
 }
 

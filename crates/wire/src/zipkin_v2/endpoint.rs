@@ -124,4 +124,3 @@ fn unusual_v4(bytes: [u8; 4], text: &str, batch: &mut SpanBatch) -> StrId {
     });
     if plain { StrId::EMPTY } else { batch.intern(text) }
 }
-

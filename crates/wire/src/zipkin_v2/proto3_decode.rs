@@ -8,9 +8,7 @@ use crate::detect::SpanEncoding;
 use crate::java_text::{decode_utf8, to_lower_case};
 use crate::protobuf::{BYTES, FIXED32, FIXED64, VARINT, key};
 use crate::zipkin_bytes::Cursor;
-use tracewell_model::{
-    Endpoint, EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef,
-};
+use tracewell_model::{Endpoint, EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef};
 
 type Result<T> = std::result::Result<T, DecodeFault>;
 
@@ -19,11 +17,7 @@ type Result<T> = std::result::Result<T, DecodeFault>;
 /// What is taken and what is refused, and the words for it, are those of Zipkin 3.5's own reader: the key before a span is
 /// not looked at, an empty span ends the list, a known field of another wire type is skipped like an unknown one, ids may be
 /// shorter than they should be, annotations without time or value and tags without key are dropped.
-pub fn decode_proto3(
-    body: &[u8],
-    limits: &Limits,
-    batch: &mut SpanBatch,
-) -> std::result::Result<usize, DecodeError> {
+pub fn decode_proto3(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::Proto3, body, batch, |batch| {
         let cursor = Cursor::new(body, limits.string_bytes_max);
         let none = (&b""[..], EndpointId(0));
@@ -238,9 +232,7 @@ impl<'a> Decoder<'a> {
     fn skip(&mut self, key: u32) -> Result<()> {
         match key & 7 {
             _ if key >> 3 == 0 => return Err(DecodeFault::Malformed),
-            VARINT => {
-                while self.cursor.left() > 0 && self.cursor.byte()? >= 0x80 {}
-            }
+            VARINT => while self.cursor.left() > 0 && self.cursor.byte()? >= 0x80 {},
             FIXED64 => self.cursor.skip(8)?,
             BYTES => {
                 let len = self.cursor.varint32()?;

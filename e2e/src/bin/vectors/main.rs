@@ -7,6 +7,7 @@ mod clients;
 mod compare;
 mod jaeger;
 mod jaeger_json;
+mod otlp;
 mod propagation;
 mod sampler;
 mod tally;
@@ -28,6 +29,7 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "clients", argument: "DIR", check: clients::check },
     Kind { name: "jaeger", argument: "DIR", check: jaeger::check },
+    Kind { name: "otlp", argument: "DIR", check: otlp::check },
     Kind { name: "propagation", argument: "FILE", check: |path| propagation::check(&read_json(path)?) },
     Kind { name: "sampler", argument: "FILE", check: |path| sampler::check(&read_json(path)?) },
 ];
@@ -108,6 +110,13 @@ mod tests {
         let tally = recorded("sampler");
         assert_eq!(tally.failures(), [""; 0]);
         assert!(tally.passed() > 200, "{}", tally.passed());
+    }
+
+    #[test]
+    fn recorded_otlp_holds() {
+        let tally = otlp::check(&format!("{}/vectors/otlp", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 300, "{}", tally.passed());
     }
 
     #[test]
