@@ -116,6 +116,19 @@ fn what_comes_and_what_is_dropped_is_counted_as_zipkin_counts() {
     server.stop();
 }
 
+/// py_zipkin sends this, labelled as its documentation still shows it; Zipkin refuses it.
+#[test]
+fn json_labelled_thrift_is_taken_for_what_it_is() {
+    let server = start(&[]);
+    let labelled = [("Content-Type", "application/x-thrift")];
+    let v2 = r#"[{"traceId":"1","id":"2","name":"a","localEndpoint":{"serviceName":"s"}}]"#;
+    assert_eq!(server.ask("POST", "/api/v1/spans", &labelled, Some(v2.as_bytes())).status, 202);
+    assert_eq!(server.get("/api/v2/trace/1").json()[0]["localEndpoint"]["serviceName"], "s");
+    let undecided = r#"[{"traceId":"1","id":"2","name":"a"}]"#;
+    assert_eq!(server.ask("POST", "/api/v1/spans", &labelled, Some(undecided.as_bytes())).status, 400);
+    server.stop();
+}
+
 /// A real store whose queue takes next to nothing.
 #[test]
 fn a_store_that_cannot_keep_up_pushes_back() {

@@ -11,6 +11,7 @@ mod otlp;
 mod propagation;
 mod sampler;
 mod tally;
+mod zipkin;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "otlp", argument: "DIR", check: otlp::check },
     Kind { name: "propagation", argument: "FILE", check: |path| propagation::check(&read_json(path)?) },
     Kind { name: "sampler", argument: "FILE", check: |path| sampler::check(&read_json(path)?) },
+    Kind { name: "zipkin", argument: "DIR", check: zipkin::check },
 ];
 
 fn main() -> ExitCode {
@@ -127,5 +129,12 @@ mod tests {
         let mut vectors = read_json(&format!("{}/vectors/sampler.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
         vectors["probabilistic"][1]["cases"][0]["sampled"] = Value::Bool(false);
         assert_eq!(sampler::check(&vectors).unwrap().failures().len(), 1);
+    }
+
+    #[test]
+    fn recorded_zipkin_spans_hold() {
+        let tally = zipkin::check(&format!("{}/vectors/zipkin", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 300, "{}", tally.passed());
     }
 }
