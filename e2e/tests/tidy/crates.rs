@@ -55,7 +55,13 @@ const ARROWS: &[Arrows] = &[
         asynchronous: true,
     },
     Arrows { package: "tracewell-bench-axum", may_see: &["tracewell"], tests_may_see: &[], asynchronous: true },
-    Arrows { package: "tracewell-bench", may_see: &["tracewell-e2e"], tests_may_see: &[], asynchronous: false },
+    // It writes the load in every format, and speaks gRPC.
+    Arrows {
+        package: "tracewell-bench",
+        may_see: &["tracewell-e2e", "tracewell-model", "tracewell-wire"],
+        tests_may_see: &[],
+        asynchronous: true,
+    },
 ];
 
 const ASYNCHRONOUS: &[&str] =
