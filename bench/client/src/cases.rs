@@ -13,6 +13,8 @@ use crate::load::{Figures, Place};
 /// `LIBRARY/WIRE`, where `unsampled` stands for a sampler that takes nothing.
 pub(crate) const ALL: &[&str] = &[
     "tracewell/counted",
+    "tracewell/zipkin-encoded",
+    "tracewell/zipkin-http",
     "tracewell/unsampled",
     "fastrace/jaeger-udp",
     "fastrace/unsampled",

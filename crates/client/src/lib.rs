@@ -24,6 +24,7 @@
 //! - **The tracer's thread starts with the first span that ends**, so a process may fork before that.
 
 mod clock;
+mod random;
 mod recorder;
 mod reporter;
 mod resource;

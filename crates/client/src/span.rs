@@ -77,7 +77,8 @@ impl Span {
     }
 
     /// A tag: text, number, true or false, bytes.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a key that the compiler knows is a few constants")]
+    #[inline(always)]
     pub fn tag<'v>(&mut self, key: &str, value: impl Into<TagValue<'v>>) -> &mut Self {
         if let Some(open) = &mut self.open {
             open.entries.tag(key, value.into().0);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracewell_model::{OwnedEndpoint, SpanId, TraceId};
 
 use crate::propagation::TraceContext;
+use crate::random::random;
 use crate::recorder::{Options, Shared, TracerStats};
 use crate::reporter::Reporter;
 use crate::resource::Resource;
@@ -116,7 +117,7 @@ impl Tracer {
     }
 
     fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
-        let high = if self.inner.wide_trace_ids { fastrand::u64(..) } else { 0 };
+        let high = if self.inner.wide_trace_ids { random() } else { 0 };
         let trace_id = TraceId::from_halves(high, random_not_zero());
         let mut context = hints.clone().with_ids(trace_id, new_span_id(), SpanId::NONE);
         if let (Some(debug_id), None) = (hints.debug_id(), hints.sampled()) {
@@ -155,7 +156,7 @@ pub(crate) fn new_span_id() -> SpanId {
 /// Zero, which stands for "no id", becomes one.
 #[inline]
 fn random_not_zero() -> u64 {
-    fastrand::u64(..).max(1)
+    random().max(1)
 }
 
 impl Drop for Inner {
