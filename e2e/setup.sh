@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes ready what the tests seen from outside need: Debian's Chromium, a Python environment in e2e/.venv, and the assets of
-# Zipkin's own page in e2e/.cache. Does nothing when all is there; asks only Debian's, Python's and Maven's registries.
+# Makes ready what the tests seen from outside need: Debian's Chromium, a Python environment in e2e/.venv, and in e2e/.cache the
+# assets of Zipkin's own page, Zipkin's Java reporter and Jaeger's own senders. Does nothing when all is there; asks only Debian's,
+# Python's, Maven's and Go's registries. Without Go the tests of Jaeger's senders are skipped.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -30,7 +31,8 @@ make_venv() {
   need python3 python3
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_debian_package python3-venv
   python3 -m venv --clear .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --requirement requirements.txt
+  .venv/bin/pip install --quiet --disable-pip-version-check --only-binary :all: \
+    --no-binary jaeger-client,opentracing,threadloop --no-deps --requirement requirements.txt
   .venv/bin/pip check >&2
   cp requirements.txt "$stamp"
 }
@@ -52,6 +54,30 @@ fetch_lens() {
   rm -r "$work"
 }
 
+# Zipkin's reporter for Java, and the program of ours that calls it.
+fetch_java_reporter() {
+  local folder=.cache/zipkin-reporter program=peers/zipkin-reporter/Report.java
+  [ "$folder/Report.class" -nt "$program" ] && return
+  need mvn maven
+  need javac default-jdk-headless
+  mkdir -p "$folder"
+  local artifact
+  for artifact in reporter2:zipkin-reporter reporter2:zipkin-sender-urlconnection zipkin2:zipkin; do
+    mvn --quiet --batch-mode -Dstyle.color=never "$MAVEN_COPY" -DoutputDirectory="$PWD/$folder" \
+      -Dartifact="io.zipkin.$artifact:$ZIPKIN_VERSION" -Dmdep.useBaseVersion=true >&2
+  done
+  javac -nowarn -cp "$folder/*" -d "$folder" "$program"
+}
+
+# Jaeger's load generator and its demo, from its published module.
+build_jaeger_senders() {
+  { [ -x .cache/jaeger/tracegen ] && [ -x .cache/jaeger/hotrod ]; } || ! command -v go >/dev/null && return
+  local modules=github.com/jaegertracing/jaeger
+  (cd peers/jaeger && go build -o "$OLDPWD/.cache/jaeger/" "$modules/cmd/tracegen" "$modules/examples/hotrod")
+}
+
 need chromium chromium
 make_venv
 fetch_lens
+fetch_java_reporter
+build_jaeger_senders

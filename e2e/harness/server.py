@@ -26,6 +26,21 @@ ANSWER_SECONDS_MAX = 30
 # Handed on to the server; everything else in the developer's environment (QUERY_PORT, TRACEWELL_*, ...) could change its behaviour.
 ENVIRONMENT_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "JAVA_HOME", "RUST_BACKTRACE", "LLVM_PROFILE_FILE")
 
+# Off, so that servers can run side by side.
+OTHER_LISTENERS = (
+    "jaeger-query",
+    "jaeger-query-grpc",
+    "otlp-grpc",
+    "otlp-http",
+    "jaeger-grpc",
+    "jaeger-http",
+    "jaeger-udp-compact",
+    "jaeger-udp-binary",
+    "zipkin-udp",
+    "sampling",
+    "admin",
+)
+
 
 class Answer:
     """An HTTP answer of any status."""
@@ -96,6 +111,7 @@ def running_server(name: str, data_dir: Path, environment: dict[str, str] | None
     log_path = OUTPUT / "logs" / f"server-{name}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [server_binary(), "serve", "--zipkin", "127.0.0.1:0", "--data-dir", data_dir, "--log-format", "json"]
+    command += [argument for name in OTHER_LISTENERS for argument in (f"--{name}", "off")]
     inherited = {key: os.environ[key] for key in ENVIRONMENT_KEPT if key in os.environ}
     process = subprocess.Popen(
         command, env=inherited | (environment or {}), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

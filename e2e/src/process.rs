@@ -2,6 +2,7 @@
 //! its figures from `/proc` and its log, which is kept beside the data.
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -12,11 +13,27 @@ use std::{env, fs, io};
 /// How long the server may take to recover its data and listen.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// The listeners besides Zipkin's: off, but for those that a caller's arguments turn on, so that servers can run side by side.
+const OTHER_LISTENERS: [&str; 11] = [
+    "jaeger-query",
+    "jaeger-query-grpc",
+    "otlp-grpc",
+    "otlp-http",
+    "jaeger-grpc",
+    "jaeger-http",
+    "jaeger-udp-compact",
+    "jaeger-udp-binary",
+    "zipkin-udp",
+    "sampling",
+    "admin",
+];
+
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
-    address: String,
+    /// By the listeners' names.
+    addresses: HashMap<String, String>,
 }
 
 /// Why there is no server.
@@ -63,10 +80,13 @@ impl ServerProcess {
     /// beside the directory. Variables of the caller's environment that could change its behaviour are not handed on.
     pub fn start(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Result<Self, StartError> {
         let (child, lines) = Self::spawn(binary, data_dir, arguments)?;
-        let mut server = Self { child, address: String::new() };
-        match lines.recv_timeout(START_MAX) {
-            Ok(address) => server.address = address,
-            Err(_) => return Err(StartError::NotListening(log_path(data_dir))),
+        let mut server = Self { child, addresses: HashMap::new() };
+        // Zipkin's is the last that is told of.
+        while !server.addresses.contains_key("zipkin") {
+            match lines.recv_timeout(START_MAX) {
+                Ok((name, address)) => server.addresses.insert(name, address),
+                Err(_) => return Err(StartError::NotListening(log_path(data_dir))),
+            };
         }
         Ok(server)
     }
@@ -79,12 +99,17 @@ impl ServerProcess {
         Ok(())
     }
 
-    fn spawn(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Result<(Child, Receiver<String>), StartError> {
+    fn spawn(
+        binary: &Path,
+        data_dir: &Path,
+        arguments: &[&str],
+    ) -> Result<(Child, Receiver<(String, String)>), StartError> {
         let failed = |error| StartError::Io(binary.to_owned(), error);
         let log = fs::OpenOptions::new().create(true).append(true).open(log_path(data_dir)).map_err(failed)?;
         let mut command = Command::new(binary);
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
         command.args(["serve", "--zipkin", "127.0.0.1:0", "--log-format", "json", "--data-dir"]).arg(data_dir);
+        command.args(OTHER_LISTENERS.iter().flat_map(|name| [format!("--{name}"), "off".to_owned()]));
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         let (listening, addresses) = channel();
@@ -94,14 +119,19 @@ impl ServerProcess {
         Ok((child, addresses))
     }
 
-    /// Where it listens, `host:port`.
+    /// Where Zipkin's listener is, `host:port`.
     pub fn address(&self) -> &str {
-        &self.address
+        self.address_of("zipkin").unwrap_or_default()
+    }
+
+    /// Where a listener is, `host:port`, by the name of its option; `None` when it is off.
+    pub fn address_of(&self, name: &str) -> Option<&str> {
+        self.addresses.get(name).map(String::as_str)
     }
 
     /// A URL of the server; `path` begins with a slash.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.address())
     }
 
     /// What the system counted for it.
@@ -141,8 +171,8 @@ fn log_path(data_dir: &Path) -> PathBuf {
     data_dir.with_file_name("server.log")
 }
 
-/// Copies the log and hands over the address of the Zipkin port when the server says that it listens.
-fn copy_log(stderr: ChildStderr, mut log: fs::File, listening: &Sender<String>) {
+/// Copies the log and hands over name and address of each listener that the server says it has.
+fn copy_log(stderr: ChildStderr, mut log: fs::File, listening: &Sender<(String, String)>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         if let Some(address) = listening_address(&line) {
             listening.send(address).ok();
@@ -152,11 +182,12 @@ fn copy_log(stderr: ChildStderr, mut log: fs::File, listening: &Sender<String>) 
     }
 }
 
-fn listening_address(line: &str) -> Option<String> {
+fn listening_address(line: &str) -> Option<(String, String)> {
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
     let fields = event.get("fields").unwrap_or(&event);
     let text = |key: &str| fields.get(key)?.as_str();
-    (text("message")? == "listening" && text("listener")? == "zipkin").then(|| text("address").map(str::to_owned))?
+    (text("message")? == "listening").then_some(())?;
+    Some((text("listener")?.to_owned(), text("address")?.to_owned()))
 }
 
 /// From `/proc/PID/stat` and `/proc/PID/status`; see proc_pid_stat(5).
@@ -184,9 +215,10 @@ mod tests {
         let nested =
             r#"{"level":"INFO","fields":{"message":"listening","listener":"zipkin","address":"127.0.0.1:4711"}}"#;
         let flat = r#"{"message":"listening","listener":"zipkin","address":"127.0.0.1:4711"}"#;
-        assert_eq!(listening_address(nested).as_deref(), Some("127.0.0.1:4711"));
-        assert_eq!(listening_address(flat).as_deref(), Some("127.0.0.1:4711"));
-        assert_eq!(listening_address(&flat.replace("zipkin", "admin")), None);
+        let told = Some(("zipkin".to_owned(), "127.0.0.1:4711".to_owned()));
+        assert_eq!(listening_address(nested), told);
+        assert_eq!(listening_address(flat), told);
+        assert_eq!(listening_address(&flat.replace("listening", "stopped")), None);
         assert_eq!(listening_address("thread 'main' panicked"), None);
     }
 

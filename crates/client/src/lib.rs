@@ -24,6 +24,10 @@
 //! - **The tracer's thread starts with the first span that ends**, so a process may fork before that.
 
 mod clock;
+mod current;
+mod in_span;
+#[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
+pub mod middleware;
 mod random;
 mod recorder;
 mod reporter;
@@ -31,15 +35,24 @@ mod resource;
 pub mod sampler;
 mod settings;
 mod span;
+mod span_builder;
 mod throttler;
 mod tracer;
+mod tracer_builder;
 
 pub use clock::{Clock, MonotonicClock};
-pub use recorder::{LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats};
-pub use reporter::{InMemoryReporter, ReportError, Reporter};
+pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
+pub use in_span::{InSpan, InSpanExt, WithSpan};
+pub use recorder::{
+    Finish, LocalSpan, REPORT_SPANS_MAX, SPAN_BYTES_MAX, SpanEntry, SpanRecord, SpanRecords, TracerStats,
+    spans_without_tracer,
+};
+pub use reporter::{Done, InMemoryReporter, ReportError, Reporter, ReporterCounters, ReporterStats};
 pub use resource::Resource;
-pub use span::{Span, TagValue};
+pub use span::{Span, SpanHandle, TagValue};
+pub use span_builder::SpanBuilder;
 pub use throttler::{CreditsError, DebugThrottler};
-pub use tracer::{Tracer, TracerBuilder};
-pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, TraceId, Value, ValueRef};
+pub use tracer::{TraceIds, Tracer};
+pub use tracer_builder::TracerBuilder;
+pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Value, ValueRef};
 pub use tracewell_wire::propagation;

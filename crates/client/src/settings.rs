@@ -12,8 +12,10 @@ use crate::throttler::DebugThrottler;
 pub(crate) type IgnoreError = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
 
 pub(crate) struct Settings {
-    /// Longer texts in tags are cut. Travels in the tracer's id, see [`text_bytes_max`].
+    /// Travels in the tracer's id, see [`text_bytes_max`].
     pub(crate) text_bytes_max: u32,
+    /// Travels in the tracer's id, see [`keeps_late`].
+    pub(crate) late_sampling: bool,
     pub(crate) throttler: Option<Arc<DebugThrottler>>,
     pub(crate) ignore_error: Option<Box<IgnoreError>>,
     pub(crate) malformed_headers: AtomicU64,
@@ -41,6 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             text_bytes_max: u32::MAX,
+            late_sampling: false,
             throttler: None,
             ignore_error: None,
             malformed_headers: AtomicU64::new(0),
@@ -55,13 +58,24 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A tracer's id: a number of its own above, below what each tag needs to know, so that no tag looks its tracer up.
+/// A tracer's id: a number of its own above, below what each tag and each span needs to know, so that none of them
+/// looks its tracer up.
 pub(crate) const fn tracer_id(number: u32, settings: &Settings) -> u64 {
-    (number as u64) << 32 | settings.text_bytes_max as u64
+    let text_bytes_max = if settings.text_bytes_max < LATE { settings.text_bytes_max } else { LATE - 1 };
+    let late = if settings.late_sampling { LATE } else { 0 };
+    (number as u64) << 32 | (text_bytes_max | late) as u64
 }
 
-/// What an id says.
+const LATE: u32 = 1 << 31;
+
+/// Longer texts in tags are cut.
 #[inline]
 pub(crate) const fn text_bytes_max(tracer_id: u64) -> usize {
-    tracer_id as u32 as usize
+    (tracer_id as u32 & !LATE) as usize
+}
+
+/// Whether spans that are not recorded keep their name and start.
+#[inline]
+pub(crate) const fn keeps_late(tracer_id: u64) -> bool {
+    tracer_id as u32 & LATE != 0
 }

@@ -2,20 +2,22 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tracewell_model::{OwnedEndpoint, SpanId, TraceId};
+use tracewell_model::{SpanId, TraceId};
 
-use crate::propagation::TraceContext;
+use crate::propagation::{Extracted, HeaderGetter, Propagation, TraceContext};
 use crate::random::random;
-use crate::recorder::{Options, Shared, TracerStats};
-use crate::reporter::Reporter;
+use crate::recorder::{self, Closing, Finish, Shared, Stamp, TracerStats};
+use crate::reporter::ReporterStats;
 use crate::resource::Resource;
-use crate::sampler::{AnySampler, DEFAULT_SAMPLING_RATE, ProbabilisticSampler, Sampler, SamplerParam, SamplerTags};
+use crate::sampler::{AnySampler, Sampler, SamplerParam, SamplerTags};
 use crate::settings::Settings;
-use crate::span::{Span, TagValue};
+use crate::span::{Open, Span};
+use crate::span_builder::SpanBuilder;
+use crate::tracer_builder::TracerBuilder;
 
-/// How long dropping the last clone of a tracer waits for its reporter; [`Tracer::close`] waits without end.
+/// How long dropping the last clone of a tracer waits for its reporter.
 const DROP_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Makes spans for one service. Cheap to clone; dropping the last clone closes it, and waits up to 5 seconds for what
@@ -43,27 +45,32 @@ pub struct Tracer {
 struct Inner {
     shared: Arc<Shared>,
     sampler: AnySampler,
-    wide_trace_ids: bool,
-}
-
-/// Settings of a [`Tracer`].
-pub struct TracerBuilder {
-    options: Options,
-    sampler: Option<AnySampler>,
-    wide_trace_ids: bool,
+    ids: TraceIds,
+    one_span_per_rpc: bool,
 }
 
 impl Tracer {
-    /// For a service of that name. By default one trace in a thousand is recorded ([`DEFAULT_SAMPLING_RATE`]).
+    /// For a service of that name. By default one trace in a thousand is recorded
+    /// ([`crate::sampler::DEFAULT_SAMPLING_RATE`]).
     pub fn builder(service: &str) -> TracerBuilder {
-        let endpoint = OwnedEndpoint { service: service.to_owned(), ..OwnedEndpoint::default() };
-        let options = Options {
-            resource: Resource { endpoint, tags: Vec::new() },
-            settings: Settings::default(),
-            queue_bytes: 1 << 20,
-            flush_interval: Duration::from_secs(1),
-        };
-        TracerBuilder { options, sampler: None, wide_trace_ids: true }
+        TracerBuilder::new(service)
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, sampler: AnySampler, ids: TraceIds, one_span_per_rpc: bool) -> Self {
+        Self { inner: Arc::new(Inner { shared, sampler, ids, one_span_per_rpc }) }
+    }
+
+    /// A span of which more is to be said before it begins: its parent, links, start, tags.
+    ///
+    /// ```
+    /// use tracewell::Kind;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let cause = tracer.new_trace("produce");
+    /// let span = tracer.span("consume").follows_from(cause.context()).kind(Kind::Consumer).tag("queue", "orders").start();
+    /// assert_eq!(span.context().trace_id(), cause.context().trace_id());
+    /// ```
+    pub fn span<'a>(&'a self, name: &'a str) -> SpanBuilder<'a> {
+        SpanBuilder::new(self, name)
     }
 
     /// The root of a new trace. The sampler decides whether it is recorded.
@@ -78,7 +85,7 @@ impl Tracer {
         if !parent.has_ids() {
             return self.new_root(name, parent);
         }
-        self.decided(parent.child(new_span_id()), name)
+        self.decided(parent.child(new_span_id()), name, None)
     }
 
     /// The same span as the one that sent this context, seen from the other side: Zipkin's way, where a client and its
@@ -89,21 +96,32 @@ impl Tracer {
             return self.new_root(name, context);
         }
         let shared = context.sampled().is_some();
-        let mut span = self.decided(context.clone(), name);
+        let mut span = self.decided(context.clone(), name, None);
         span.set_shared(shared);
         span
     }
 
-    /// Has all spans reported that have ended by now, and waits until they are.
+    /// Has all spans reported that have ended by now, and blocks until they are. A reporter whose server does not take
+    /// them tries once, and keeps them; [`Tracer::flush_async`] can be given more time.
     pub fn flush(&self) {
-        self.inner.shared.flush();
+        self.flush_async().wait();
     }
 
-    /// Reports what has ended, takes nothing more, and says what became of all spans. Spans that end later are dropped.
+    /// The same in a task: `tracer.flush_async().await`, or with a limit, see [`Finish::within`].
+    pub fn flush_async(&self) -> Finish {
+        Finish::new(Arc::clone(&self.inner.shared), false)
+    }
+
+    /// Reports what has ended, takes nothing more, blocks until that is done and says what became of all spans. A reporter
+    /// whose server does not take them tries once, and what is lost is counted; [`Tracer::close_async`] can be given more
+    /// time. Spans that end later are dropped.
     pub fn close(&self) -> TracerStats {
-        self.inner.shared.close();
-        self.inner.shared.wait(Duration::MAX);
-        self.stats()
+        self.close_async().wait()
+    }
+
+    /// The same in a task: `tracer.close_async().await`, or with a limit, see [`Finish::within`].
+    pub fn close_async(&self) -> Finish {
+        Finish::new(Arc::clone(&self.inner.shared), true)
     }
 
     /// Who records.
@@ -116,35 +134,147 @@ impl Tracer {
         self.inner.shared.stats()
     }
 
-    fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
-        let high = if self.inner.wide_trace_ids { random() } else { 0 };
-        let trace_id = TraceId::from_halves(high, random_not_zero());
-        let mut context = hints.clone().with_ids(trace_id, new_span_id(), SpanId::NONE);
-        if let (Some(debug_id), None) = (hints.debug_id(), hints.sampled()) {
-            context = context.with_debug(true);
-            let mut span = Span::begin(self.inner.shared.id, context, name, true);
-            span.tag("jaeger-debug-id", debug_id);
-            return span;
-        }
-        self.decided(context, name)
+    /// What each reporter made of them that counts itself: one that sends spans, each of a composite.
+    pub fn reporter_stats(&self) -> Vec<ReporterStats> {
+        self.inner.shared.reporter_stats()
     }
 
-    fn decided(&self, context: TraceContext, name: &str) -> Span {
+    /// Reads what came with a request, and counts requests of which not all could be read
+    /// ([`TracerStats::malformed_headers`]): they fail nobody.
+    ///
+    /// ```
+    /// use tracewell::propagation::Propagation;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let headers = [("traceparent", "nonsense")];
+    /// let extracted = tracer.extract(&Propagation::default(), &headers[..]);
+    /// let span = tracer.new_child(&extracted.context, "GET /cart");
+    /// assert!(span.context().has_ids());
+    /// assert_eq!(tracer.stats().malformed_headers, 1);
+    /// ```
+    pub fn extract<H: HeaderGetter + ?Sized>(&self, propagation: &Propagation, headers: &H) -> Extracted {
+        let extracted = propagation.extract(headers);
+        self.settings().count(extracted.problems);
+        extracted
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.shared.options.settings
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.inner.shared.id
+    }
+
+    pub(crate) fn shares_span_ids(&self) -> bool {
+        self.inner.one_span_per_rpc
+    }
+
+    #[inline]
+    fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
+        self.decided(self.root_context(hints), name, None)
+    }
+
+    /// New ids, and what else came with the hints.
+    #[inline]
+    pub(crate) fn root_context(&self, hints: &TraceContext) -> TraceContext {
+        let trace_id = self.inner.ids.new_id();
+        let context = hints.clone().with_ids(trace_id, new_span_id(), SpanId::NONE);
+        let is_debug = hints.debug_id().is_some() && hints.sampled().is_none();
+        if is_debug { context.with_debug(true) } else { context }
+    }
+
+    /// The span of this context, with what was already written about it; if the context leaves open whether to record
+    /// it, the sampler decides.
+    #[inline]
+    pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Open>) -> Span {
+        let id = self.inner.shared.id;
+        let begin = |context, sampled: bool| match open {
+            None => Span::begin(id, context, name, sampled),
+            Some(open) if sampled => Span::begin_with(id, context, open),
+            Some(mut open) => {
+                recorder::return_buffer(&mut open.entries);
+                Span::begin(id, context, name, false)
+            }
+        };
+        let is_root = context.parent_id().is_none();
         if let Some(sampled) = context.sampled() {
-            return Span::begin(self.inner.shared.id, context, name, sampled);
+            let mut span = begin(context, sampled);
+            if is_root && sampled {
+                tag_debug_id(&mut span);
+            }
+            return span;
         }
         let decision = self.inner.sampler.sample(context.trace_id(), name);
-        let is_root = context.parent_id().is_none();
-        let context = context.with_sampled(Some(decision.sampled));
-        let mut span = Span::begin(self.inner.shared.id, context, name, decision.sampled);
+        let mut span = begin(context.with_sampled(Some(decision.sampled)), decision.sampled);
         if decision.sampled && is_root {
-            span.tag(SamplerTags::TYPE_KEY, decision.tags.sampler_type.name());
-            match decision.tags.param {
-                SamplerParam::Bool(value) => span.tag(SamplerTags::PARAM_KEY, value),
-                SamplerParam::Number(value) => span.tag(SamplerTags::PARAM_KEY, value),
-            };
+            tag_decision(&mut span, &decision.tags);
         }
         span
+    }
+
+    /// Gives a span another parent after it began.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext) {
+        let context = match parent.has_ids() {
+            true => parent.child(span.context().span_id()),
+            false => self.root_context(parent),
+        };
+        let context = match context.sampled() {
+            Some(_) => context,
+            None => {
+                let sampled = self.inner.sampler.sample(context.trace_id(), name).sampled;
+                context.with_sampled(Some(sampled))
+            }
+        };
+        span.become_part_of(context, name);
+    }
+}
+
+fn tag_decision(span: &mut Span, tags: &SamplerTags) {
+    span.tag(SamplerTags::TYPE_KEY, tags.sampler_type.name());
+    match tags.param {
+        SamplerParam::Bool(value) => span.tag(SamplerTags::PARAM_KEY, value),
+        SamplerParam::Number(value) => span.tag(SamplerTags::PARAM_KEY, value),
+    };
+}
+
+/// Of a trace that somebody forced by a header.
+fn tag_debug_id(span: &mut Span) {
+    if let Some(debug_id) = span.context().debug_id().map(str::to_owned) {
+        span.tag("jaeger-debug-id", &debug_id);
+    }
+}
+
+/// How trace ids are made.
+///
+/// ```
+/// use tracewell::{InMemoryReporter, TraceIds, Tracer};
+/// let tracer = Tracer::builder("shop").trace_ids(TraceIds::Random64).build(InMemoryReporter::default());
+/// assert_eq!(tracer.new_trace("GET /cart").context().trace_id().high(), 0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TraceIds {
+    /// 128 random bits.
+    #[default]
+    Random128,
+    /// 64 random bits.
+    Random64,
+    /// 32 bits of seconds since 1970, then 96 random bits, as aiozipkin and py_zipkin make them: AWS's X-Ray wants it so.
+    EpochPrefixed128,
+}
+
+impl TraceIds {
+    #[inline]
+    fn new_id(self) -> TraceId {
+        let high = match self {
+            Self::Random128 => random(),
+            Self::Random64 => 0,
+            Self::EpochPrefixed128 => {
+                let seconds = recorder::unix_nanos(Stamp::now()) / 1_000_000_000;
+                seconds << 32 | random() >> 32
+            }
+        };
+        TraceId::from_halves(high, random_not_zero())
     }
 }
 
@@ -161,68 +291,15 @@ fn random_not_zero() -> u64 {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.close();
-        self.shared.wait(DROP_WAIT_MAX);
+        let deadline = Instant::now() + DROP_WAIT_MAX;
+        if let Some(closed) = self.shared.close(Closing { deadline: Some(deadline), retry: false }) {
+            closed.wait_until(Some(deadline));
+        }
     }
 }
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracer").field("sampler", &self.inner.sampler).field("stats", &self.stats()).finish()
-    }
-}
-
-impl TracerBuilder {
-    /// Who decides about new traces.
-    #[must_use]
-    pub fn sampler(mut self, sampler: impl Into<AnySampler>) -> Self {
-        self.sampler = Some(sampler.into());
-        self
-    }
-
-    /// The service's name and address.
-    #[must_use]
-    pub fn local_endpoint(mut self, endpoint: OwnedEndpoint) -> Self {
-        self.options.resource.endpoint = endpoint;
-        self
-    }
-
-    /// A tag that holds for all spans and is sent once beside them: see [`Resource`].
-    #[must_use]
-    pub fn resource_tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
-        self.options.resource.tags.push((key.to_owned(), value.into().0.to_value()));
-        self
-    }
-
-    /// New trace ids with 128 bits (the default) or with 64.
-    #[must_use]
-    pub const fn wide_trace_ids(mut self, wide: bool) -> Self {
-        self.wide_trace_ids = wide;
-        self
-    }
-
-    /// How much each thread that ends spans may have waiting, 4 KiB at least; 1 MiB if not said. Spans beyond are
-    /// dropped and counted.
-    #[must_use]
-    pub const fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.options.queue_bytes = if bytes < 4096 { 4096 } else { bytes };
-        self
-    }
-
-    /// How long a finished span waits at most before it is given to the reporter; a second if not said.
-    #[must_use]
-    pub const fn flush_interval(mut self, interval: Duration) -> Self {
-        self.options.flush_interval = interval;
-        self
-    }
-
-    /// The tracer. Its thread starts with the first span that ends.
-    pub fn build(self, reporter: impl Reporter + 'static) -> Tracer {
-        let default = || ProbabilisticSampler::new(DEFAULT_SAMPLING_RATE).map(AnySampler::from).ok();
-        // The default rate is between 0.0 and 1.0, so there always is a sampler.
-        let never = || AnySampler::from(crate::sampler::ConstSampler::new(false));
-        let sampler = self.sampler.or_else(default).unwrap_or_else(never);
-        let shared = Shared::new(self.options, Box::new(reporter));
-        Tracer { inner: Arc::new(Inner { shared, sampler, wide_trace_ids: self.wide_trace_ids }) }
     }
 }

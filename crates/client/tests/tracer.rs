@@ -7,13 +7,18 @@ use std::time::{Duration, UNIX_EPOCH};
 use tracewell::propagation::{Format, Propagation, TraceContext};
 use tracewell::sampler::ConstSampler;
 use tracewell::{
-    InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, Resource, SpanId, SpanRecords, TraceId, Tracer,
-    TracerStats, Value,
+    Done, InMemoryReporter, Kind, OwnedEndpoint, ReportError, Reporter, ReporterCounters, Resource, SpanId,
+    SpanRecords, TraceId, Tracer, TracerStats, Value,
 };
 
 fn tracer(sampled: bool) -> (Tracer, InMemoryReporter) {
     let reporter = InMemoryReporter::default();
     (Tracer::builder("shop").sampler(ConstSampler::new(sampled)).build(reporter.clone()), reporter)
+}
+
+/// Reported, failed, dropped.
+fn outcome(stats: TracerStats) -> (u64, u64, u64) {
+    (stats.reported, stats.failed, stats.dropped)
 }
 
 fn remote(sampled: Option<bool>) -> TraceContext {
@@ -34,7 +39,7 @@ fn a_span_arrives_as_it_was_recorded() {
     span.finish_at(at(1_250));
     let context = span.context().clone();
     drop(span);
-    assert_eq!(tracer.close(), TracerStats { reported: 1, failed: 0, dropped: 0, ..TracerStats::default() });
+    assert_eq!(outcome(tracer.close()), (1, 0, 0));
 
     let [span] = &reporter.spans()[..] else { panic!("one span, also after a second finish") };
     assert_eq!((span.trace_id, span.id, span.parent), (context.trace_id(), context.span_id(), None));
@@ -142,7 +147,7 @@ fn spans_of_many_threads_all_arrive() {
     });
     let moved = tracer.new_trace("moved");
     std::thread::spawn(move || drop(moved)).join().unwrap();
-    assert_eq!(tracer.close(), TracerStats { reported: 4001, failed: 0, dropped: 0, ..TracerStats::default() });
+    assert_eq!(outcome(tracer.close()), (4001, 0, 0));
     let ids: HashSet<_> = reporter.spans().iter().map(|span| span.id).collect();
     assert_eq!(ids.len(), 4001);
 }
@@ -172,7 +177,7 @@ fn a_full_queue_drops_the_newest_and_counts_them() {
     let dropped = tracer.stats().dropped;
     assert!((900..1000).contains(&dropped), "{dropped}");
     drop(release);
-    assert_eq!(tracer.close(), TracerStats { reported: 1001 - dropped, failed: 0, dropped, ..TracerStats::default() });
+    assert_eq!(outcome(tracer.close()), (1001 - dropped, 0, dropped));
 }
 
 #[test]
@@ -186,7 +191,7 @@ fn what_the_reporter_refuses_or_comes_too_late_is_counted() {
     let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(Refuse);
     tracer.new_trace("refused").finish();
     let mut late = tracer.new_trace("late");
-    assert_eq!(tracer.close(), TracerStats { reported: 0, failed: 1, dropped: 0, ..TracerStats::default() });
+    assert_eq!(outcome(tracer.close()), (0, 1, 0));
     late.finish();
     let mut later = tracer.new_trace("later");
     std::thread::scope(|scope| scope.spawn(|| later.finish()).join().unwrap());
@@ -206,7 +211,7 @@ fn a_reporter_that_panics_stops_nobody() {
     tracer.flush();
     tracer.new_trace("two").finish();
     tracer.flush();
-    assert_eq!(tracer.close().dropped, 1);
+    assert_eq!(outcome(tracer.close()), (0, 1, 1));
 }
 
 #[test]
@@ -214,4 +219,73 @@ fn an_abandoned_span_is_not_reported() {
     let (tracer, reporter) = tracer(true);
     tracer.new_trace("no").abandon();
     assert_eq!((tracer.close().reported, reporter.spans().len()), (0, 0));
+}
+
+#[test]
+fn no_span_is_uncounted_that_ends_while_the_tracer_closes() {
+    const SPANS: u64 = 2_000;
+    for round in 0..20 {
+        let (tracer, _reporter) = tracer(true);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..SPANS).for_each(|_| tracer.new_trace("racing").finish()));
+            }
+            while tracer.stats().reported < 50 * round {
+                tracer.flush();
+            }
+            tracer.close();
+        });
+        let (reported, failed, dropped) = outcome(tracer.stats());
+        assert_eq!((reported + failed + dropped, failed), (2 * SPANS, 0), "{reported} {dropped}");
+    }
+}
+
+#[test]
+fn a_flush_ends_with_its_limit_though_the_reporter_keeps_spans() {
+    #[derive(Default)]
+    struct Keeps(ReporterCounters, Vec<Done>);
+    impl Reporter for Keeps {
+        fn report(&mut self, _: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+            self.0.queued(spans.len() as u64);
+            Ok(())
+        }
+
+        fn flush(&mut self, done: Done) {
+            self.1.push(done);
+        }
+
+        fn close(&mut self) {
+            self.0.settled(0, self.0.stats().queued);
+        }
+
+        fn counters(&self) -> Option<ReporterCounters> {
+            Some(self.0.clone())
+        }
+    }
+    let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(Keeps::default());
+    tracer.new_trace("kept").finish();
+    let stats = wait(tracer.flush_async().within(Duration::from_millis(20)));
+    assert_eq!((stats.queued, outcome(stats)), (1, (0, 0, 0)));
+    let stats = wait(tracer.close_async().within(Duration::from_millis(20)));
+    assert_eq!((stats.queued, outcome(stats)), (0, (0, 1, 0)));
+    assert_eq!(outcome(wait(tracer.close_async())), (0, 1, 0), "a second time it is over at once");
+}
+
+/// An executor for one future, by a thread that parks.
+fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
 }

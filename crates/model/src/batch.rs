@@ -97,7 +97,7 @@ pub struct ExtraRow {
     pub status_message: Text,
     /// W3C's trace state.
     pub trace_state: Text,
-    /// OTLP's `flags` field as it came.
+    /// OTLP's `flags` field as it came; of a span with [`SpanFlags::JAEGER`] Jaeger's, where it says more than those.
     pub otlp_flags: u32,
     /// How many tags the sender dropped.
     pub dropped_tags: u32,

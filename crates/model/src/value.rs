@@ -76,8 +76,14 @@ impl SpanFlags {
     pub const HAS_START: Self = Self(1 << 3);
     /// The span has a duration, be it zero.
     pub const HAS_DURATION: Self = Self(1 << 4);
+    /// The span came in Jaeger's format, and its tags are all that Jaeger shows: kind, status, trace state and scope stand
+    /// among them as well, and formats that have a place of their own for these leave those tags out.
+    /// [`ExtraRow::otlp_flags`](crate::ExtraRow::otlp_flags) has Jaeger's flags where more are set than sampled and debug.
+    pub const JAEGER: Self = Self(1 << 5);
+    /// The parent is known from one of the links (Jaeger's references) and was not named beside them.
+    pub const PARENT_IN_LINKS: Self = Self(1 << 6);
     /// The bits that have a meaning; a file with others set is damaged or newer.
-    pub const ALL: Self = Self(0b1_1111);
+    pub const ALL: Self = Self(0b111_1111);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

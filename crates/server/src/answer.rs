@@ -1,5 +1,7 @@
-//! Answers over HTTP: a status, a content type and bytes in, a response out. Every body is whole and in memory.
+//! Answers over HTTP: a status, a content type and bytes in, a response out. Bodies are whole and in memory, but
+//! for gRPC's (`grpc`).
 
+use crate::answer_body::AnswerBody;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -8,11 +10,10 @@ use http::header::{
     LOCATION, RETRY_AFTER, VARY,
 };
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use std::io::Write;
 
 /// What every handler answers with.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<AnswerBody>;
 
 /// JSON as Zipkin's query API labels it.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -32,13 +33,13 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 pub(crate) fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut answer = empty(status);
-    *answer.body_mut() = Full::new(body.into());
+    *answer.body_mut() = AnswerBody::whole(body);
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
 }
 
 pub(crate) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(AnswerBody::default());
     *answer.status_mut() = status;
     answer
 }

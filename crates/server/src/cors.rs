@@ -53,6 +53,15 @@ impl Cors {
     }
 
     fn allow(&self, origin: &HeaderValue, headers: &mut HeaderMap) -> bool {
+        let allowed = self.allow_origin(origin, headers);
+        if allowed {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+        }
+        allowed
+    }
+
+    /// Tells the browser that this origin may ask, if it may.
+    pub(crate) fn allow_origin(&self, origin: &HeaderValue, headers: &mut HeaderMap) -> bool {
         let allowed = match self {
             Self::Any if origin == "null" => origin.clone(),
             Self::Any => HeaderValue::from_static("*"),
@@ -66,7 +75,6 @@ impl Cors {
             }
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
         true
     }
 }

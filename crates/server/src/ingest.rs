@@ -2,7 +2,9 @@
 //! decoding, sampling and back pressure are here, whatever the protocol.
 
 use crate::budget::{Budget, Reserved, Spent};
-use crate::metrics::{Metrics, Transport};
+use crate::decompress::{Coding, DecompressError, decompress, expected_bytes};
+use crate::format::{Format, Malformed, decode};
+use crate::metrics::{Metrics, Refusal, Transport};
 use crate::options::Options;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -13,8 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracewell_model::{SpanBatch, SpanFlags, SpanRef, TraceId};
 use tracewell_store::{Store, WriteError};
-use tracewell_wire::zipkin_v2::{DecodeError, decode_json};
-use tracewell_wire::{GunzipError, Limits, gunzip};
+use tracewell_wire::{GunzipError, Limits};
 
 /// Bodies up to this long are decoded where they arrived: handing them to another thread costs more than it frees.
 const DECODED_IN_PLACE_BYTES_MAX: usize = 256 << 10;
@@ -35,6 +36,20 @@ pub(crate) struct Ingest {
     body_timeout: Duration,
 }
 
+/// What a body is said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) transport: Transport,
+    pub(crate) format: Format,
+    pub(crate) coding: Coding,
+}
+
+/// A body that is here, and the memory that it holds.
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    pub(crate) reserved: Reserved,
+}
+
 /// Why spans were not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
@@ -48,12 +63,29 @@ pub(crate) enum IngestError {
     MemorySpent,
     #[error(transparent)]
     Gunzip(GunzipError),
+    #[error("the body cannot be decompressed: {0}")]
+    Decompress(std::io::Error),
     #[error(transparent)]
-    Decode(DecodeError),
+    Malformed(Malformed),
     #[error(transparent)]
     Write(WriteError),
     #[error("decoding failed: this is a mistake in the server")]
     DecoderPanicked,
+}
+
+impl IngestError {
+    /// How it is counted.
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self {
+            Self::BodyTooLarge { .. } => Refusal::TooLarge,
+            Self::BodyTooSlow(_) => Refusal::TooSlow,
+            Self::BodyBroken(_) => Refusal::Broken,
+            Self::MemorySpent => Refusal::MemorySpent,
+            Self::Gunzip(_) | Self::Decompress(_) | Self::Malformed(_) => Refusal::Malformed,
+            Self::Write(error) => Refusal::by_store(error),
+            Self::DecoderPanicked => Refusal::Failed,
+        }
+    }
 }
 
 impl Ingest {
@@ -74,32 +106,71 @@ impl Ingest {
         self.budget.used_bytes()
     }
 
-    /// Takes a body of Zipkin v2 JSON; `Ok` means that the store has acknowledged its spans. Counts what came and what was
-    /// dropped as Zipkin's collector does.
-    pub(crate) async fn take_json(&self, body: Incoming, gzipped: bool) -> Result<(), IngestError> {
-        let metrics = &self.metrics.collector[Transport::Http as usize];
+    /// Takes a body; `Ok` means that the store has acknowledged its spans.
+    pub(crate) async fn take(&self, body: Incoming, kind: Kind) -> Result<(), IngestError> {
+        let received = self.receive(body, kind.transport).await?;
+        self.accept(received, kind).await
+    }
+
+    /// The whole of a body; nothing of it has been looked at.
+    pub(crate) async fn receive(&self, body: Incoming, transport: Transport) -> Result<Received, IngestError> {
         let mut reserved = self.budget.reserve();
         let read = self.read(body, &mut reserved).await;
-        let body = read.inspect_err(|_| metrics.messages_dropped.add(1))?;
+        let metrics = &self.metrics.collector[transport as usize];
+        let bytes = read.inspect_err(|error| {
+            metrics.messages_dropped.add(1);
+            metrics.refused(error.refusal());
+        })?;
         metrics.messages.add(1);
-        if body.is_empty() {
+        Ok(Received { bytes, reserved })
+    }
+
+    /// Takes what was received; `Ok` means that the store has acknowledged its spans. Counts what came and what was dropped as
+    /// Zipkin's collector does.
+    pub(crate) async fn accept(&self, received: Received, kind: Kind) -> Result<(), IngestError> {
+        let metrics = &self.metrics.collector[kind.transport as usize];
+        if received.bytes.is_empty() && kind.transport.is_zipkins() {
             metrics.message_bytes.set(0);
             return Ok(());
         }
-        let decoded = self.decode(body, gzipped, reserved).await;
+        let accepted = self.decode_and_write(received, kind).await;
+        accepted.inspect_err(|error| metrics.refused(error.refusal()))
+    }
+
+    /// Counts a message that came and could not even be taken out of its envelope.
+    pub(crate) fn broken(&self, transport: Transport) {
+        let metrics = &self.metrics.collector[transport as usize];
+        metrics.messages_dropped.add(1);
+        metrics.refused(Refusal::Broken);
+    }
+
+    /// Room in the memory for what comes; nothing yet.
+    pub(crate) fn reserve(&self) -> Reserved {
+        self.budget.reserve()
+    }
+
+    async fn decode_and_write(&self, received: Received, kind: Kind) -> Result<(), IngestError> {
+        let metrics = &self.metrics.collector[kind.transport as usize];
+        let decoded = self.decode(received, kind).await;
         let (decoded, body_bytes) = decoded.inspect_err(|_| metrics.messages_dropped.add(1))?;
         metrics.bytes.add(body_bytes);
         metrics.message_bytes.set(body_bytes);
-        // Zipkin counts a body that it began to decode twice, one that does not look like spans once.
         let batch = decoded.map_err(|error| {
-            metrics.messages_dropped.add(if error.is_wrong_encoding() { 1 } else { 2 });
-            IngestError::Decode(error)
+            // Zipkin counts a body that it began to decode twice, one that does not look like spans once.
+            let twice = kind.transport.is_zipkins() && !error.is_wrong_encoding;
+            metrics.messages_dropped.add(if twice { 2 } else { 1 });
+            IngestError::Malformed(error)
         })?;
-        if batch.is_empty() {
-            return Ok(());
+        if !batch.is_empty() {
+            metrics.message_spans.set(batch.len() as u64);
         }
+        self.keep_and_write(batch, kind.transport).await
+    }
+
+    /// Hands those spans to the store that are sampled; `Ok` means that it has acknowledged them.
+    pub(crate) async fn keep_and_write(&self, batch: SpanBatch, transport: Transport) -> Result<(), IngestError> {
+        let metrics = &self.metrics.collector[transport as usize];
         metrics.spans.add(batch.len() as u64);
-        metrics.message_spans.set(batch.len() as u64);
         let kept = self.sampler.keep(batch);
         let spans = kept.batch.len() as u64;
         metrics.spans_dropped.add(kept.dropped);
@@ -125,39 +196,28 @@ impl Ingest {
 
     /// The spans of a body, or why they are none, and how many bytes it has. Large and compressed bodies are decoded on
     /// another thread.
-    async fn decode(
-        &self,
-        body: Bytes,
-        gzipped: bool,
-        mut reserved: Reserved,
-    ) -> Result<(Result<SpanBatch, DecodeError>, u64), IngestError> {
-        if !gzipped {
+    async fn decode(&self, received: Received, kind: Kind) -> Result<(Result<SpanBatch, Malformed>, u64), IngestError> {
+        let Received { bytes: body, mut reserved } = received;
+        let Kind { format, coding, .. } = kind;
+        if coding == Coding::Plain {
             let bytes = counted_bytes(&body);
-            return Ok((in_place_or_not(body.len(), move || decode(&body, reserved)).await?, bytes));
+            return Ok((in_place_or_not(body.len(), move || decode_all(&body, format, reserved)).await?, bytes));
         }
         let bytes_max = self.body_decompressed_bytes_max;
-        let claimed = claimed_bytes(&body).min(bytes_max);
-        in_place_or_not(claimed.max(body.len()), move || {
-            reserved.grow(claimed).map_err(|Spent| IngestError::MemorySpent)?;
-            let plain = match gunzip(&body, claimed) {
-                Err(GunzipError::TooLarge { .. }) if claimed < bytes_max => {
-                    // It holds more than it says. It gets what is allowed, if there is so much.
-                    reserved.grow(bytes_max - claimed).map_err(|Spent| IngestError::MemorySpent)?;
-                    gunzip(&body, bytes_max)
-                }
-                plain => plain,
-            };
-            let plain = plain.map_err(|error| match error {
-                GunzipError::TooLarge { limit_bytes } => IngestError::BodyTooLarge { bytes_max: limit_bytes },
-                error => IngestError::Gunzip(error),
+        in_place_or_not(expected_bytes(&body, coding, bytes_max), move || {
+            let plain = decompress(&body, coding, bytes_max, &mut reserved).map_err(|error| match error {
+                DecompressError::TooLarge { bytes_max } => IngestError::BodyTooLarge { bytes_max },
+                DecompressError::MemorySpent => IngestError::MemorySpent,
+                DecompressError::Gunzip(error) => IngestError::Gunzip(error),
+                DecompressError::Damaged(error) => IngestError::Decompress(error),
             })?;
-            Ok((decode(&plain, reserved), counted_bytes(&plain)))
+            Ok((decode_all(&plain, format, reserved), counted_bytes(&plain)))
         })
         .await?
     }
 
     /// Hands the spans to the store and waits for its answer.
-    pub(crate) async fn write(&self, batch: SpanBatch) -> Result<(), IngestError> {
+    async fn write(&self, batch: SpanBatch) -> Result<(), IngestError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -168,10 +228,7 @@ impl Ingest {
         };
         self.store.write(batch, Box::new(done));
         let answer = answered.await.unwrap_or(Err(WriteError::Closed));
-        answer.map_err(|error| {
-            self.metrics.refused_by_store(&error);
-            IngestError::Write(error)
-        })
+        answer.map_err(IngestError::Write)
     }
 }
 
@@ -216,21 +273,16 @@ async fn discard(mut body: Incoming) {
     drop(timeout(DISCARD_TIME_MAX, reading).await);
 }
 
-/// The length that a gzip body gives at its end, of its last member, modulo 2^32.
-fn claimed_bytes(body: &[u8]) -> usize {
-    body.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize)
-}
-
 /// Zipkin's metrics count an empty list as no bytes.
 fn counted_bytes(body: &[u8]) -> u64 {
     if body == b"[]" { 0 } else { body.len() as u64 }
 }
 
-fn decode(body: &[u8], reserved: Reserved) -> Result<SpanBatch, DecodeError> {
+fn decode_all(body: &[u8], format: Format, reserved: Reserved) -> Result<SpanBatch, Malformed> {
     let mut batch = SpanBatch::new();
-    let decoded = decode_json(body, &Limits::default(), &mut batch);
+    let decoded = decode(format, body, &Limits::default(), &mut batch);
     drop(reserved);
-    decoded.map(|_| batch)
+    decoded.map(|()| batch)
 }
 
 async fn in_place_or_not<T: Send + 'static>(

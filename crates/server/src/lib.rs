@@ -1,29 +1,47 @@
-//! The server: collects spans over HTTP, keeps them in a store, answers queries, serves the page.
+//! The server: collects spans in every format that Zipkin, Jaeger and OpenTelemetry send, keeps them in a store, answers
+//! queries, serves the page.
 //!
-//! The way of a span: [`listener`](crate) → `zipkin` (routes) → `ingest` (limits, sampling, back pressure) → the store. The
-//! way of a query: `zipkin` or `page_api` → `queries` (bounded threads) → the store → an encoder. A library, so that tests and
-//! benches start it inside their own process ([`Server::start`] with port 0).
+//! The way of a span: `listener` or `udp` → a collector (`zipkin`, `otlp`, `jaeger_collector`) → `ingest` (limits, sampling,
+//! back pressure) → the store. The way of a query: `zipkin`, `jaeger_query` or `page_api` → `queries` (bounded threads) → the
+//! store → an encoder. Each port's API is an `api::Api` over the one `app::App`. A library, so that tests and benches start it
+//! inside their own process ([`Server::start`] with port 0).
 
+mod admin;
 mod answer;
+mod answer_body;
+mod api;
+mod app;
 mod budget;
 mod clock;
+mod collect_grpc;
 mod cors;
+mod decompress;
 mod demo;
+mod format;
+mod grpc;
 mod ingest;
+mod jaeger_collector;
+mod jaeger_query;
 mod listener;
+mod listener_name;
 mod logging;
 mod metrics;
 mod options;
+mod otlp;
 mod page;
 mod page_api;
 mod process;
 mod queries;
 mod request_path;
+mod sampling;
 mod server;
 mod storage;
+mod udp;
+mod web_origins;
 mod zipkin;
 
 pub use demo::{DemoOptions, run as run_demo};
+pub use listener_name::ListenerName;
 pub use logging::{log_to_stderr, say_hello};
 pub use metrics::metrics_markdown;
 pub use options::{

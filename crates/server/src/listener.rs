@@ -1,11 +1,9 @@
-//! A listening socket: connections in, HTTP/1.1 and HTTP/2 requests out to a handler. How many connections there are, how long
+//! A listening socket: connections in, HTTP/1.1 and HTTP/2 requests out to an API. How many connections there are, how long
 //! they may say nothing and how they end is decided here.
 
-use crate::answer::Answer;
+use crate::api::Api;
+use crate::app::App;
 use crate::metrics::Metrics;
-use crate::options::Options;
-use http::Request;
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -36,25 +34,16 @@ pub(crate) struct Listener {
 }
 
 /// Answers requests on the connections of a socket until stopped.
-pub(crate) fn start<F, R>(
-    socket: TcpListener,
-    address: SocketAddr,
-    options: &Options,
-    metrics: Arc<Metrics>,
-    handler: F,
-) -> Listener
-where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Answer> + Send + 'static,
-{
+pub(crate) fn start(socket: TcpListener, address: SocketAddr, app: &App, api: Arc<dyn Api>) -> Listener {
     let (stopping, stop) = watch::channel(false);
     let connections = Connections {
-        places: Arc::new(Semaphore::new(options.connections_max.max(1))),
-        header_timeout: options.header_timeout,
-        metrics,
+        places: Arc::new(Semaphore::new(app.options.connections_max.max(1))),
+        header_timeout: app.options.header_timeout,
+        metrics: Arc::clone(&app.metrics),
         graceful: GracefulShutdown::new(),
+        api,
     };
-    let task = tokio::spawn(accept(socket, connections, stop, options.stop_timeout, handler));
+    let task = tokio::spawn(accept(socket, connections, stop, app.options.stop_timeout));
     Listener { address, stopping, task }
 }
 
@@ -77,25 +66,22 @@ struct Connections {
     header_timeout: Duration,
     metrics: Arc<Metrics>,
     graceful: GracefulShutdown,
+    api: Arc<dyn Api>,
 }
 
-async fn accept<F, R>(
+async fn accept(
     socket: TcpListener,
     connections: Connections,
     mut stop: watch::Receiver<bool>,
     stop_timeout: Duration,
-    handler: F,
-) where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Answer> + Send + 'static,
-{
+) {
     let accepting = async {
         loop {
             // While all places are taken, connections wait in the system's queue.
             let Ok(place) = Arc::clone(&connections.places).acquire_owned().await else { return };
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    let served = connections.serve(stream, handler.clone());
+                    let served = connections.serve(stream);
                     tokio::spawn(async move {
                         served.await;
                         drop(place);
@@ -122,11 +108,8 @@ async fn accept<F, R>(
 
 impl Connections {
     /// One connection from its first byte to its end.
-    fn serve<F, R>(&self, stream: TcpStream, handler: F) -> impl Future<Output = ()> + use<F, R>
-    where
-        F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Answer> + Send + 'static,
-    {
+    fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + use<> {
+        let api = Arc::clone(&self.api);
         let watcher = self.graceful.watcher();
         let header_timeout = self.header_timeout;
         let open = Open::new(Arc::clone(&self.metrics));
@@ -140,7 +123,7 @@ impl Connections {
                 let asked = Arc::clone(&asked);
                 move |request| {
                     asked.store(true, Ordering::Relaxed);
-                    let answer = handler(request);
+                    let answer = Arc::clone(&api).answer(request);
                     async move { Ok::<_, Infallible>(answer.await) }
                 }
             });

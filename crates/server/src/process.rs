@@ -27,6 +27,32 @@ pub(crate) fn process_stats() -> ProcessStats {
     }
 }
 
+/// What the system counts of a UDP socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct UdpSocketStats {
+    /// Its number.
+    pub(crate) inode: u64,
+    pub(crate) queued_bytes: u64,
+    pub(crate) dropped_packets: u64,
+}
+
+/// All of them; none where there is no `/proc`.
+pub(crate) fn udp_sockets() -> Vec<UdpSocketStats> {
+    let list = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    ["/proc/net/udp", "/proc/net/udp6"].map(list).iter().flat_map(|list| list.lines().filter_map(udp_socket)).collect()
+}
+
+/// A line of that list; see proc(5).
+fn udp_socket(line: &str) -> Option<UdpSocketStats> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (_, queued) = fields.get(4)?.split_once(':')?;
+    Some(UdpSocketStats {
+        inode: fields.get(9)?.parse().ok()?,
+        queued_bytes: u64::from_str_radix(queued, 16).ok()?,
+        dropped_packets: fields.get(12)?.parse().ok()?,
+    })
+}
+
 /// Lets the process have as many open files as it may: many systems begin with 1,024, fewer than the connections we take.
 pub(crate) fn raise_open_files_limit() {
     let mut limit = getrlimit(Resource::Nofile);
@@ -41,6 +67,15 @@ pub(crate) fn raise_open_files_limit() {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_system_knows_the_sockets() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&[0; 100], socket.local_addr().unwrap()).unwrap();
+        let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
+        let found = udp_sockets().into_iter().find(|found| found.inode == inode).unwrap();
+        assert!(found.queued_bytes >= 100 && found.dropped_packets == 0, "{found:?}");
+    }
 
     #[test]
     fn the_process_knows_itself() {

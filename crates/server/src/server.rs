@@ -1,25 +1,39 @@
 //! The server as a whole: its listeners and its store, started and stopped.
 
+use crate::admin::AdminApi;
+use crate::api::Api;
+use crate::app::App;
+use crate::jaeger_collector::{JaegerGrpcCollector, JaegerHttpCollector};
+use crate::jaeger_query::{JaegerQueryApi, JaegerQueryGrpcApi};
 use crate::listener::{self, Listener};
+use crate::listener_name::ListenerName;
 use crate::options::{Listen, Options};
+use crate::otlp::{OtlpGrpcCollector, OtlpHttpCollector};
 use crate::process::raise_open_files_limit;
+use crate::sampling::SamplingApi;
+use crate::udp::{self, UdpListener};
 use crate::zipkin::ZipkinApi;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tracewell_store::Store;
 
 /// A running server. Dropped without [`Server::stop`] it stops taking connections, and nothing more.
 pub struct Server {
-    zipkin: Option<Listener>,
+    listeners: Vec<(ListenerName, Running)>,
     store: Arc<dyn Store>,
+}
+
+enum Running {
+    Http(Listener),
+    Udp(UdpListener),
 }
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened at.
-    #[error("--{flag}: cannot listen at {address}: {error}{}", hint(error))]
+    #[error("--{flag}: cannot listen at {address}: {error}{}", hint(error, flag))]
     Listen {
         /// The option.
         flag: &'static str,
@@ -34,31 +48,62 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Starts all listeners. Needs a tokio runtime. Errors name the option that is at fault.
+    /// Starts all listeners. Needs a tokio runtime. Errors name the option that is at fault; nothing runs then.
     pub async fn start(options: &Options, store: Arc<dyn Store>) -> Result<Self, StartError> {
         raise_open_files_limit();
-        let Some((socket, address)) = listen("zipkin", &options.zipkin, &options.host).await? else {
+        let mut sockets = vec![];
+        for name in ListenerName::ALL {
+            if let Some((socket, address)) = bind(name, options).await? {
+                sockets.push((name, socket, address));
+            }
+        }
+        if sockets.is_empty() {
             return Err(StartError::NothingToDo);
+        }
+        let app = App::new(options, Arc::clone(&store));
+        let start = |(name, socket, address)| {
+            let running = match socket {
+                Socket::Tcp(socket) => Running::Http(listener::start(socket, address, &app, api(name, &app))),
+                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app)),
+            };
+            tracing::info!(listener = name.flag(), %address, "listening");
+            (name, running)
         };
-        let api = Arc::new(ZipkinApi::new(options, Arc::clone(&store)));
-        let metrics = api.metrics();
-        let zipkin = listener::start(socket, address, options, metrics, move |request| {
-            let api = Arc::clone(&api);
-            async move { api.answer(request).await }
-        });
-        tracing::info!(listener = "zipkin", %address, "listening");
-        Ok(Self { zipkin: Some(zipkin), store })
+        let listeners = sockets.into_iter().map(start).collect();
+        Ok(Self { listeners, store })
+    }
+
+    /// Where a listener listens; `None` when it is off.
+    pub fn address(&self, name: ListenerName) -> Option<SocketAddr> {
+        self.listeners.iter().find(|(running, _)| *running == name).map(|(_, running)| match running {
+            Running::Http(listener) => listener.address(),
+            Running::Udp(listener) => listener.address(),
+        })
     }
 
     /// Where Zipkin's API and the page are served.
     pub fn zipkin_address(&self) -> Option<SocketAddr> {
-        self.zipkin.as_ref().map(Listener::address)
+        self.address(ListenerName::Zipkin)
     }
 
-    /// Takes no more connections, answers what was asked (for at most `stop-timeout`), closes the store.
+    /// Takes no more connections and packets, answers what was asked (for at most `stop-timeout`), closes the store.
     pub async fn stop(mut self) {
-        if let Some(zipkin) = self.zipkin.take() {
-            zipkin.stop().await;
+        let stopping: Vec<_> = self
+            .listeners
+            .drain(..)
+            .map(|(_, running)| {
+                tokio::spawn(async move {
+                    match running {
+                        Running::Http(listener) => listener.stop().await,
+                        Running::Udp(listener) => listener.stop().await,
+                    }
+                })
+            })
+            .collect();
+        for stopped in stopping {
+            if stopped.await.is_err() {
+                tracing::error!("a listener failed to stop");
+            }
         }
         let store = Arc::clone(&self.store);
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
@@ -68,23 +113,57 @@ impl Server {
     }
 }
 
-/// Opens the socket of a listener; `None` when it is off.
-async fn listen(
-    flag: &'static str,
-    listen: &Listen,
-    default_host: &str,
-) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
-    let Listen::At { host, port } = listen else { return Ok(None) };
-    let host = host.as_deref().filter(|host| !host.is_empty()).unwrap_or(default_host);
-    let failed = |error| StartError::Listen { flag, address: format!("{host}:{port}"), error };
-    let socket = TcpListener::bind((host, *port)).await.map_err(failed)?;
-    let address = socket.local_addr().map_err(failed)?;
-    Ok(Some((socket, address)))
+/// What answers on a listener's port. Those of UDP have no API.
+fn api(name: ListenerName, app: &Arc<App>) -> Arc<dyn Api> {
+    let app = Arc::clone(app);
+    match name {
+        ListenerName::JaegerQuery => Arc::new(JaegerQueryApi::new(app)),
+        ListenerName::JaegerQueryGrpc => Arc::new(JaegerQueryGrpcApi::new(app)),
+        ListenerName::OtlpGrpc => Arc::new(OtlpGrpcCollector::new(app)),
+        ListenerName::OtlpHttp => Arc::new(OtlpHttpCollector::new(app)),
+        ListenerName::JaegerGrpc => Arc::new(JaegerGrpcCollector::new(app)),
+        ListenerName::JaegerHttp => Arc::new(JaegerHttpCollector::new(app)),
+        ListenerName::Sampling => Arc::new(SamplingApi::new(app)),
+        ListenerName::Zipkin => Arc::new(ZipkinApi::new(app)),
+        ListenerName::Admin
+        | ListenerName::JaegerUdpCompact
+        | ListenerName::JaegerUdpBinary
+        | ListenerName::ZipkinUdp => Arc::new(AdminApi::new(app)),
+    }
 }
 
-fn hint(error: &std::io::Error) -> &'static str {
+enum Socket {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+/// Opens the socket of a listener; `None` when it is off.
+async fn bind(name: ListenerName, options: &Options) -> Result<Option<(Socket, SocketAddr)>, StartError> {
+    let Listen::At { host, port } = name.listen(options) else { return Ok(None) };
+    let host = host.as_deref().filter(|host| !host.is_empty()).unwrap_or(&options.host);
+    let failed = |error| StartError::Listen { flag: name.flag(), address: format!("{host}:{port}"), error };
+    let bound = async {
+        Ok(match name.is_udp() {
+            false => {
+                let socket = TcpListener::bind((host, *port)).await?;
+                let address = socket.local_addr()?;
+                (Socket::Tcp(socket), address)
+            }
+            true => {
+                let socket = UdpSocket::bind((host, *port)).await?;
+                let address = socket.local_addr()?;
+                (Socket::Udp(socket), address)
+            }
+        })
+    };
+    bound.await.map(Some).map_err(failed)
+}
+
+fn hint(error: &std::io::Error, flag: &str) -> String {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; another program has it: stop that, or choose another port",
-        _ => "",
+        std::io::ErrorKind::AddrInUse => {
+            format!("; another program has it: stop that, or choose another port, or --{flag} off")
+        }
+        _ => String::new(),
     }
 }

@@ -57,7 +57,7 @@ fn a_body_beyond_the_limit_is_refused_whether_it_tells_its_length_or_not() {
     let end = lying.len() - 4;
     lying[end..].copy_from_slice(&7u32.to_le_bytes());
     assert_eq!(server.ask("POST", "/api/v2/spans", GZIP, Some(&lying)).status, 413);
-    assert_eq!(server.metric("tracewell_ingest_refused_total{reason=\"body_too_large\"}"), 4.0);
+    assert_eq!(server.metric("tracewell_ingest_refused_total{transport=\"http\",reason=\"body_too_large\"}"), 4.0);
     assert_eq!(server.metric("tracewell_ingest_bodies_held_bytes"), 0.0);
     server.stop();
 }
@@ -73,7 +73,7 @@ fn senders_are_put_off_when_the_memory_for_bodies_is_spent() {
     }
     let answer = server.post_spans(&format!("[{}]", " ".repeat(2000)));
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
-    assert_eq!(server.metric("tracewell_ingest_refused_total{reason=\"memory_spent\"}"), 1.0);
+    assert_eq!(server.metric("tracewell_ingest_refused_total{transport=\"http\",reason=\"memory_spent\"}"), 1.0);
     assert_eq!(server.post_spans("[]").status, 202, "small ones still fit");
     drop(slow);
     while server.metric("tracewell_ingest_bodies_held_bytes") > 0.0 {
@@ -97,7 +97,7 @@ fn slow_senders_are_cut_off() {
         // Closed, with or without a word.
         std::io::Read::read_to_end(stream, &mut end).unwrap();
     }
-    assert_eq!(server.metric("tracewell_ingest_refused_total{reason=\"body_too_slow\"}"), 1.0);
+    assert_eq!(server.metric("tracewell_ingest_refused_total{transport=\"http\",reason=\"body_too_slow\"}"), 1.0);
     server.stop();
 }
 
@@ -151,7 +151,10 @@ fn every_refusal_of_the_store_is_told_with_its_status() {
         let answer = server.post_spans(&format!("[{}]", span("1", "a")));
         assert_eq!((answer.status, answer.header("retry-after")), (status, retry_after), "{error}");
         assert_eq!(answer.text(), error.to_string());
-        assert_eq!(server.metric(&format!("tracewell_ingest_refused_total{{reason=\"{reason}\"}}")), 1.0);
+        assert_eq!(
+            server.metric(&format!("tracewell_ingest_refused_total{{transport=\"http\",reason=\"{reason}\"}}")),
+            1.0
+        );
         let health = server.get("/health");
         assert_eq!((health.status, &health.json()["status"]), (503, &"DOWN".into()));
         assert_eq!(health.json()["zipkin"]["details"]["TracewellStore{}"]["details"]["error"], error.to_string());

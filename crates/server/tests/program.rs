@@ -5,6 +5,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+use tracewell_server::ListenerName;
 
 fn tracewell() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracewell"));
@@ -12,10 +13,16 @@ fn tracewell() -> Command {
     command
 }
 
+/// Flags by which only Zipkin's listener runs.
+fn listen_only_zipkin(port: &str) -> Vec<String> {
+    let listen = |name: ListenerName| if name == ListenerName::Zipkin { port } else { "off" };
+    ListenerName::ALL.iter().map(|&name| format!("--{}={}", name.flag(), listen(name))).collect()
+}
+
 /// Starts a server; answers it with its address, taken from its log.
 fn serve(directory: &std::path::Path) -> (Child, String) {
     let mut command = tracewell();
-    command.args(["serve", "--zipkin", "0", "--log-format", "json", "--data-dir"]).arg(directory);
+    command.arg("serve").args(listen_only_zipkin("0")).args(["--log-format", "json", "--data-dir"]).arg(directory);
     let mut child = command.spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
     let mut lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
@@ -57,14 +64,42 @@ fn a_second_signal_stops_it_at_once() {
 }
 
 #[test]
+fn all_ports_are_told_and_can_be_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = tracewell();
+    command.args(["serve", "--log-format", "json", "--data-dir"]).arg(directory.path());
+    command.args(ListenerName::ALL.map(|name| format!("--{}=0", name.flag())));
+    let mut child = command.spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let told = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    let mut told = told.filter(|line| line["message"] == "listening");
+    for name in ListenerName::ALL {
+        let line = told.next().unwrap();
+        assert_eq!(line["listener"], name.flag());
+        let address = line["address"].as_str().unwrap();
+        assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(told.count(), 0);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn a_port_in_use_is_told_by_its_flag() {
     let directory = tempfile::tempdir().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let output = tracewell().args(["--zipkin", &port, "--data-dir"]).arg(directory.path()).output().unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
-    assert!(error.contains(&format!("--zipkin: cannot listen at 127.0.0.1:{port}")), "{error}");
+    for name in ListenerName::ALL {
+        let taken_tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken_udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let taken = if name.is_udp() { taken_udp.local_addr() } else { taken_tcp.local_addr() };
+        let port = taken.unwrap().port();
+        let mut command = tracewell();
+        command.args(listen_only_zipkin("off")).arg(format!("--{}={port}", name.flag()));
+        let output = command.arg("--data-dir").arg(directory.path()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        let told = format!("--{}: cannot listen at 127.0.0.1:{port}", name.flag());
+        assert!(error.contains(&told) && error.contains(&format!("--{} off", name.flag())), "{error}");
+    }
 }
 
 #[test]

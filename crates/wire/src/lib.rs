@@ -6,6 +6,7 @@
 mod attribute_text;
 mod detect;
 mod gunzip;
+pub mod jaeger;
 mod java_number;
 mod java_text;
 mod json;
@@ -14,6 +15,7 @@ mod limits;
 pub mod propagation;
 #[allow(dead_code, unused_imports, reason = "the formats that read and write protobuf follow")]
 mod protobuf;
+mod thrift;
 pub mod zipkin_v2;
 
 pub use detect::SpanEncoding;
@@ -22,3 +24,4 @@ pub use java_number::NotANumber;
 pub use json::{JsonError, Place};
 pub use limits::Limits;
 pub use protobuf::{ProtobufError, ProtobufFault};
+pub use thrift::{ThriftError, ThriftFault};

@@ -13,6 +13,8 @@
 
 use tracewell_model::{OwnedEndpoint, SpanId, StatusCode, TraceId, ValueRef};
 
+use super::entry::{EntryIter, SpanEntry};
+
 /// Bytes of all entries of one span; an entry that would go beyond is left out and counted.
 pub const SPAN_BYTES_MAX: usize = 1 << 16;
 
@@ -104,45 +106,50 @@ impl Entries {
     }
 
     #[inline]
-    fn to_write(&mut self) -> &mut Written {
+    fn writable(&mut self) -> &mut Written {
         self.0.get_or_insert_default()
     }
 
     #[inline]
     pub(crate) fn name(&mut self, name: &str) {
-        self.to_write().name(name);
+        self.writable().name(name);
     }
 
     #[expect(clippy::inline_always, reason = "type of the value and length of the key are then mostly constants")]
     #[inline(always)]
     pub(crate) fn tag(&mut self, key: &str, value: ValueRef<'_>) {
-        self.to_write().value(0, key, value);
+        self.writable().value(0, key, value);
     }
 
     pub(crate) fn annotation(&mut self, time_nanos: u64, value: &str) {
-        self.to_write().annotation(time_nanos, value);
+        self.writable().annotation(time_nanos, value);
     }
 
     /// Another span that this one has to do with: its cause ("follows from"), or another parent (`child_of`).
     pub(crate) fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
-        self.to_write().link(trace_id, span_id, child_of, trace_state);
+        self.writable().link(trace_id, span_id, child_of, trace_state);
     }
 
     /// A field of the annotation or the link before.
     pub(crate) fn field(&mut self, key: &str, value: ValueRef<'_>) {
-        self.to_write().field(key, value);
+        self.writable().field(key, value);
     }
 
     pub(crate) fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
-        self.to_write().remote_endpoint(endpoint);
+        self.writable().remote_endpoint(endpoint);
     }
 
     pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
-        self.to_write().status(code, message);
+        self.writable().status(code, message);
     }
 
     pub(crate) fn trace_state(&mut self, state: &str) {
-        self.to_write().trace_state(state);
+        self.writable().trace_state(state);
+    }
+
+    /// The name said last.
+    pub(crate) fn last_name(&self) -> String {
+        self.written().map(Written::last_name).unwrap_or_default()
     }
 }
 
@@ -161,6 +168,13 @@ impl Written {
     #[inline]
     pub(crate) fn words(&self) -> &[u64] {
         &self.buffer[..self.used]
+    }
+
+    /// The name said last.
+    fn last_name(&self) -> String {
+        let bytes: Vec<u8> = self.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+        let name = |entry| if let SpanEntry::Name(name) = entry { Some(name.to_owned()) } else { None };
+        EntryIter::new(&bytes).filter_map(name).last().unwrap_or_default()
     }
 
     #[inline]

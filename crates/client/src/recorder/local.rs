@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::entries::{Entries, Written};
 use super::record::{HEAD_WORDS, Head};
 use super::ring::Writer;
-use super::worker::{self, Shared};
+use super::shared::{self, Shared};
 
 /// A reading of the fast clock (the time stamp counter where there is one).
 pub(crate) type Stamp = fastant::Instant;
@@ -85,7 +85,7 @@ pub(crate) fn finish(
         local.keep(buffer);
     });
     if handed_over.is_err() {
-        worker::count_dropped(tracer);
+        shared::count_dropped(tracer);
     }
 }
 
@@ -124,7 +124,7 @@ impl Local {
     #[cold]
     fn connect(&mut self, tracer: u64) -> Option<&mut Outlet> {
         self.outlets.retain(|outlet| !outlet.shared.is_closed());
-        let shared = worker::find(tracer)?;
+        let shared = shared::find_for_ended(tracer)?;
         let writer = shared.connect()?;
         self.outlets.push(Outlet { tracer, writer, shared });
         self.outlets.last_mut()

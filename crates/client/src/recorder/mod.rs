@@ -5,18 +5,22 @@
 
 mod entries;
 mod entry;
+mod finish;
 mod local;
 mod record;
 mod ring;
+mod shared;
 mod view;
 mod worker;
 
 pub(crate) use entries::Entries;
 pub use entries::SPAN_BYTES_MAX;
 pub use entry::SpanEntry;
+pub use finish::Finish;
 pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
 pub(crate) use record::Head;
 pub use record::{SpanRecord, SpanRecords};
+pub(crate) use shared::{Closing, Options, Shared, find};
+pub use shared::{TracerStats, spans_without_tracer};
 pub use view::LocalSpan;
-pub(crate) use worker::{Options, Shared};
-pub use worker::{REPORT_SPANS_MAX, TracerStats};
+pub use worker::REPORT_SPANS_MAX;

@@ -1,7 +1,7 @@
 //! The list of all metrics: their names, what they mean and where their values come from. docs/metrics.md is made from it.
 
 use super::{Metrics, Number, Transport};
-use crate::process::ProcessStats;
+use crate::process::{ProcessStats, UdpSocketStats};
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
 use tracewell_store::{StoreHealth, StoreStats};
@@ -13,6 +13,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) store: StoreStats,
     pub(crate) health: StoreHealth,
     pub(crate) process: ProcessStats,
+    /// The system's list of UDP sockets.
+    pub(crate) udp_sockets: Vec<UdpSocketStats>,
 }
 
 /// What kind a metric is.
@@ -36,7 +38,9 @@ pub(super) struct Metric {
 pub(super) enum Read {
     Value(fn(&Sources<'_>) -> f64),
     ByTransport(fn(&super::CollectorMetrics) -> &Number),
-    ByReason(fn(&Metrics) -> Vec<(&'static str, &Number)>),
+    Refusals,
+    /// Of the transports that take packets.
+    OfUdpSocket(fn(&UdpSocketStats) -> u64),
     RequestTimes,
 }
 
@@ -50,7 +54,8 @@ const fn metric(name: &'static str, kind: Kind, help: &'static str, read: Read) 
     let labels: &[&str] = match read {
         Read::Value(_) => &[],
         Read::ByTransport(_) => &["transport"],
-        Read::ByReason(_) => &["reason"],
+        Read::OfUdpSocket(_) => &["transport"],
+        Read::Refusals => &["transport", "reason"],
         Read::RequestTimes => &["method", "status", "uri"],
     };
     Metric { name, kind, labels, help, read }
@@ -68,14 +73,9 @@ pub(super) const METRICS: &[Metric] = &[
     metric("zipkin_collector_message_bytes", Gauge, "Bytes of the last message.", Read::ByTransport(|c| &c.message_bytes)),
     metric("zipkin_collector_message_spans", Gauge, "Spans of the last message that held any.", Read::ByTransport(|c| &c.message_spans)),
     metric("http_server_requests_seconds", Histogram, "How long requests took to be answered.", Read::RequestTimes),
-    metric("tracewell_ingest_refused", Counter, "Messages refused, by why.", Read::ByReason(|m| vec![
-        ("body_too_large", &m.refused_body_too_large),
-        ("body_too_slow", &m.refused_body_too_slow),
-        ("memory_spent", &m.refused_memory_spent),
-        ("store_overloaded", &m.refused_store_overloaded),
-        ("store_disk_full", &m.refused_store_disk_full),
-        ("store_failed", &m.refused_store_failed),
-    ])),
+    metric("tracewell_ingest_refused", Counter, "Messages refused or dropped, by how they came and why.", Read::Refusals),
+    metric("tracewell_udp_packets_dropped_by_system", Counter, "Packets that the system dropped because its buffer was full.", Read::OfUdpSocket(|socket| socket.dropped_packets)),
+    metric("tracewell_udp_receive_queue_bytes", Gauge, "Memory of the system for packets that wait to be read.", Read::OfUdpSocket(|socket| socket.queued_bytes)),
     metric("tracewell_ingest_bodies_held_bytes", Gauge, "Memory held by bodies on their way in.", Read::Value(|s| s.bodies_held_bytes as f64)),
     metric("tracewell_queries_waiting", Gauge, "Queries that wait for their turn.", Read::Value(|s| s.metrics.queries_waiting.get() as f64)),
     metric("tracewell_queries_refused", Counter, "Queries refused because too many were waiting.", Read::Value(|s| s.metrics.queries_refused.get() as f64)),
@@ -139,7 +139,7 @@ pub fn metrics_markdown() -> String {
 /// `GET /metrics` as Zipkin answers it.
 pub(crate) fn zipkin_json(metrics: &Metrics) -> String {
     let mut lines = vec![];
-    for transport in Transport::ALL {
+    for transport in Transport::ALL.into_iter().filter(|transport| transport.is_zipkins()) {
         let collector = &metrics.collector[transport as usize];
         for metric in METRICS {
             let Read::ByTransport(read) = metric.read else { continue };

@@ -1,7 +1,7 @@
 //! The metrics as text for Prometheus: OpenMetrics from the encoder of its own library, or the older format made from that.
 
-use super::Transport;
 use super::list::{Kind, METRICS, Metric, Read, Sources};
+use super::{Refusal, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -48,10 +48,15 @@ fn read(metric: &Metric, sources: &Sources<'_>) -> Vec<(Vec<Label>, Sample)> {
             .iter()
             .map(|&t| number("transport", t.name().to_owned(), value(&sources.metrics.collector[t as usize])))
             .collect(),
-        Read::ByReason(values) => {
-            let values = values(sources.metrics).into_iter();
-            values.map(|(reason, value)| number("reason", reason.to_owned(), value)).collect()
+        Read::OfUdpSocket(value) => {
+            let of = |transport: Transport| {
+                let inode = sources.metrics.collector[transport as usize].udp_inode.get();
+                let socket = sources.udp_sockets.iter().find(|socket| inode != 0 && socket.inode == inode)?;
+                Some((vec![("transport", transport.name().to_owned())], Sample::Value(value(socket) as f64)))
+            };
+            Transport::ALL.into_iter().filter_map(of).collect()
         }
+        Read::Refusals => Transport::ALL.into_iter().flat_map(|transport| refusals(sources, transport)).collect(),
         Read::RequestTimes => sources
             .metrics
             .requests
@@ -62,6 +67,14 @@ fn read(metric: &Metric, sources: &Sources<'_>) -> Vec<(Vec<Label>, Sample)> {
             })
             .collect(),
     }
+}
+
+fn refusals(sources: &Sources<'_>, transport: Transport) -> impl Iterator<Item = (Vec<Label>, Sample)> {
+    let metrics = &sources.metrics.collector[transport as usize];
+    Refusal::ALL.into_iter().map(move |reason| {
+        let labels = vec![("transport", transport.name().to_owned()), ("reason", reason.name().to_owned())];
+        (labels, Sample::Value(metrics.refusals(reason).get() as f64))
+    })
 }
 
 /// What was read of each metric, in the order of the list.
@@ -145,6 +158,7 @@ mod tests {
             store: StoreStats { spans_written: 9, ..StoreStats::default() },
             health: StoreHealth::default(),
             process: ProcessStats::default(),
+            udp_sockets: vec![],
         };
         let text = metrics_text(&sources, TextFormat::Prometheus);
         for line in [

@@ -56,6 +56,8 @@ fn resolve(
 
 fn command() -> clap::Command {
     let serve = clap::Command::new("serve").about("Run the server (this is what happens without a command)");
+    // Said twice, the last counts: scripts add to a line that is given to them.
+    let serve = serve.args_override_self(true);
     let demo = clap::Command::new("demo").about("Send the traffic of a shop of five services to a server");
     let demo = DemoOptions::augment_args(demo);
     let options = clap::Command::new("options")
@@ -63,9 +65,10 @@ fn command() -> clap::Command {
         .arg(Arg::new("toml").long("toml").action(ArgAction::SetTrue).help("Print a sample file for --config"));
     with_options(
         clap::Command::new("tracewell")
-            .about("Collects, keeps, finds and draws traces: a drop-in for Zipkin")
+            .about("Collects, keeps, finds and draws traces: a drop-in for Zipkin and Jaeger")
             .version(env!("CARGO_PKG_VERSION"))
-            .args_conflicts_with_subcommands(true),
+            .args_conflicts_with_subcommands(true)
+            .args_override_self(true),
     )
     .subcommand(with_options(serve))
     .subcommand(demo)
@@ -83,7 +86,7 @@ fn with_options(command: clap::Command) -> clap::Command {
             notes.push(format!("[default: {}]", definition.default));
         }
         let mut variables = vec![definition.variable()];
-        variables.extend(definition.zipkin_variables.iter().map(|&variable| variable.to_owned()));
+        variables.extend(definition.peer_variables.iter().map(|&variable| variable.to_owned()));
         notes.push(format!("[env: {}]", variables.join(", ")));
         command.arg(
             Arg::new(definition.name)

@@ -7,8 +7,8 @@ const INTRODUCTION: &str = "# Options of the server
 
 Made by `tracewell options`; a test holds it to the definitions in `crates/server/src/options/mod.rs`.
 
-An option is taken from where it is given first: its flag, its `TRACEWELL_*` variable, Zipkin's variable where there is one, the file
-named by `--config FILE` (or `TRACEWELL_CONFIG`; TOML, keys are the flags without their dashes; `tracewell options --toml` prints a
+An option is taken from where it is given first: its flag, its `TRACEWELL_*` variable, Zipkin's or Jaeger's variable where there is one,
+the file named by `--config FILE` (or `TRACEWELL_CONFIG`; TOML, keys are the flags without their dashes; `tracewell options --toml` prints a
 sample), its default. A variable that is set to nothing counts as not set.
 
 Durations are written `500ms`, `11s`, `15m`, `2h`, `7d`; a number alone is milliseconds, as Zipkin has it. Sizes are written `1000`,
@@ -20,7 +20,8 @@ const WITHOUT_EFFECT: &str = "
 
 `AUTOCOMPLETE_TTL` and `AUTOCOMPLETE_CARDINALITY` (values are read from the store's index, not from a cache), `STORAGE_TYPE`,
 `MEM_MAX_SPANS` (spans are kept on disk) and `STORAGE_THROTTLE_*` (back pressure is always on). Zipkin listens on every interface; this
-server on `127.0.0.1` unless `--host 0.0.0.0` says so.
+server on `127.0.0.1` unless `--host 0.0.0.0` says so. So does Jaeger: where its variables say `:4317` without a host, here that is
+`--host` too.
 ";
 
 /// docs/options.md.
@@ -33,7 +34,7 @@ pub fn options_markdown() -> String {
             let Definition { default, help, .. } = definition;
             let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
             let value = definition.value.replace('|', "\\|");
-            let variables: Vec<_> = definition.zipkin_variables.iter().map(|name| format!("`{name}`")).collect();
+            let variables: Vec<_> = definition.peer_variables.iter().map(|name| format!("`{name}`")).collect();
             let flag = definition.flag();
             write_line(
                 &mut out,

@@ -62,7 +62,7 @@ impl Given {
             return (format!("--{flag}"), text);
         }
         let own = definition.variable();
-        for variable in std::iter::once(own.as_str()).chain(definition.zipkin_variables.iter().copied()) {
+        for variable in std::iter::once(own.as_str()).chain(definition.peer_variables.iter().copied()) {
             if let Some(text) = self.variables.get(variable).filter(|text| !text.is_empty()) {
                 return (variable.to_owned(), text);
             }

@@ -26,8 +26,8 @@ pub struct Definition {
     pub value: &'static str,
     /// The value it has when nothing is said, as it would be written.
     pub default: &'static str,
-    /// Zipkin's variables that set it too.
-    pub zipkin_variables: &'static [&'static str],
+    /// Zipkin's and Jaeger's variables that set it too.
+    pub peer_variables: &'static [&'static str],
     /// What it does.
     pub help: &'static str,
 }
@@ -62,12 +62,12 @@ macro_rules! options {
                     section: $section,
                     value: $value,
                     default: $default,
-                    zipkin_variables: &[$($variable),*],
+                    peer_variables: &[$($variable),*],
                     help: $help,
                 },)*)*
             ];
 
-            /// Takes each option from where it was given first: flag, `TRACEWELL_*`, Zipkin's variable, file, default.
+            /// Takes each option from where it was given first: flag, `TRACEWELL_*`, Zipkin's or Jaeger's variable, file, default.
             pub fn resolve(given: &Given) -> Result<Self, OptionError> {
                 Ok(Self { $($($field: given.value(stringify!($field))?,)*)* })
             }
@@ -77,10 +77,34 @@ macro_rules! options {
 
 options! {
     "Listeners" {
-        zipkin: Listen = "9411", "PORT|HOST:PORT|off", ["QUERY_PORT"],
-            "Where Zipkin's HTTP API and the page are served; port 0 picks a free one.";
+        zipkin: Listen = "9411", "PORT|HOST:PORT|off", ["QUERY_PORT", "COLLECTOR_ZIPKIN_HOST_PORT"],
+            "Zipkin's HTTP API, its gRPC collector and the page; port 0 picks a free one.";
+        jaeger_query: Listen = "16686", "PORT|HOST:PORT|off", ["QUERY_HTTP_SERVER_HOST_PORT"],
+            "Jaeger's query API over HTTP.";
+        jaeger_query_grpc: Listen = "16685", "PORT|HOST:PORT|off", ["QUERY_GRPC_SERVER_HOST_PORT"],
+            "Jaeger's query API over gRPC.";
+        otlp_grpc: Listen = "4317", "PORT|HOST:PORT|off", ["COLLECTOR_OTLP_GRPC_HOST_PORT"],
+            "OpenTelemetry's collector over gRPC.";
+        otlp_http: Listen = "4318", "PORT|HOST:PORT|off", ["COLLECTOR_OTLP_HTTP_HOST_PORT"],
+            "OpenTelemetry's collector over HTTP.";
+        jaeger_grpc: Listen = "14250", "PORT|HOST:PORT|off", ["COLLECTOR_GRPC_SERVER_HOST_PORT"],
+            "Jaeger's collector over gRPC.";
+        jaeger_http: Listen = "14268", "PORT|HOST:PORT|off", ["COLLECTOR_HTTP_SERVER_HOST_PORT"],
+            "Jaeger's collector over HTTP.";
+        jaeger_udp_compact: Listen = "6831", "PORT|HOST:PORT|off", ["PROCESSOR_JAEGER_COMPACT_SERVER_HOST_PORT"],
+            "Jaeger's agent, UDP: packets of jaeger.thrift, compact.";
+        jaeger_udp_binary: Listen = "6832", "PORT|HOST:PORT|off", ["PROCESSOR_JAEGER_BINARY_SERVER_HOST_PORT"],
+            "Jaeger's agent, UDP: packets of jaeger.thrift, binary.";
+        zipkin_udp: Listen = "5775", "PORT|HOST:PORT|off", ["PROCESSOR_ZIPKIN_COMPACT_SERVER_HOST_PORT"],
+            "Jaeger's agent, UDP: packets of zipkin.thrift, compact.";
+        sampling: Listen = "5778", "PORT|HOST:PORT|off", ["HTTP_SERVER_HOST_PORT"],
+            "Jaeger's agent, HTTP: what services ask for their sampling.";
+        admin: Listen = "14269", "PORT|HOST:PORT|off", ["ADMIN_HTTP_HOST_PORT"],
+            "Health and metrics, as Jaeger's admin port.";
         host: String = "127.0.0.1", "HOST", [],
             "The address of listeners that name none; 0.0.0.0 is every interface.";
+        udp_receive_buffer_bytes: ByteSize = "8MiB", "BYTES", [],
+            "How much the system is asked to hold of packets that wait to be read, a UDP socket; it may grant less.";
     }
     "Storage" {
         data_dir: PathBuf = "tracewell-data", "DIR", [],
@@ -98,13 +122,17 @@ options! {
     }
     "Collecting" {
         collector_http_enabled: bool = "true", "true|false", ["COLLECTOR_HTTP_ENABLED"],
-            "Whether spans are taken over HTTP.";
+            "Whether spans are taken over HTTP on Zipkin's port.";
+        collector_grpc_enabled: bool = "true", "true|false", ["COLLECTOR_GRPC_ENABLED"],
+            "Whether spans are taken over gRPC on Zipkin's port.";
+        collector_otlp_enabled: bool = "true", "true|false", ["COLLECTOR_OTLP_ENABLED"],
+            "Whether OpenTelemetry's collectors run; when not, that is --otlp-grpc off and --otlp-http off.";
         collector_sample_rate: f32 = "1", "0..1", ["COLLECTOR_SAMPLE_RATE"],
             "The share of traces that is kept, by trace id; debug spans are always kept.";
         body_bytes_max: ByteSize = "10MiB", "BYTES", [],
             "The largest body of spans as it comes over the wire; more is answered with 413.";
         body_decompressed_bytes_max: ByteSize = "32MiB", "BYTES", [],
-            "The largest body of spans after gzip; more is answered with 413.";
+            "The largest body of spans after decompression; more is answered with 413.";
         bodies_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
             "Memory for all bodies on their way in; when it is spent, senders are answered 503 and asked to try again.";
     }
@@ -158,7 +186,7 @@ options! {
     }
     "Connections" {
         connections_max: usize = "4096", "NUMBER", [],
-            "How many connections are open at the same time; more wait to be taken.";
+            "How many connections a listener has open at the same time; more wait to be taken.";
         header_timeout: Duration = "30s", "DURATION", [],
             "How long the head of a request may take, and how long a connection may be idle.";
         body_timeout: Duration = "60s", "DURATION", [],
@@ -200,7 +228,7 @@ mod tests {
         let mut names = BTreeSet::new();
         for definition in Options::DEFINITIONS {
             assert!(names.insert(definition.variable()), "{}", definition.name);
-            for variable in definition.zipkin_variables {
+            for variable in definition.peer_variables {
                 assert!(names.insert((*variable).to_owned()), "{variable}");
             }
         }

@@ -2,18 +2,13 @@
 
 use super::{Asked, ZipkinApi};
 use crate::answer::{self, Answer, JSON, JSON_UTF8};
-use crate::metrics::{Sources, TextFormat, metrics_text, zipkin_json};
-use crate::process::process_stats;
-use http::header::ACCEPT;
+use crate::metrics::{prometheus_text, zipkin_json};
 use http::{HeaderValue, StatusCode};
 
 /// How Spring labels what stands below `/actuator/`.
 const ACTUATOR_JSON: HeaderValue =
     HeaderValue::from_static("application/vnd.spring-boot.actuator.v2+json; charset=utf-8");
 const ACTUATOR_LINKS_JSON: HeaderValue = HeaderValue::from_static("application/vnd.spring-boot.actuator.v3+json");
-const PROMETHEUS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-const OPEN_METRICS_TEXT: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// The server whose answers these are: clients look for it.
 const ZIPKIN_VERSION: &str = "3.5.1";
@@ -21,7 +16,7 @@ const ZIPKIN_VERSION: &str = "3.5.1";
 impl ZipkinApi {
     /// 200 while spans are taken, 503 while they are not. Damage that was found is told but does not take the server down.
     pub(super) fn health(&self, actuator: bool) -> Answer {
-        let health = self.store.health();
+        let health = self.app.store.health();
         let (word, status) = match health.writes_refused {
             None => ("UP", StatusCode::OK),
             Some(_) => ("DOWN", StatusCode::SERVICE_UNAVAILABLE),
@@ -66,23 +61,11 @@ impl ZipkinApi {
     }
 
     pub(super) fn zipkin_metrics(&self) -> Answer {
-        answer::answer(StatusCode::OK, JSON, zipkin_json(&self.metrics))
+        answer::answer(StatusCode::OK, JSON, zipkin_json(&self.app.metrics))
     }
 
     pub(super) fn prometheus(&self, asked: &Asked<'_>) -> Answer {
-        let accepts = asked.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        let (format, content_type) = match accepts.contains("application/openmetrics-text") {
-            true => (TextFormat::OpenMetrics, OPEN_METRICS_TEXT),
-            false => (TextFormat::Prometheus, PROMETHEUS_TEXT),
-        };
-        let sources = Sources {
-            metrics: &self.metrics,
-            bodies_held_bytes: self.ingest.held_bytes(),
-            store: self.store.stats(),
-            health: self.store.health(),
-            process: process_stats(),
-        };
-        answer::answer(StatusCode::OK, content_type, metrics_text(&sources, format))
+        prometheus_text(&self.app, asked.headers)
     }
 
     /// To the page, with the query that came.

@@ -2,7 +2,12 @@
 
 use super::{Asked, ZipkinApi};
 use crate::answer::{self, Answer};
-use crate::ingest::IngestError;
+use crate::collect_grpc;
+use crate::decompress::Coding;
+use crate::format::Format;
+use crate::grpc;
+use crate::ingest::{IngestError, Kind};
+use crate::metrics::Transport;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::body::Incoming;
@@ -16,44 +21,44 @@ impl ZipkinApi {
         }
         // As Zipkin looks for it: any mention, in lower case.
         let gzipped = header(asked.headers, CONTENT_ENCODING.as_str()).contains("gzip");
-        match self.ingest.take_json(body, gzipped).await {
+        let coding = if gzipped { Coding::ZipkinGzip } else { Coding::Plain };
+        let kind = Kind { transport: Transport::Http, format: Format::ZipkinV2Json, coding };
+        match self.app.ingest.take(body, kind).await {
             Ok(()) => answer::empty(StatusCode::ACCEPTED),
-            Err(error) => self.refused(&error),
+            Err(error) => refused(&error),
         }
+    }
+
+    /// `SpanService/Report` of gRPC.
+    pub(super) async fn report(&self, headers: &HeaderMap, body: Incoming) -> Answer {
+        let (transport, format) = (Transport::Grpc, Format::ZipkinProto3);
+        let taken = collect_grpc::collect(&self.app, headers, body, transport, format).await;
+        grpc::unary(taken.map(|()| vec![]))
     }
 
     pub(super) fn collect_v1(&self) -> Answer {
         let text = "Spans in Zipkin's format 1 are not taken yet: send format 2 to /api/v2/spans\n";
         answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
     }
+}
 
-    fn refused(&self, error: &IngestError) -> Answer {
-        let metrics = &self.metrics;
-        let text = error.to_string();
-        match error {
-            IngestError::Decode(_) | IngestError::Gunzip(_) | IngestError::BodyBroken(_) => {
-                answer::error(StatusCode::BAD_REQUEST, text)
-            }
-            IngestError::BodyTooLarge { .. } => {
-                metrics.refused_body_too_large.add(1);
-                answer::closing(answer::error(StatusCode::PAYLOAD_TOO_LARGE, text))
-            }
-            IngestError::BodyTooSlow(_) => {
-                metrics.refused_body_too_slow.add(1);
-                answer::closing(answer::error(StatusCode::REQUEST_TIMEOUT, text))
-            }
-            IngestError::MemorySpent => {
-                metrics.refused_memory_spent.add(1);
-                answer::closing(answer::try_again(text))
-            }
-            IngestError::Write(WriteError::TooLarge { .. }) => answer::error(StatusCode::PAYLOAD_TOO_LARGE, text),
-            IngestError::Write(WriteError::Overloaded | WriteError::DiskFull(_) | WriteError::Closed) => {
-                answer::try_again(text)
-            }
-            IngestError::Write(WriteError::Failed(_)) | IngestError::DecoderPanicked => {
-                tracing::error!(%error, "spans were not kept");
-                answer::error(StatusCode::INTERNAL_SERVER_ERROR, text)
-            }
+fn refused(error: &IngestError) -> Answer {
+    let text = error.to_string();
+    match error {
+        IngestError::Malformed(_)
+        | IngestError::Gunzip(_)
+        | IngestError::Decompress(_)
+        | IngestError::BodyBroken(_) => answer::error(StatusCode::BAD_REQUEST, text),
+        IngestError::BodyTooLarge { .. } => answer::closing(answer::error(StatusCode::PAYLOAD_TOO_LARGE, text)),
+        IngestError::BodyTooSlow(_) => answer::closing(answer::error(StatusCode::REQUEST_TIMEOUT, text)),
+        IngestError::MemorySpent => answer::closing(answer::try_again(text)),
+        IngestError::Write(WriteError::TooLarge { .. }) => answer::error(StatusCode::PAYLOAD_TOO_LARGE, text),
+        IngestError::Write(WriteError::Overloaded | WriteError::DiskFull(_) | WriteError::Closed) => {
+            answer::try_again(text)
+        }
+        IngestError::Write(WriteError::Failed(_)) | IngestError::DecoderPanicked => {
+            tracing::error!(%error, "spans were not kept");
+            answer::error(StatusCode::INTERNAL_SERVER_ERROR, text)
         }
     }
 }

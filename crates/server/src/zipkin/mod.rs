@@ -8,9 +8,10 @@ mod routes;
 mod ui_config;
 
 use crate::answer::{self, Answer};
+use crate::api::{Answering, Api};
+use crate::app::App;
 use crate::cors::Cors;
-use crate::ingest::Ingest;
-use crate::metrics::Metrics;
+use crate::grpc;
 use crate::options::Options;
 use crate::page::Page;
 use crate::page_api;
@@ -25,16 +26,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use tracewell_store::Store;
+
+/// Where spans are reported to over gRPC.
+const REPORT: &str = "/zipkin.proto3.SpanService/Report";
 
 /// What the requests need.
 pub(crate) struct ZipkinApi {
-    options: Options,
+    app: Arc<App>,
     enabled: Enabled,
-    store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
-    ingest: Ingest,
-    queries: Queries,
     cors: Cors,
     page: Page,
     ui_config: String,
@@ -53,32 +52,25 @@ pub(crate) struct Asked<'a> {
 struct Unacceptable(StatusCode, &'static str);
 
 impl ZipkinApi {
-    pub(crate) fn new(options: &Options, store: Arc<dyn Store>) -> Self {
-        let metrics = Arc::new(Metrics::new());
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        let options = &app.options;
         let ui = options.query_enabled && options.ui_enabled;
         Self {
             enabled: Enabled { collector: options.collector_http_enabled, query: options.query_enabled, ui },
-            ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(&metrics)),
-            queries: Queries::new(options, Arc::clone(&store), Arc::clone(&metrics)),
             cors: Cors::new(&options.allowed_origins),
             page: Page::new(options),
             ui_config: ui_config::ui_config(options),
             many_services: AtomicBool::new(false),
-            options: options.clone(),
-            store,
-            metrics,
+            app,
         }
     }
 
-    pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        Arc::clone(&self.metrics)
-    }
-
     /// Answers any request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let (answer, route) = match self.look_at(&head) {
+            _ if self.is_report(&head) => (self.report(&head.headers, body).await, REPORT),
             Ok(_) if head.method == Method::OPTIONS && head.uri.path() == "*" => (answer::all_methods(), "NOT_FOUND"),
             Ok((segments, parameters)) => {
                 if let Some(preflight) = self.cors.preflight(&head.method, &head.headers) {
@@ -96,8 +88,13 @@ impl ZipkinApi {
             }
             Err(Unacceptable(status, why)) => (answer::unacceptable(status, why), "NOT_FOUND"),
         };
-        self.metrics.requests.observe(&head.method, route, answer.status(), started.elapsed());
+        self.app.metrics.requests.observe(&head.method, route, answer.status(), started.elapsed());
         answer
+    }
+
+    fn is_report(&self, head: &http::request::Parts) -> bool {
+        let enabled = self.app.options.collector_grpc_enabled;
+        enabled && head.uri.path() == REPORT && grpc::is_call(&head.method, &head.headers)
     }
 
     /// What Zipkin's HTTP server looks at before it looks for a route.
@@ -165,11 +162,17 @@ impl ZipkinApi {
     }
 
     pub(crate) fn queries(&self) -> &Queries {
-        &self.queries
+        &self.app.queries
     }
 
     pub(crate) fn options(&self) -> &Options {
-        &self.options
+        &self.app.options
+    }
+}
+
+impl Api for ZipkinApi {
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answering {
+        Box::pin(async move { Self::answer(&self, request).await })
     }
 }
 

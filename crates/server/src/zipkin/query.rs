@@ -77,10 +77,10 @@ impl ZipkinApi {
         &self,
         read: impl FnOnce(&dyn Store) -> Result<Vec<String>, ReadError> + Send + 'static,
     ) -> Result<Vec<String>, Refused> {
-        if !self.options.search_enabled {
+        if !self.app.options.search_enabled {
             return Ok(vec![]);
         }
-        Ok(self.queries.run(read).await?)
+        Ok(self.app.queries.run(read).await?)
     }
 
     fn names_answer(&self, names: &[String], asked: &Asked<'_>) -> Answer {
@@ -89,7 +89,7 @@ impl ZipkinApi {
     }
 
     pub(super) fn autocomplete_keys(&self) -> Answer {
-        cached(answer::json(names_json(&self.store.tag_keys()), false), self.names_max_age())
+        cached(answer::json(names_json(&self.app.store.tag_keys()), false), self.names_max_age())
     }
 
     pub(super) async fn autocomplete_values(&self, asked: &Asked<'_>) -> Answer {
@@ -109,11 +109,11 @@ impl ZipkinApi {
         let found = async {
             let query = parameters::trace_query(&asked.parameters, self.defaults())?;
             let takes_gzip = asked.takes_gzip;
-            let (true, Some(query)) = (self.options.search_enabled, query) else {
+            let (true, Some(query)) = (self.app.options.search_enabled, query) else {
                 return Ok(answer::json(b"[]".to_vec(), false));
             };
             let read = move |store: &dyn Store| Ok(traces_answer(&store.find(&query)?, takes_gzip));
-            Ok(self.queries.run(read).await?)
+            Ok(self.app.queries.run(read).await?)
         };
         answered(found.await)
     }
@@ -130,7 +130,7 @@ impl ZipkinApi {
                     answer::json(body, takes_gzip)
                 }))
             };
-            let answer = self.queries.run(read).await?;
+            let answer = self.app.queries.run(read).await?;
             Ok(answer.unwrap_or_else(|| error(StatusCode::NOT_FOUND, format!("{id} not found"))))
         };
         answered(found.await)
@@ -141,18 +141,18 @@ impl ZipkinApi {
             let ids = parameters::trace_ids(&asked.parameters)?;
             let (grouping, takes_gzip) = (self.grouping(), asked.takes_gzip);
             let read = move |store: &dyn Store| Ok(traces_answer(&store.traces(&ids, grouping)?, takes_gzip));
-            Ok(self.queries.run(read).await?)
+            Ok(self.app.queries.run(read).await?)
         };
         answered(found.await)
     }
 
     pub(super) async fn dependencies(&self, asked: &Asked<'_>) -> Answer {
         let found = async {
-            let window = parameters::dependency_window(&asked.parameters, self.options.query_lookback)?;
+            let window = parameters::dependency_window(&asked.parameters, self.app.options.query_lookback)?;
             let Some(window) = window else { return Ok(answer::json(b"[]".to_vec(), false)) };
             let takes_gzip = asked.takes_gzip;
             let read = move |store: &dyn Store| Ok(answer::json(links_json(&store.dependencies(window)?), takes_gzip));
-            Ok(self.queries.run(read).await?)
+            Ok(self.app.queries.run(read).await?)
         };
         answered(found.await)
     }
@@ -160,15 +160,15 @@ impl ZipkinApi {
     pub(crate) fn defaults(&self) -> Defaults {
         let now = clock::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        Defaults { now_ms, lookback: self.options.query_lookback, grouping: self.grouping() }
+        Defaults { now_ms, lookback: self.app.options.query_lookback, grouping: self.grouping() }
     }
 
     pub(crate) fn grouping(&self) -> TraceGrouping {
-        if self.options.strict_trace_id { TraceGrouping::Strict } else { TraceGrouping::LowBits }
+        if self.app.options.strict_trace_id { TraceGrouping::Strict } else { TraceGrouping::LowBits }
     }
 
     fn names_max_age(&self) -> HeaderValue {
-        let text = format!("max-age={}, must-revalidate", self.options.names_max_age.as_secs());
+        let text = format!("max-age={}, must-revalidate", self.app.options.names_max_age.as_secs());
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("no-cache"))
     }
 }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use tracewell_server::{Given, Options, Server};
+use tracewell_server::{Given, ListenerName, Options, Server};
 use tracewell_store::{ReferenceStore, Store};
 
 /// Ends a hang; decides nothing.
@@ -42,9 +42,10 @@ impl Answer {
     }
 }
 
-/// Options as flags: `("query-timeout", "5s")`.
+/// Options as flags: `("query-timeout", "5s")`. Only Zipkin's listener runs, but for those that the flags name.
 pub(crate) fn options(flags: &[(&str, &str)]) -> Options {
-    let flags = [("zipkin", "127.0.0.1:0")].iter().chain(flags);
+    let all = ListenerName::ALL.map(|name| (name.flag(), "off"));
+    let flags = all.iter().chain(&[("zipkin", "127.0.0.1:0")]).chain(flags);
     let flags = flags.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Options::resolve(&Given { flags, ..Given::default() }).unwrap()
 }
@@ -61,26 +62,29 @@ pub(crate) fn start_with(flags: &[(&str, &str)], store: Arc<dyn Store>) -> Runni
 }
 
 impl Running {
+    /// Where a listener that was asked for listens.
+    pub(crate) fn address_of(&self, name: ListenerName) -> SocketAddr {
+        self.server.as_ref().unwrap().address(name).unwrap()
+    }
+
+    /// The same server, asked at another of its listeners.
+    pub(crate) fn ask_at(
+        &self,
+        name: ListenerName,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Answer {
+        ask(self.address_of(name), method, path, headers, body)
+    }
+
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX)).unwrap();
-        stream
+        connect(self.address)
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
-        let mut stream = self.connect();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
-        for (name, value) in headers {
-            head.extend([name, ": ", value, "\r\n"]);
-        }
-        if let Some(body) = body {
-            head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
-        }
-        head.push_str("Connection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        // A server that refuses may stop reading; its answer is what counts.
-        drop(stream.write_all(body.unwrap_or_default()));
-        read_answer(stream)
+        ask(self.address, method, path, headers, body)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -113,6 +117,28 @@ impl Running {
     pub(crate) fn wait<T>(&self, task: tokio::task::JoinHandle<T>) -> T {
         self.runtime.block_on(task).unwrap()
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX)).unwrap();
+    stream
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
+    let mut stream = connect(address);
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    if let Some(body) = body {
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
+    }
+    head.push_str("Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that refuses may stop reading; its answer is what counts.
+    drop(stream.write_all(body.unwrap_or_default()));
+    read_answer(stream)
 }
 
 /// Reads until the server closes the connection.

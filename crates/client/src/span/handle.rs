@@ -1,0 +1,136 @@
+//! A span as others see it who may write to it, but do not end it.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use tracewell_model::{Kind, OwnedEndpoint};
+
+use super::error::Failure;
+use super::recording::{Recording, Role, SharedOpen};
+use super::{Span, TagValue, child};
+use crate::current::EnteredSpan;
+use crate::propagation::TraceContext;
+
+/// Writes to a span that somebody else ends. Cheap to clone, and may go to other threads. From [`Span::handle`] or
+/// [`crate::CurrentSpan::handle`].
+///
+/// What is written after the span has ended is lost. Its context is the span's when the handle was made: baggage set
+/// later on the span itself is not seen here.
+///
+/// ```
+/// # let reporter = tracewell::InMemoryReporter::default();
+/// # let sampler = tracewell::sampler::ConstSampler::new(true);
+/// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+/// let mut request = tracer.new_trace("GET /cart");
+/// let handle = request.handle();
+/// let worker = std::thread::spawn(move || {
+///     handle.tag("rows", 3);
+///     handle.new_child("query").finish();
+/// });
+/// worker.join().unwrap();
+/// request.finish();
+/// # tracer.flush();
+/// # assert_eq!(reporter.spans().len(), 2);
+/// ```
+#[derive(Clone)]
+pub struct SpanHandle {
+    context: TraceContext,
+    tracer: u64,
+    place: Option<Arc<SharedOpen>>,
+}
+
+impl SpanHandle {
+    pub(super) const fn new(context: TraceContext, tracer: u64, place: Option<Arc<SharedOpen>>) -> Self {
+        Self { context, tracer, place }
+    }
+
+    /// What is to travel to a callee.
+    pub const fn context(&self) -> &TraceContext {
+        &self.context
+    }
+
+    /// Whether the span is recorded; also when it has ended.
+    pub const fn is_recorded(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// A span under it, also when it has ended.
+    pub fn new_child(&self, name: &str) -> Span {
+        child(self.tracer, &self.context, name, self.is_recorded())
+    }
+
+    /// See [`Span::name`].
+    pub fn name(&self, name: &str) -> &Self {
+        self.write(|span| span.name(name))
+    }
+
+    /// See [`Span::kind`].
+    pub fn kind(&self, kind: Kind) -> &Self {
+        self.write(|span| span.kind(kind))
+    }
+
+    /// See [`Span::tag`]. Here `sampling.priority` holds for the span itself, not for its children.
+    pub fn tag<'v>(&self, key: &str, value: impl Into<TagValue<'v>>) -> &Self {
+        let value = value.into();
+        self.write(|span| span.tag(key, value))
+    }
+
+    /// See [`Span::annotate`].
+    pub fn annotate(&self, value: &str) -> &Self {
+        self.write(|span| span.annotate(value))
+    }
+
+    /// See [`Span::log`].
+    pub fn log(&self, fields: &[(&str, TagValue<'_>)]) -> &Self {
+        self.write(|span| span.log(fields))
+    }
+
+    /// See [`Span::remote_endpoint`].
+    pub fn remote_endpoint(&self, endpoint: &OwnedEndpoint) -> &Self {
+        self.write(|span| span.remote_endpoint(endpoint))
+    }
+
+    /// See [`Span::error`].
+    pub fn error(&self, error: &(dyn Error + 'static)) -> &Self {
+        if self.is_recorded()
+            && let Some(failure) = Failure::of(self.tracer, error)
+        {
+            self.write(|span| span.fail(&failure));
+        }
+        self
+    }
+
+    /// See [`Span::error_message`].
+    pub fn error_message(&self, message: &str) -> &Self {
+        self.write(|span| span.error_message(message))
+    }
+
+    /// Makes the span current until the guard is dropped; see [`Span::entered`].
+    pub fn entered(self) -> EnteredSpan {
+        Span::from(self).entered()
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Span) -> &mut Span) -> &Self {
+        if self.is_recorded() {
+            write(&mut Span::from(self.clone()));
+        }
+        self
+    }
+}
+
+/// The same span, as what [`crate::InSpanExt::in_span`] and [`Span::enter`] take. Finishing or dropping it does not end the
+/// span.
+impl From<SpanHandle> for Span {
+    fn from(handle: SpanHandle) -> Self {
+        let SpanHandle { context, tracer, place } = handle;
+        let recording = place.map_or(Recording::Off, |place| Recording::Shared(place, Role::Guest));
+        Self { context, tracer, recording }
+    }
+}
+
+impl fmt::Debug for SpanHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanHandle").field("context", &self.context).field("recorded", &self.is_recorded()).finish()
+    }
+}

@@ -1,0 +1,193 @@
+//! What can be said about a tracer before it is made.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracewell_model::OwnedEndpoint;
+
+use crate::recorder::{Options, Shared};
+use crate::reporter::Reporter;
+use crate::resource::Resource;
+use crate::sampler::{AnySampler, DEFAULT_SAMPLING_RATE, ProbabilisticSampler};
+use crate::settings::Settings;
+use crate::span::TagValue;
+use crate::throttler::DebugThrottler;
+use crate::tracer::{TraceIds, Tracer};
+
+/// Settings of a [`Tracer`].
+///
+/// ```
+/// use tracewell::sampler::ProbabilisticSampler;
+/// use tracewell::{InMemoryReporter, OwnedEndpoint, Tracer};
+/// let here = OwnedEndpoint { service: "shop".into(), ipv4: Some([10, 0, 0, 7]), port: 8080, ..OwnedEndpoint::default() };
+/// let tracer = Tracer::builder("shop")
+///     .sampler(ProbabilisticSampler::new(0.1)?)
+///     .local_endpoint(here)
+///     .resource_tag("deployment.environment", "prod")
+///     .build(InMemoryReporter::default());
+/// # Ok::<(), tracewell::sampler::SamplerError>(())
+/// ```
+pub struct TracerBuilder {
+    options: Options,
+    sampler: Option<AnySampler>,
+    ids: TraceIds,
+    one_span_per_rpc: bool,
+}
+
+impl TracerBuilder {
+    pub(crate) fn new(service: &str) -> Self {
+        let endpoint = OwnedEndpoint { service: service.to_owned(), ..OwnedEndpoint::default() };
+        let options = Options {
+            resource: Resource { endpoint, tags: Vec::new() },
+            settings: Settings::default(),
+            queue_bytes: 1 << 20,
+            flush_interval: Duration::from_secs(1),
+        };
+        Self { options, sampler: None, ids: TraceIds::default(), one_span_per_rpc: false }
+    }
+
+    /// Who decides about new traces.
+    #[must_use]
+    pub fn sampler(mut self, sampler: impl Into<AnySampler>) -> Self {
+        self.sampler = Some(sampler.into());
+        self
+    }
+
+    /// The service's name and address.
+    #[must_use]
+    pub fn local_endpoint(mut self, endpoint: OwnedEndpoint) -> Self {
+        self.options.resource.endpoint = endpoint;
+        self
+    }
+
+    /// A tag that holds for all spans and is sent once beside them: see [`Resource`].
+    #[must_use]
+    pub fn resource_tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
+        self.options.resource.tags.push((key.to_owned(), value.into().0.to_value()));
+        self
+    }
+
+    /// How trace ids are made; 128 random bits if not said.
+    #[must_use]
+    pub const fn trace_ids(mut self, ids: TraceIds) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// New trace ids with 128 bits (the default) or with 64.
+    #[must_use]
+    pub const fn wide_trace_ids(self, wide: bool) -> Self {
+        self.trace_ids(if wide { TraceIds::Random128 } else { TraceIds::Random64 })
+    }
+
+    /// Spans of kind server that [`Tracer::span`] begins under a parent share its span id, as [`Tracer::join_span`] has
+    /// it: Zipkin's way. Off if not said.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Kind, SpanId, TraceId, Tracer, propagation::TraceContext};
+    /// let tracer = Tracer::builder("shop").one_span_per_rpc(true).build(InMemoryReporter::default());
+    /// let caller = TraceContext::new(TraceId::new(7), SpanId::new(1));
+    /// let span = tracer.span("GET /").child_of(&caller).kind(Kind::Server).start();
+    /// assert_eq!(span.context().span_id(), SpanId::new(1));
+    /// ```
+    #[must_use]
+    pub const fn one_span_per_rpc(mut self, shared: bool) -> Self {
+        self.one_span_per_rpc = shared;
+        self
+    }
+
+    /// Texts in tags and log fields are cut to so many bytes, in whole characters; as long as they are if not said.
+    /// jaeger-client's `max_tag_value_length` is 1024.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, Value, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::default();
+    /// let builder = Tracer::builder("shop").sampler(ConstSampler::new(true)).tag_value_bytes_max(4);
+    /// let tracer = builder.build(reporter.clone());
+    /// tracer.new_trace("GET /").tag("user", "7é89");
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].tags.last().unwrap().1, Value::Str("7é8".into()));
+    /// ```
+    #[must_use]
+    pub const fn tag_value_bytes_max(mut self, bytes: u32) -> Self {
+        self.options.settings.text_bytes_max = bytes;
+        self
+    }
+
+    /// Spans that are not recorded keep their name and when they began, for `sampling.priority` to switch them on
+    /// ([`Span::tag`]). It costs an allocation for each of them; off if not said.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::default();
+    /// let builder = Tracer::builder("shop").sampler(ConstSampler::new(false)).late_sampling(true);
+    /// let tracer = builder.build(reporter.clone());
+    /// tracer.new_trace("GET /").tag("sampling.priority", 1);
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].name, "GET /");
+    /// ```
+    ///
+    /// [`Span::tag`]: crate::Span::tag
+    #[must_use]
+    pub const fn late_sampling(mut self, late: bool) -> Self {
+        self.options.settings.late_sampling = late;
+        self
+    }
+
+    /// Who allows debug spans; without one all are allowed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tracewell::{DebugThrottler, InMemoryReporter, Tracer};
+    /// let throttler = Arc::new(DebugThrottler::default());
+    /// let tracer = Tracer::builder("shop").throttler(Arc::clone(&throttler)).build(InMemoryReporter::default());
+    /// tracer.new_trace("GET /").tag("sampling.priority", 1);
+    /// assert_eq!(tracer.stats().throttled_debug_spans, 1);
+    /// ```
+    #[must_use]
+    pub fn throttler(mut self, throttler: Arc<DebugThrottler>) -> Self {
+        self.options.settings.throttler = Some(throttler);
+        self
+    }
+
+    /// Errors of which [`Span::error`] takes no notice: what is answered by a page "not found", say.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let builder = Tracer::builder("shop").ignore_errors(|error| error.is::<std::num::ParseIntError>());
+    /// # let tracer = builder.build(InMemoryReporter::default());
+    /// ```
+    ///
+    /// [`Span::error`]: crate::Span::error
+    #[must_use]
+    pub fn ignore_errors(mut self, ignore: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static) -> Self {
+        self.options.settings.ignore_error = Some(Box::new(ignore));
+        self
+    }
+
+    /// How much each thread that ends spans may have waiting, 4 KiB at least; 1 MiB if not said. Spans beyond are
+    /// dropped and counted.
+    #[must_use]
+    pub const fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.options.queue_bytes = if bytes < 4096 { 4096 } else { bytes };
+        self
+    }
+
+    /// How long a finished span waits at most before it is given to the reporter; a second if not said.
+    #[must_use]
+    pub const fn flush_interval(mut self, interval: Duration) -> Self {
+        self.options.flush_interval = interval;
+        self
+    }
+
+    /// The tracer. Its thread starts with the first span that ends.
+    pub fn build(self, reporter: impl Reporter + 'static) -> Tracer {
+        let default = || ProbabilisticSampler::new(DEFAULT_SAMPLING_RATE).map(AnySampler::from).ok();
+        // The default rate is between 0.0 and 1.0, so there always is a sampler.
+        let never = || AnySampler::from(crate::sampler::ConstSampler::new(false));
+        let sampler = self.sampler.or_else(default).unwrap_or_else(never);
+        let shared = Shared::new(self.options, Box::new(reporter));
+        Tracer::new(shared, sampler, self.ids, self.one_span_per_rpc)
+    }
+}

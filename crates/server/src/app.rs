@@ -1,0 +1,32 @@
+//! What all listeners share: the store and the ways to it, the options, the counts.
+
+use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::queries::Queries;
+use std::sync::Arc;
+use tracewell_store::Store;
+
+/// One of it a server.
+pub(crate) struct App {
+    pub(crate) options: Options,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The way in.
+    pub(crate) ingest: Ingest,
+    /// The way out.
+    pub(crate) queries: Queries,
+}
+
+impl App {
+    pub(crate) fn new(options: &Options, store: Arc<dyn Store>) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::new());
+        Arc::new(Self {
+            ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(&metrics)),
+            queries: Queries::new(options, Arc::clone(&store), Arc::clone(&metrics)),
+            options: options.clone(),
+            store,
+            metrics,
+        })
+    }
+}

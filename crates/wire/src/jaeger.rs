@@ -1,0 +1,23 @@
+//! Jaeger's formats: `jaeger.thrift` as agents and collectors take it, and `model.proto` as gRPC has it.
+//!
+//! How a span of Jaeger's is held so that it comes back out as it went in: `docs/mapping.md`.
+
+mod agent;
+mod error;
+mod fill;
+mod proto_decode;
+mod proto_encode;
+mod thrift_decode;
+mod thrift_encode;
+mod view;
+
+pub use agent::decode_agent_message;
+pub use error::DecodeError;
+pub use fill::Sanitizers;
+pub use proto_decode::decode_proto_batch;
+pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
+pub use thrift_decode::{ThriftProtocol, decode_thrift_batch};
+pub use thrift_encode::{BatchEncoder, BatchForm, PushError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Datagrams for Jaeger's agent: one message each, by the name of the function it calls.
+
+use super::error::DecodeError;
+use super::fill::{Fill, Sanitizers};
+use super::thrift_decode::{Decoder, ThriftProtocol, missing};
+use crate::Limits;
+use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
+use tracewell_model::SpanBatch;
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+/// A function's name is echoed in an error up to this length.
+const NAME_ECHO_BYTES_MAX: usize = 100;
+
+/// Appends the spans of a datagram and answers how many they are: `Agent.emitBatch`, compact on UDP 6831 (and 5775), binary
+/// (with the strict header or the old one) on 6832. On an error the batch is what it was before.
+///
+/// Whether the message says that it is a call or a oneway call, and what its number is, is not looked at, as by Jaeger.
+pub fn decode_agent_message(
+    protocol: ThriftProtocol,
+    datagram: &[u8],
+    sanitizers: Sanitizers,
+    limits: &Limits,
+    batch: &mut SpanBatch,
+) -> Result<usize> {
+    let mark = batch.mark();
+    let decoded = match protocol {
+        ThriftProtocol::Binary => message::<Binary>(datagram, sanitizers, limits, batch),
+        ThriftProtocol::Compact => message::<Compact>(datagram, sanitizers, limits, batch),
+    };
+    if decoded.is_err() {
+        batch.rollback(mark);
+    }
+    decoded
+}
+
+fn message<P: Protocol>(
+    datagram: &[u8],
+    sanitizers: Sanitizers,
+    limits: &Limits,
+    batch: &mut SpanBatch,
+) -> Result<usize> {
+    let mut reader = Reader::<P>::new(datagram, limits);
+    let message = reader.message()?;
+    match message.name {
+        b"emitBatch" => {
+            argument(&mut reader, Type::Struct, "emitBatch")?;
+            Decoder::new(reader, Fill::new(limits, sanitizers, batch)).batch()
+        }
+        name => {
+            let shown = &name[..name.len().min(NAME_ECHO_BYTES_MAX)];
+            Err(DecodeError::UnknownFunction(String::from_utf8_lossy(shown).into_owned()))
+        }
+    }
+}
+
+/// Steps to the value of a call's first argument. What follows it is not read.
+fn argument<P: Protocol>(reader: &mut Reader<'_, P>, kind: Type, function: &'static str) -> Result<()> {
+    let mut fields = Fields::default();
+    while let Some(field) = reader.field(&mut fields)? {
+        if field.id == 1 && field.kind == kind {
+            return Ok(());
+        }
+        reader.skip(field.kind)?;
+    }
+    Err(missing(function, "1"))
+}

@@ -1,0 +1,268 @@
+//! A span as Jaeger shows it, wherever it came from: references, flags, tags, logs and process. Every encoder of Jaeger's
+//! formats goes by this; `docs/mapping.md` has the rules, which are those of Jaeger 1.76 and of the OpenTelemetry
+//! specification's page on Jaeger.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use tracewell_model::{
+    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, TraceId, ValueRef,
+};
+
+/// Attribute of an OTLP link that makes it a CHILD_OF.
+const REFERENCE_TYPE: &str = "opentracing.ref_type";
+const EVENT: &str = "event";
+
+/// A reference to another span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    /// CHILD_OF; otherwise FOLLOWS_FROM.
+    pub(crate) child_of: bool,
+}
+
+/// The span's references: its parent first, unless one of the links is to that span.
+pub(crate) fn references<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
+    let trace_id = span.trace_id();
+    let linked = |parent: &SpanId| links(span).any(|link| (link.trace_id, link.span_id) == (trace_id, *parent));
+    let parent = span.parent().filter(|parent| !linked(parent));
+    parent.map(|span_id| Reference { trace_id, span_id, child_of: true }).into_iter().chain(links(span))
+}
+
+/// The span's references beside a parent that is named for itself, as `jaeger.thrift` has it.
+pub(crate) fn links<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
+    span.links().map(|(link, mut attributes)| {
+        let child_of = attributes.any(|(key, value)| key == REFERENCE_TYPE && value == ValueRef::Str("child_of"));
+        Reference { trace_id: link.trace_id, span_id: link.span_id, child_of: link.child_of || child_of }
+    })
+}
+
+/// Jaeger's flags: 1 sampled, 2 debug, others as they came.
+pub(crate) fn flags<'a>(span: impl SpanView<'a>) -> u32 {
+    let flags = span.flags();
+    if flags.contains(SpanFlags::JAEGER) && span.otlp_flags() != 0 {
+        return span.otlp_flags();
+    }
+    u32::from(flags.contains(SpanFlags::SAMPLED)) | u32::from(flags.contains(SpanFlags::DEBUG)) << 1
+}
+
+/// A log's fields: an annotation's value is the field `event`, which comes first, unless there is one already.
+pub(crate) fn log_fields<'a>(
+    value: &'a str,
+    details: impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone,
+) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
+    let event = !value.is_empty() && !details.clone().any(|(key, _)| key == EVENT);
+    event.then_some((EVENT, ValueRef::Str(value))).into_iter().chain(details)
+}
+
+/// What of a span becomes tags in Jaeger though it is no tag in the model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TagSource<'a> {
+    /// OTLP's scope: name and version.
+    pub(crate) scope: (&'a str, &'a str),
+    /// Whether the local endpoint's address becomes tags. Where a process speaks for itself it has that among its own tags.
+    pub(crate) local_address: bool,
+}
+
+impl TagSource<'_> {
+    /// For spans that this process recorded.
+    pub(crate) const OWN: Self = Self { scope: ("", ""), local_address: false };
+}
+
+impl<'a> TagSource<'a> {
+    pub(crate) fn of(span: SpanRef<'a>) -> Self {
+        let scope = span.scope().map_or(("", ""), |scope| (scope.name, scope.version));
+        Self { scope, local_address: true }
+    }
+}
+
+/// Visits the span's tags in Jaeger's order. A span that came in Jaeger's format has those it came with.
+pub(crate) fn for_each_tag<'a>(
+    span: impl SpanView<'a>,
+    source: TagSource<'_>,
+    visit: &mut impl FnMut(&str, ValueRef<'_>),
+) {
+    let has = Present::of(span);
+    let text = ValueRef::Str;
+    let from_jaeger = span.flags().contains(SpanFlags::JAEGER);
+    let (scope_name, scope_version) = source.scope;
+    if !from_jaeger && !scope_name.is_empty() {
+        visit("otel.scope.name", text(scope_name));
+    }
+    if !from_jaeger && !scope_version.is_empty() {
+        visit("otel.scope.version", text(scope_version));
+    }
+    for (key, value) in span.tags() {
+        // Zipkin's error is a text; that it failed is said below.
+        if !(has.error_text && key == "error" && value == text("true")) {
+            visit(key, value);
+        }
+    }
+    if let Some(kind) = kind_text(span.kind()).filter(|_| !has.kind) {
+        visit("span.kind", text(kind));
+    }
+    let failed = span.status() == StatusCode::Error || has.error_text;
+    if !has.status_code && !from_jaeger && (failed || span.status() == StatusCode::Ok) {
+        visit("otel.status_code", text(if failed { "ERROR" } else { "OK" }));
+    }
+    if failed && !has.error_bool && !from_jaeger {
+        visit("error", ValueRef::Bool(true));
+    }
+    if !from_jaeger {
+        rarer_tags(span, source, has, visit);
+    }
+}
+
+fn rarer_tags<'a>(
+    span: impl SpanView<'a>,
+    source: TagSource<'_>,
+    has: Present,
+    visit: &mut impl FnMut(&str, ValueRef<'_>),
+) {
+    if !span.status_message().is_empty() && !has.status_description {
+        visit("otel.status_description", ValueRef::Str(span.status_message()));
+    }
+    if !span.trace_state().is_empty() {
+        visit("w3c.tracestate", ValueRef::Str(span.trace_state()));
+    }
+    if let Some(local) = span.local().filter(|_| source.local_address) {
+        address_tags(local, "net.host.ip", "net.host.port", visit);
+    }
+    if let Some(remote) = span.remote().filter(|_| !has.peer) {
+        if !remote.service.is_empty() {
+            visit("peer.service", ValueRef::Str(remote.service));
+        }
+        address_tags(remote, "net.peer.ip", "net.peer.port", visit);
+    }
+    if span.start().is_none() {
+        visit("otel.zipkin.absentField.startTime", ValueRef::Bool(true));
+    }
+}
+
+fn address_tags(endpoint: EndpointRef<'_>, ip: &str, port: &str, visit: &mut impl FnMut(&str, ValueRef<'_>)) {
+    let mut buffer = [0; 48];
+    let text = match (endpoint.ipv6, endpoint.ipv4) {
+        (Some(bytes), _) => print(&mut buffer, Ipv6Addr::from(bytes)),
+        (None, Some(_)) if !endpoint.ipv4_text.is_empty() => endpoint.ipv4_text,
+        (None, Some(bytes)) => print(&mut buffer, Ipv4Addr::from(bytes)),
+        (None, None) => "",
+    };
+    if !text.is_empty() {
+        visit(ip, ValueRef::Str(text));
+    }
+    if endpoint.port != 0 {
+        visit(port, ValueRef::I64(i64::from(endpoint.port)));
+    }
+}
+
+/// Prints an address where nothing needs to be allocated.
+fn print(buffer: &mut [u8; 48], address: impl std::fmt::Display) -> &str {
+    use std::io::Write as _;
+    let mut rest = &mut buffer[..];
+    // An address has at most 45 characters.
+    if write!(rest, "{address}").is_err() {
+        return "";
+    }
+    let len = 48 - rest.len();
+    std::str::from_utf8(&buffer[..len]).unwrap_or_default()
+}
+
+/// Tags that are there already, so that none is said twice.
+#[derive(Debug, Clone, Copy, Default)]
+struct Present {
+    kind: bool,
+    status_code: bool,
+    status_description: bool,
+    error_bool: bool,
+    /// A text, on a span without a status: Zipkin's way to say that it failed.
+    error_text: bool,
+    peer: bool,
+}
+
+impl Present {
+    fn of<'a>(span: impl SpanView<'a>) -> Self {
+        let mut has = Self::default();
+        if span.flags().contains(SpanFlags::JAEGER) {
+            has.kind = span.kind() == Kind::Unset || span.tags().any(|(key, _)| key == "span.kind");
+            return has;
+        }
+        let no_status = span.status() == StatusCode::Unset;
+        for (key, value) in span.tags() {
+            match key {
+                "span.kind" => has.kind = true,
+                "otel.status_code" => has.status_code = true,
+                "otel.status_description" => has.status_description = true,
+                "error" => match value {
+                    ValueRef::Bool(_) => has.error_bool = true,
+                    ValueRef::Str(_) => has.error_text = no_status,
+                    _ => {}
+                },
+                "peer.service"
+                | "net.peer.ip"
+                | "net.peer.port"
+                | "net.peer.name"
+                | "server.address"
+                | "network.peer.address" => has.peer = true,
+                _ => {}
+            }
+        }
+        has
+    }
+}
+
+fn kind_text(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Unset => return None,
+        Kind::Internal => "internal",
+        Kind::Client => "client",
+        Kind::Server => "server",
+        Kind::Producer => "producer",
+        Kind::Consumer => "consumer",
+    })
+}
+
+/// Who recorded a span, as Jaeger has it.
+#[derive(Clone, Copy)]
+pub(crate) struct ProcessView<'a> {
+    /// The service's name. Where the sender named none, what Jaeger 1.76 says in its place.
+    pub(crate) service: &'a str,
+    resource: Option<AttributesRef<'a>>,
+    /// Whether the sender said anything of a process.
+    pub(crate) is_known: bool,
+}
+
+impl<'a> ProcessView<'a> {
+    pub(crate) fn of(span: SpanRef<'a>) -> Self {
+        let named = span.local().map_or("", |local| local.service);
+        let resource = span.resource().map(|resource| resource.attributes);
+        let service = match named {
+            "" if span.flags().contains(SpanFlags::JAEGER) => "",
+            "" => unnamed_service(resource),
+            named => named,
+        };
+        Self { service, resource, is_known: !service.is_empty() || span.resource_id().0 != 0 }
+    }
+
+    /// The process' tags.
+    pub(crate) fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
+        let attributes = self.resource.into_iter().flat_map(AttributesRef::iter);
+        attributes.filter(|(key, _)| *key != "service.name")
+    }
+
+    /// Whether both are the same process.
+    pub(crate) fn same(self, other: ProcessView<'_>) -> bool {
+        let same = |(a, b): ((&str, ValueRef<'_>), (&str, ValueRef<'_>))| a.0 == b.0 && a.1.same(b.1);
+        self.service == other.service
+            && self.is_known == other.is_known
+            && self.tags().count() == other.tags().count()
+            && self.tags().zip(other.tags()).all(same)
+    }
+}
+
+fn unnamed_service(resource: Option<AttributesRef<'_>>) -> &'static str {
+    let name = resource.into_iter().flat_map(AttributesRef::iter).find(|(key, _)| *key == "service.name");
+    match name {
+        Some((_, ValueRef::Str(_))) => "empty-service-name",
+        Some(_) => "service-name-wrong-type",
+        None => "missing-service-name",
+    }
+}
