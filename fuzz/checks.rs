@@ -1,6 +1,10 @@
 //! What must hold for any bytes: run by the fuzz targets, and by a test over the committed corpus.
 
+#[path = "checks_jaeger.rs"]
+pub(crate) mod jaeger;
+
 use tracewell_model::{SpanBatch, read_image, write_image};
+use tracewell_wire::otlp;
 use tracewell_wire::zipkin_v2::{decode_json, encode_spans};
 use tracewell_wire::{GunzipError, Limits, gunzip as decompress};
 
@@ -34,6 +38,51 @@ pub(crate) fn zipkin_v2_json(body: &[u8]) {
             assert!(error.to_string().len() < 10_000);
         }
     }
+}
+
+/// A body is decoded, and what is then encoded stays the same when it goes through either encoding; or it is refused, and
+/// leaves the batch as it was.
+pub(crate) fn otlp_protobuf(body: &[u8]) {
+    otlp_body(body, otlp::decode_protobuf);
+}
+
+/// See [`otlp_protobuf`].
+pub(crate) fn otlp_json(body: &[u8]) {
+    otlp_body(body, otlp::decode_json);
+}
+
+type OtlpDecoder = fn(&[u8], &Limits, &mut SpanBatch) -> Result<usize, otlp::OtlpError>;
+
+fn otlp_body(body: &[u8], decode: OtlpDecoder) {
+    let limits = Limits::default();
+    let mut batch = SpanBatch::new();
+    let first = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"n","attributes":[{"key":"k"}]}]}]}]}"#;
+    assert_eq!(otlp::decode_json(first, &limits, &mut batch), Ok(1));
+    let before = image_of(&batch);
+    match decode(body, &limits, &mut batch) {
+        Ok(spans) => {
+            assert_eq!(batch.len(), 1 + spans);
+            encode(&batch, 0);
+            assert_otlp_stays(&batch, |batch, out| otlp::encode_protobuf(batch.spans(), out), otlp::decode_protobuf);
+            assert_otlp_stays(&batch, |batch, out| otlp::encode_json(batch.spans(), out), otlp::decode_json);
+        }
+        Err(error) => {
+            assert_eq!(image_of(&batch), before);
+            assert!(error.to_string().len() < 10_000);
+        }
+    }
+}
+
+fn assert_otlp_stays(batch: &SpanBatch, encode: fn(&SpanBatch, &mut Vec<u8>), decode: OtlpDecoder) {
+    let encoded = |batch: &SpanBatch| {
+        let mut out = vec![];
+        encode(batch, &mut out);
+        out
+    };
+    let first = encoded(batch);
+    let mut again = SpanBatch::new();
+    assert_eq!(decode(&first, &Limits::default(), &mut again), Ok(batch.len()));
+    assert_eq!(encoded(&again), first);
 }
 
 /// Decompression gives at most what the limit allows.

@@ -378,6 +378,63 @@ impl SpanBatch {
         }
     }
 
+    // ---- what formats that are free in their order say last
+
+    /// Says of a resource what was not known when it was pushed.
+    pub fn describe_resource(&mut self, id: ResourceId, schema_url: StrId, dropped_attributes: u32) {
+        if let Some(row) = (id.0 as usize).checked_sub(1).and_then(|at| self.resources.get_mut(at)) {
+            *row = SharedRow { schema_url, dropped_attributes, ..*row };
+        }
+    }
+
+    /// Says of a scope what was not known when it was pushed.
+    pub fn describe_scope(
+        &mut self,
+        id: ScopeId,
+        name: StrId,
+        version: StrId,
+        schema_url: StrId,
+        dropped_attributes: u32,
+    ) {
+        if let Some(row) = (id.0 as usize).checked_sub(1).and_then(|at| self.scopes.get_mut(at)) {
+            *row = SharedRow { name, version, schema_url, dropped_attributes, ..*row };
+        }
+    }
+
+    /// Says of the annotation added last what was not known when it was added.
+    pub fn describe_annotation(&mut self, time: Time, value: Text) {
+        if let (Some(last_time), Some(last_value)) =
+            (self.annotation_times.last_mut(), self.annotation_values.last_mut())
+        {
+            (*last_time, *last_value) = (time.to_bits(), value);
+        }
+    }
+
+    /// Says of the link added last what was not known when it was added.
+    pub fn describe_link(&mut self, link: LinkRow) {
+        if let Some(last) = self.links.last_mut() {
+            *last = LinkRow { attributes: last.attributes, ..link };
+        }
+    }
+
+    /// Gives the spans from a row on their resource and who recorded them.
+    pub fn assign_resource(&mut self, from: usize, resource: ResourceId, local: EndpointId) {
+        self.span_resources[from..].fill(resource.0);
+        self.locals[from..].fill(local.0);
+    }
+
+    /// Gives the spans from a row on their scope.
+    pub fn assign_scope(&mut self, from: usize, scope: ScopeId) {
+        self.span_scopes[from..].fill(scope.0);
+    }
+
+    /// Says who the span committed last spoke to.
+    pub fn assign_remote(&mut self, remote: EndpointId) {
+        if let Some(last) = self.remotes.last_mut() {
+            *last = remote.0;
+        }
+    }
+
     // ---- the span being filled
 
     /// Adds a tag to the span being filled. Order is kept; a key may repeat.

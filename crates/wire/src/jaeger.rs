@@ -17,7 +17,4 @@ pub use fill::Sanitizers;
 pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
 pub use thrift_decode::{ThriftProtocol, decode_thrift_batch};
-pub use thrift_encode::{BatchEncoder, BatchForm, PushError};
-
-#[cfg(test)]
-mod tests;
+pub use thrift_encode::{BatchEncoder, BatchForm, PushError, encode_thrift_batches};

@@ -4,6 +4,7 @@
 //! says why. An encoder appends the bytes of spans. Nothing here does I/O, waits or panics on what was sent.
 
 mod attribute_text;
+mod base64;
 mod detect;
 mod gunzip;
 pub mod jaeger;
@@ -12,13 +13,15 @@ mod java_text;
 mod json;
 mod json_scan;
 mod limits;
+pub mod otlp;
 pub mod propagation;
-#[allow(dead_code, unused_imports, reason = "the formats that read and write protobuf follow")]
 mod protobuf;
 mod thrift;
+mod zipkin_bytes;
+pub mod zipkin_v1;
 pub mod zipkin_v2;
 
-pub use detect::SpanEncoding;
+pub use detect::{SpanEncoding, encoding_of_labelled_thrift};
 pub use gunzip::{GunzipError, gunzip};
 pub use java_number::NotANumber;
 pub use json::{JsonError, Place};

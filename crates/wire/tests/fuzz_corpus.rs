@@ -34,6 +34,16 @@ fn zipkin_v2_json() {
 }
 
 #[test]
+fn otlp_protobuf() {
+    run("otlp_protobuf", checks::otlp_protobuf);
+}
+
+#[test]
+fn otlp_json() {
+    run("otlp_json", checks::otlp_json);
+}
+
+#[test]
 fn gunzip() {
     run("gunzip", checks::gunzip);
 }
@@ -41,4 +51,19 @@ fn gunzip() {
 #[test]
 fn image() {
     run("image", checks::image);
+}
+
+#[test]
+fn jaeger_thrift() {
+    run("jaeger_thrift", checks::jaeger::thrift);
+}
+
+#[test]
+fn jaeger_agent_message() {
+    run("jaeger_agent_message", checks::jaeger::agent_message);
+}
+
+#[test]
+fn jaeger_proto() {
+    run("jaeger_proto", checks::jaeger::proto);
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tracewell_model::{
     Kind, OwnedAnnotation, OwnedEndpoint, Span, SpanBatch, SpanId, Time, TraceId, Value, compare_utf16, write_image,
 };
-use tracewell_wire::zipkin_v2::{DecodeError, decode_json, encode_spans};
+use tracewell_wire::zipkin_v2::{DecodeError, DecodeFault, decode_json, encode_spans};
 use tracewell_wire::{Limits, SpanEncoding};
 
 /// What a body becomes: the spans written again, or the text of the refusal. A refusal must leave the batch as it was.
@@ -129,12 +129,13 @@ fn known_differences() {
 #[test]
 fn the_encoding_is_looked_at_before_decoding() {
     let decode = |body: &[u8]| decode_json(body, &Limits::default(), &mut SpanBatch::new());
+    let wrong = |fault| Err(DecodeError { encoding: SpanEncoding::JsonV2, fault });
     assert_eq!(decode(b""), Ok(0));
     assert_eq!(decode(b"[]"), Ok(0));
-    assert_eq!(decode(b" []"), Err(DecodeError::NotAList));
-    assert_eq!(decode(b"{}"), Err(DecodeError::NotAList));
-    assert_eq!(decode(b"\xef\xbb\xbf[]"), Err(DecodeError::NotAList));
-    assert_eq!(decode(br#"[{"binaryAnnotations":[]}]"#), Err(DecodeError::OtherEncoding(SpanEncoding::JsonV1)));
+    assert_eq!(decode(b" []"), wrong(DecodeFault::NotAList));
+    assert_eq!(decode(b"{}"), wrong(DecodeFault::NotAList));
+    assert_eq!(decode(b"\xef\xbb\xbf[]"), wrong(DecodeFault::NotAList));
+    assert_eq!(decode(br#"[{"binaryAnnotations":[]}]"#), wrong(DecodeFault::OtherEncoding(SpanEncoding::JsonV1)));
     let text = |body: &[u8]| decode(body).map_err(|error| error.to_string());
     let received_v1 = "Expected a JSON_V2 encoded list, but received: JSON_V1\n";
     assert_eq!(text(br#"[{"binaryAnnotations":[]}]"#), Err(received_v1.to_owned()));

@@ -1,6 +1,7 @@
 //! A span of Jaeger's into the model, whatever encoding it came in. `docs/mapping.md` has the rules.
 
 use super::error::DecodeError;
+use super::view::NEGATIVE_DURATION_TAG;
 use crate::Limits;
 use std::borrow::Cow;
 use tracewell_model::{
@@ -47,8 +48,11 @@ pub(super) enum Value<'a> {
     Long(i64),
     Double(f64),
     Binary(&'a [u8]),
-    /// A type that Jaeger does not have.
-    Unknown(i64),
+}
+
+impl Value<'_> {
+    /// What a value becomes whose type Jaeger does not have.
+    pub(super) const UNKNOWN_TYPE: Self = Self::Text(b"unknown type");
 }
 
 impl Default for KeyValue<'_> {
@@ -62,6 +66,25 @@ pub(super) struct Reference {
     pub(super) trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) child_of: bool,
+}
+
+/// A duration as sent, in nanoseconds: clocks go back, and then it is below zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Duration {
+    #[default]
+    Zero,
+    Positive(Time),
+    NegativeNanos(i64),
+}
+
+impl Duration {
+    pub(super) fn from_micros(micros: i64) -> Self {
+        match micros {
+            0 => Self::Zero,
+            1.. => Self::Positive(Time::from_micros(micros.unsigned_abs())),
+            _ => Self::NegativeNanos(micros.max(i64::MIN / 1000) * 1000),
+        }
+    }
 }
 
 /// Who recorded spans: in the model a local endpoint with the service's name, and a resource with the process' tags.
@@ -82,7 +105,7 @@ pub(super) struct OpenSpan {
     pub(super) name: StrId,
     pub(super) flags: u32,
     pub(super) start: Option<Time>,
-    pub(super) duration: Option<Time>,
+    pub(super) duration: Duration,
     kind: Kind,
     status: StatusCode,
     status_message: Text,
@@ -235,14 +258,8 @@ impl<'b> Fill<'b> {
         Ok(())
     }
 
-    pub(super) fn commit(&mut self, mut span: OpenSpan, process: Process) -> Result<()> {
-        if self.sanitizers == Sanitizers::ServiceNameAndDuration
-            && span.duration.is_none_or(|length| length == Time::ZERO)
-        {
-            span.duration = Some(Time::from_nanos(1));
-            let key = self.batch.intern(NEGATIVE_DURATION);
-            self.batch.tag(key, ValueRef::Bytes(NEGATIVE_DURATION_TEXT));
-        }
+    pub(super) fn commit(&mut self, span: OpenSpan, process: Process) -> Result<()> {
+        let duration = self.duration(span.duration);
         let trace_id = TraceId::from_halves(span.trace_high, span.trace_low);
         let (parent, in_links) = self.parent(trace_id, SpanId::new(span.parent));
         let flag = |on: bool, flag: SpanFlags| if on { flag } else { SpanFlags::NONE };
@@ -257,7 +274,7 @@ impl<'b> Fill<'b> {
                 .with(flag(span.flags & FLAG_DEBUG != 0, SpanFlags::DEBUG))
                 .with(flag(in_links, SpanFlags::PARENT_IN_LINKS)),
             start: span.start,
-            duration: span.duration,
+            duration: Some(duration),
             local: process.local,
             remote: self.batch.intern_endpoint(span.remote),
             resource: process.resource,
@@ -267,6 +284,21 @@ impl<'b> Fill<'b> {
         self.batch.commit(row)?;
         self.spans += 1;
         Ok(())
+    }
+
+    /// The model has no duration below zero: it is zero there, and the tag behind all others says what it was.
+    fn duration(&mut self, sent: Duration) -> Time {
+        let (key, value, duration) = match sent {
+            Duration::Positive(duration) => return duration,
+            _ if self.sanitizers == Sanitizers::ServiceNameAndDuration => {
+                (NEGATIVE_DURATION, ValueRef::Bytes(NEGATIVE_DURATION_TEXT), Time::from_nanos(1))
+            }
+            Duration::Zero => return Time::ZERO,
+            Duration::NegativeNanos(nanos) => (NEGATIVE_DURATION_TAG, ValueRef::I64(nanos), Time::ZERO),
+        };
+        let key = self.batch.intern(key);
+        self.batch.tag(key, value);
+        duration
     }
 
     /// The parent, as Jaeger finds it: the one named, else the first CHILD_OF of the same trace, else its first FOLLOWS_FROM.
@@ -360,6 +392,5 @@ fn with_value(value: Value<'_>, take: impl FnOnce(ValueRef<'_>)) {
         Value::Long(value) => take(ValueRef::I64(value)),
         Value::Double(value) => take(ValueRef::F64(value)),
         Value::Binary(bytes) => take(ValueRef::Bytes(bytes)),
-        Value::Unknown(kind) => take(ValueRef::Str(&format!("unknown type {kind}"))),
     }
 }

@@ -1,7 +1,7 @@
 //! `model.proto` of `jaeger.api_v2` into a span batch: what gRPC's `PostSpans` takes.
 
 use super::error::DecodeError;
-use super::fill::{Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value};
+use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value};
 use crate::Limits;
 use crate::protobuf::{BYTES, FIXED64, Reader, VARINT, fields, key};
 use tracewell_model::{SpanBatch, SpanId, Time, TraceId};
@@ -191,7 +191,7 @@ impl<'a> Decoder<'a, '_> {
                 span::REFERENCES => self.fill.reference(reference(reader.message()?)?),
                 span::FLAGS => span.flags = reader.varint()? as u32,
                 span::START_TIME => span.start = Some(time(reader.message()?)?),
-                span::DURATION => span.duration = Some(time(reader.message()?)?),
+                span::DURATION => span.duration = duration(reader.message()?)?,
                 span::TAGS => self.fill.tag(key_value(reader.message()?)?, &mut span)?,
                 span::LOGS => self.log(reader.message()?)?,
                 span::PROCESS => process = self.own_process(reader.message()?)?,
@@ -201,8 +201,6 @@ impl<'a> Decoder<'a, '_> {
                 _ => reader.skip_unknown(field, span::KNOWN)?,
             }
         }
-        // A duration always counts as sent: left out, it is zero.
-        span.duration = span.duration.or(Some(Time::ZERO));
         self.commit(span, process)
     }
 
@@ -281,7 +279,7 @@ fn key_value<'a>(mut reader: Reader<'a>) -> Result<KeyValue<'a>> {
         2 => Value::Long(long),
         3 => Value::Double(double),
         4 => Value::Binary(binary),
-        other => Value::Unknown(i64::from(other)),
+        _ => Value::UNKNOWN_TYPE,
     };
     Ok(tag)
 }
@@ -299,16 +297,9 @@ fn reference(mut reader: Reader<'_>) -> Result<Reference> {
     Ok(reference)
 }
 
-/// `Timestamp` and `Duration`: seconds and nanoseconds. What is below zero becomes zero.
-fn time(mut reader: Reader<'_>) -> Result<Time> {
-    let (mut seconds, mut nanos) = (0i64, 0i64);
-    while let Some(field) = reader.key()? {
-        match field {
-            time::SECONDS => seconds = reader.varint()?.cast_signed(),
-            time::NANOS => nanos = i64::from(reader.varint()? as i32),
-            _ => reader.skip_unknown(field, time::KNOWN)?,
-        }
-    }
+/// `Timestamp`. The model has no time before the epoch.
+fn time(reader: Reader<'_>) -> Result<Time> {
+    let (seconds, nanos) = seconds_and_nanos(reader)?;
     if seconds < 0 || nanos < 0 {
         return Ok(Time::ZERO);
     }
@@ -318,6 +309,29 @@ fn time(mut reader: Reader<'_>) -> Result<Time> {
         Some(whole) => Time::from_nanos(whole),
         None => Time::from_micros(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1000)),
     })
+}
+
+fn duration(reader: Reader<'_>) -> Result<Duration> {
+    let (seconds, nanos) = seconds_and_nanos(reader)?;
+    let below_zero = seconds.saturating_mul(NANOS_PER_SECOND.cast_signed()).saturating_add(nanos);
+    Ok(match below_zero {
+        0 => Duration::Zero,
+        1.. => Duration::Positive(time(reader)?),
+        _ => Duration::NegativeNanos(below_zero),
+    })
+}
+
+/// What `Timestamp` and `Duration` are made of.
+fn seconds_and_nanos(mut reader: Reader<'_>) -> Result<(i64, i64)> {
+    let (mut seconds, mut nanos) = (0, 0);
+    while let Some(field) = reader.key()? {
+        match field {
+            time::SECONDS => seconds = reader.varint()?.cast_signed(),
+            time::NANOS => nanos = i64::from(reader.varint()? as i32),
+            _ => reader.skip_unknown(field, time::KNOWN)?,
+        }
+    }
+    Ok((seconds, nanos))
 }
 
 /// An id of 64 bits may come as 8 bytes.

@@ -5,6 +5,7 @@
 use super::view::{self, ProcessView, TagSource};
 use crate::attribute_text;
 use crate::protobuf::{push_bytes_field, push_double_field, push_message, push_text_field, push_varint_field};
+use std::fmt;
 use tracewell_model::{SpanRef, SpanView, Time, TraceId, ValueRef};
 
 /// About how long nested messages are, so that their lengths need not be moved for.
@@ -54,7 +55,13 @@ fn write_span<'a>(span: impl SpanView<'a>, source: TagSource<'_>, process: Optio
     }
     push_number(out, 5, u64::from(view::flags(span)));
     push_time(out, 6, span.start());
-    push_time(out, 7, span.duration());
+    match view::duration(span) {
+        view::Duration::Known(duration) => push_time(out, 7, Some(duration)),
+        view::Duration::NegativeNanos(nanos) => push_message(out, 7, SMALL_BYTES_EXPECTED, |out| {
+            push_number(out, 1, (nanos / 1_000_000_000).cast_unsigned());
+            push_number(out, 2, (nanos % 1_000_000_000).cast_unsigned());
+        }),
+    }
     view::for_each_tag(span, source, &mut |key, value| push_tag(out, 8, key, value));
     for (time, value, details) in span.annotations() {
         push_message(out, 9, SMALL_BYTES_EXPECTED, |out| {
@@ -106,13 +113,22 @@ fn push_tag(out: &mut Vec<u8>, number: u32, key: &str, value: ValueRef<'_>) {
                 }
             }
             // Jaeger has no arrays and maps; they are JSON.
-            ValueRef::Nested(_) => {
-                let mut text = String::new();
-                attribute_text::push_value(&mut text, value);
-                push_text(out, 3, &text);
-            }
+            ValueRef::Nested(_) => push_message(out, 3, SMALL_BYTES_EXPECTED, |out| {
+                // Writing to memory does not fail.
+                attribute_text::write_value(&mut Utf8(out), value).ok();
+            }),
         }
     });
+}
+
+/// Text at the end of bytes.
+struct Utf8<'o>(&'o mut Vec<u8>);
+
+impl fmt::Write for Utf8<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
 }
 
 fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {

@@ -1,7 +1,7 @@
 //! `jaeger.thrift` into a span batch: `Batch`, from its bytes straight into columns.
 
 use super::error::DecodeError;
-use super::fill::{Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value};
+use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value};
 use crate::Limits;
 use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
 use tracewell_model::{SpanBatch, SpanId, Time, TraceId};
@@ -150,7 +150,7 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
                 (6, Type::List) => self.references()?,
                 (7, Type::I32) => span.flags = reader.i32()?.cast_unsigned(),
                 (8, Type::I64) => span.start = Some(not_negative(reader.i64()?)),
-                (9, Type::I64) => span.duration = Some(not_negative(reader.i64()?)),
+                (9, Type::I64) => span.duration = Duration::from_micros(reader.i64()?),
                 (10, Type::List) => self.tags(&mut span)?,
                 (11, Type::List) => self.logs()?,
                 (_, kind) => {
@@ -272,12 +272,12 @@ fn tag<'a, P: Protocol>(reader: &mut Reader<'a, P>) -> Result<KeyValue<'a>> {
         2 => Value::Bool(boolean),
         3 => Value::Long(long),
         4 => Value::Binary(binary),
-        other => Value::Unknown(i64::from(other)),
+        _ => Value::UNKNOWN_TYPE,
     };
     Ok(KeyValue { key, value })
 }
 
-/// The model has no time before the epoch and no duration below zero: both become zero.
+/// The model has no time before the epoch.
 fn not_negative(micros: i64) -> Time {
     Time::from_micros(micros.max(0).unsigned_abs())
 }

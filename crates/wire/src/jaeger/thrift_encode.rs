@@ -1,10 +1,44 @@
 //! `jaeger.thrift` from spans, one after the other, with the size known before each is added: for datagrams that must not
 //! exceed a size, and for bodies.
 
-use super::view::{self, TagSource};
+use super::view::{self, ProcessView, TagSource};
 use crate::attribute_text;
 use crate::thrift::{Binary, Compact, Fields, MessageKind, Protocol, Type, Writer};
-use tracewell_model::{SpanFlags, SpanView, Time, ValueRef};
+use tracewell_model::{SpanFlags, SpanRef, SpanView, Time, ValueRef};
+
+/// Gives spans of a batch to `send` as messages of at most `bytes_max` bytes: a new one for each process, and where one is
+/// full. Answers how many spans were left out because they do not fit alone.
+pub fn encode_thrift_batches<'a>(
+    form: BatchForm,
+    spans: impl Iterator<Item = SpanRef<'a>>,
+    bytes_max: usize,
+    mut send: impl FnMut(&[u8]),
+) -> usize {
+    let mut encoder = BatchEncoder::new(form);
+    let mut last: Option<ProcessView<'_>> = None;
+    let mut left_out = 0;
+    for span in spans {
+        let process = ProcessView::of(span);
+        if !last.is_some_and(|last| last.same(process)) {
+            if encoder.spans_len() > 0 {
+                send(encoder.finish());
+            }
+            encoder.set_process(process.service, process.tags());
+            last = Some(process);
+        }
+        let mut pushed = encoder.push_with(span, TagSource::of(span), bytes_max);
+        if pushed == Err(PushError::Full) {
+            send(encoder.finish());
+            encoder.clear();
+            pushed = encoder.push_with(span, TagSource::of(span), bytes_max);
+        }
+        left_out += usize::from(pushed.is_err());
+    }
+    if encoder.spans_len() > 0 {
+        send(encoder.finish());
+    }
+    left_out
+}
 
 /// What the encoded spans are wrapped in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +126,7 @@ impl BatchEncoder {
         self.push_with(span, TagSource::OWN, bytes_max)
     }
 
-    pub(super) fn push_with<'a>(
+    fn push_with<'a>(
         &mut self,
         span: impl SpanView<'a>,
         source: TagSource<'_>,
@@ -253,7 +287,7 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
         }
         writer.i32_field(&mut fields, 7, view::flags(span).cast_signed());
         writer.i64_field(&mut fields, 8, micros(span.start()));
-        writer.i64_field(&mut fields, 9, micros(span.duration()));
+        writer.i64_field(&mut fields, 9, view::duration(span).as_micros());
         let mut tags = 0;
         view::for_each_tag(span, source, &mut |_, _| tags += 1);
         if tags > 0 {
@@ -309,7 +343,8 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
             // Jaeger has no arrays and maps; they are JSON.
             ValueRef::Nested(_) => {
                 scratch.clear();
-                attribute_text::push_value(scratch, value);
+                // Writing to a string does not fail.
+                attribute_text::write_value(scratch, value).ok();
                 writer.i32_field(&mut fields, 2, 0);
                 writer.binary_field(&mut fields, 3, scratch.as_bytes());
             }

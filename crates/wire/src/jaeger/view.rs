@@ -2,14 +2,17 @@
 //! formats goes by this; `docs/mapping.md` has the rules, which are those of Jaeger 1.76 and of the OpenTelemetry
 //! specification's page on Jaeger.
 
+use crate::otlp::DROPPED_ATTRIBUTES;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
-    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, TraceId, ValueRef,
+    AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId, ValueRef,
 };
 
 /// Attribute of an OTLP link that makes it a CHILD_OF.
 const REFERENCE_TYPE: &str = "opentracing.ref_type";
 const EVENT: &str = "event";
+/// The last tag of a span that was sent with a duration below zero says what it was, in nanoseconds. It is none of Jaeger's.
+pub(super) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
 
 /// A reference to another span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +48,50 @@ pub(crate) fn flags<'a>(span: impl SpanView<'a>) -> u32 {
     u32::from(flags.contains(SpanFlags::SAMPLED)) | u32::from(flags.contains(SpanFlags::DEBUG)) << 1
 }
 
-/// A log's fields: an annotation's value is the field `event`, which comes first, unless there is one already.
+/// The duration in nanoseconds as Jaeger was sent it, which may be below zero; in microseconds where these do not fit.
+pub(crate) fn duration<'a>(span: impl SpanView<'a>) -> Duration {
+    let duration = span.duration().unwrap_or_default();
+    match negative_duration(span) {
+        Some(nanos) if duration == Time::ZERO => Duration::NegativeNanos(nanos),
+        _ => Duration::Known(duration),
+    }
+}
+
+/// See [`duration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duration {
+    Known(Time),
+    /// Below zero.
+    NegativeNanos(i64),
+}
+
+impl Duration {
+    /// Whole microseconds.
+    pub(crate) fn as_micros(self) -> i64 {
+        match self {
+            Self::Known(duration) => duration.as_micros().cast_signed(),
+            Self::NegativeNanos(nanos) => nanos / 1000,
+        }
+    }
+}
+
+fn negative_duration<'a>(span: impl SpanView<'a>) -> Option<i64> {
+    if span.duration() != Some(Time::ZERO) || !span.flags().contains(SpanFlags::JAEGER) {
+        return None;
+    }
+    match span.tags().last() {
+        Some((NEGATIVE_DURATION_TAG, ValueRef::I64(nanos))) if nanos < 0 => Some(nanos),
+        _ => None,
+    }
+}
+
+/// A log's fields: an annotation's value is the field `event`, which comes first, unless there is one already. How many
+/// attributes OTLP's sender dropped is no field.
 pub(crate) fn log_fields<'a>(
     value: &'a str,
     details: impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone,
 ) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
+    let details = details.filter(|(key, _)| *key != DROPPED_ATTRIBUTES);
     let event = !value.is_empty() && !details.clone().any(|(key, _)| key == EVENT);
     event.then_some((EVENT, ValueRef::Str(value))).into_iter().chain(details)
 }
@@ -58,20 +100,30 @@ pub(crate) fn log_fields<'a>(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TagSource<'a> {
     /// OTLP's scope: name and version.
-    pub(crate) scope: (&'a str, &'a str),
-    /// Whether the local endpoint's address becomes tags. Where a process speaks for itself it has that among its own tags.
-    pub(crate) local_address: bool,
+    scope: (&'a str, &'a str),
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This process, which has its address among its own tags.
+    Own,
+    /// Jaeger and OTLP say by attributes whatever is known of the two sides.
+    Attributes,
+    Zipkin,
 }
 
 impl TagSource<'_> {
     /// For spans that this process recorded.
-    pub(crate) const OWN: Self = Self { scope: ("", ""), local_address: false };
+    pub(crate) const OWN: Self = Self { scope: ("", ""), origin: Origin::Own };
 }
 
 impl<'a> TagSource<'a> {
     pub(crate) fn of(span: SpanRef<'a>) -> Self {
         let scope = span.scope().map_or(("", ""), |scope| (scope.name, scope.version));
-        Self { scope, local_address: true }
+        // All that OTLP sends has a resource.
+        let attributes = span.flags().contains(SpanFlags::JAEGER) || span.resource_id().0 != 0;
+        Self { scope, origin: if attributes { Origin::Attributes } else { Origin::Zipkin } }
     }
 }
 
@@ -84,6 +136,7 @@ pub(crate) fn for_each_tag<'a>(
     let has = Present::of(span);
     let text = ValueRef::Str;
     let from_jaeger = span.flags().contains(SpanFlags::JAEGER);
+    let from_zipkin = source.origin == Origin::Zipkin;
     let (scope_name, scope_version) = source.scope;
     if !from_jaeger && !scope_name.is_empty() {
         visit("otel.scope.name", text(scope_name));
@@ -91,17 +144,24 @@ pub(crate) fn for_each_tag<'a>(
     if !from_jaeger && !scope_version.is_empty() {
         visit("otel.scope.version", text(scope_version));
     }
-    for (key, value) in span.tags() {
-        // Zipkin's error is a text; that it failed is said below.
-        if !(has.error_text && key == "error" && value == text("true")) {
-            visit(key, value);
+    let hidden = usize::from(negative_duration(span).is_some());
+    let shown = if hidden == 0 { usize::MAX } else { span.tags().count() - hidden };
+    for (key, value) in span.tags().take(shown) {
+        match key {
+            // Zipkin's error is a text; that it failed is said below.
+            "error" if has.error_text && value == text("true") => {}
+            // Jaeger 1.76 takes these for a kind and a status, and then does not know their values.
+            "span.kind" | "otel.status_code" if from_zipkin => {}
+            "otel.library.name" if from_zipkin => visit("otel.scope.name", value),
+            "otel.library.version" if from_zipkin => visit("otel.scope.version", value),
+            _ => visit(key, value),
         }
     }
-    if let Some(kind) = kind_text(span.kind()).filter(|_| !has.kind) {
+    if let Some(kind) = kind_text(span.kind()).filter(|_| !has.kind || from_zipkin) {
         visit("span.kind", text(kind));
     }
     let failed = span.status() == StatusCode::Error || has.error_text;
-    if !has.status_code && !from_jaeger && (failed || span.status() == StatusCode::Ok) {
+    if (!has.status_code || from_zipkin) && !from_jaeger && (failed || span.status() == StatusCode::Ok) {
         visit("otel.status_code", text(if failed { "ERROR" } else { "OK" }));
     }
     if failed && !has.error_bool && !from_jaeger {
@@ -124,16 +184,16 @@ fn rarer_tags<'a>(
     if !span.trace_state().is_empty() {
         visit("w3c.tracestate", ValueRef::Str(span.trace_state()));
     }
-    if let Some(local) = span.local().filter(|_| source.local_address) {
+    if let Some(local) = span.local().filter(|_| source.origin == Origin::Zipkin) {
         address_tags(local, "net.host.ip", "net.host.port", visit);
     }
-    if let Some(remote) = span.remote().filter(|_| !has.peer) {
+    if let Some(remote) = span.remote().filter(|_| !has.peer && source.origin != Origin::Attributes) {
         if !remote.service.is_empty() {
             visit("peer.service", ValueRef::Str(remote.service));
         }
         address_tags(remote, "net.peer.ip", "net.peer.port", visit);
     }
-    if span.start().is_none() {
+    if span.start().is_none() && source.origin == Origin::Zipkin {
         visit("otel.zipkin.absentField.startTime", ValueRef::Bool(true));
     }
 }

@@ -61,13 +61,18 @@ pub(crate) fn push_text_field(out: &mut Vec<u8>, number: u32, text: &str) {
 /// A nested message. `len_expected` says about how long it will be: where its length then takes as many bytes as that
 /// number, nothing is moved; otherwise the message is moved by the difference, so that lengths are always in shortest form.
 #[inline]
-pub(crate) fn push_message(out: &mut Vec<u8>, number: u32, len_expected: usize, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn push_message<R>(
+    out: &mut Vec<u8>,
+    number: u32,
+    len_expected: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> R,
+) -> R {
     push_varint(out, u64::from(key(number, BYTES)));
     let length_at = out.len();
     let room = varint_len(len_expected as u64);
     out.extend_from_slice(&[0; 10][..room]);
     let from = length_at + room;
-    write(out);
+    let written = write(out);
     let mut len = out.len() - from;
     let needed = varint_len(len as u64);
     if needed != room {
@@ -78,6 +83,7 @@ pub(crate) fn push_message(out: &mut Vec<u8>, number: u32, len_expected: usize, 
         len >>= 7;
     }
     out[length_at + needed - 1] &= 0x7f;
+    written
 }
 
 #[cold]

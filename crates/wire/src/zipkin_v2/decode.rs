@@ -1,17 +1,15 @@
 //! Zipkin v2 JSON into a span batch: no object and no allocation per span, and every rule of Zipkin's model applied where
 //! a field is read.
 
-use super::error::{DecodeError, IdFault};
-use super::ip::{Ip, parse_ip, write_v4};
+use super::endpoint::{SeenEndpoint, read_json_endpoint};
+use super::error::{DecodeError, DecodeFault, IdFault};
 use crate::Limits;
-use crate::detect::{SpanEncoding, begins_like_a_list, looks_like_json_v1};
+use crate::detect::{SpanEncoding, check_encoding};
 use crate::java_text::{decode_utf8, to_lower_case};
 use crate::json::{Reader, Token};
-use tracewell_model::{
-    Endpoint, EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId, ValueRef,
-};
+use tracewell_model::{EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef};
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, DecodeFault>;
 
 /// Appends the spans of a body to the batch and answers how many they are. On an error the batch is what it was before: a
 /// body with one bad span is refused whole, as by Zipkin.
@@ -20,23 +18,29 @@ type Result<T> = std::result::Result<T, DecodeError>;
 /// list is not read, a field that comes twice counts as it came last (tags and annotations add up), ids are padded,
 /// names lower-cased, bad addresses dropped, tags sorted by key and annotations by time. `docs/compatibility.md` lists where
 /// Tracewell does otherwise.
-pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
-    if body.is_empty() {
+pub fn decode_json(
+    body: &[u8],
+    limits: &Limits,
+    batch: &mut SpanBatch,
+) -> std::result::Result<usize, DecodeError> {
+    decode_as(SpanEncoding::JsonV2, body, batch, |batch| Decoder::new(&decode_utf8(body), limits, batch).list())
+}
+
+/// Decodes a body after a look at its encoding; on an error the batch is what it was before.
+pub(crate) fn decode_as(
+    encoding: SpanEncoding,
+    body: &[u8],
+    batch: &mut SpanBatch,
+    decode: impl FnOnce(&mut SpanBatch) -> Result<usize>,
+) -> std::result::Result<usize, DecodeError> {
+    if body.is_empty() || body == b"[]" {
         return Ok(0);
     }
-    if !begins_like_a_list(body) {
-        return Err(DecodeError::NotAList);
-    }
-    if looks_like_json_v1(body) {
-        return Err(DecodeError::OtherEncoding(SpanEncoding::JsonV1));
-    }
-    let text = decode_utf8(body);
-    let mark = batch.mark();
-    let decoded = Decoder::new(&text, limits, batch).list();
-    if decoded.is_err() {
-        batch.rollback(mark);
-    }
-    decoded
+    let decoded = check_encoding(encoding, body).and_then(|()| {
+        let mark = batch.mark();
+        decode(batch).inspect_err(|_| batch.rollback(mark))
+    });
+    decoded.map_err(|fault| DecodeError { encoding, fault })
 }
 
 struct Decoder<'a> {
@@ -47,16 +51,6 @@ struct Decoder<'a> {
     text: &'a str,
     last_local: SeenEndpoint,
     last_remote: SeenEndpoint,
-}
-
-/// An endpoint of the body that was read: spans of one service repeat it byte for byte.
-#[derive(Clone, Copy, Default)]
-struct SeenEndpoint {
-    /// Where it lies, from behind its opening brace to behind its closing one.
-    start: usize,
-    end: usize,
-    values: u32,
-    id: EndpointId,
 }
 
 impl<'a> Decoder<'a> {
@@ -71,7 +65,7 @@ impl<'a> Decoder<'a> {
         let mut spans = 0;
         while self.reader.has_next()? {
             if spans == self.limits.spans_max {
-                return Err(DecodeError::TooMany { what: "spans", max: spans });
+                return Err(DecodeFault::TooMany { what: "spans", max: spans });
             }
             self.span()?;
             spans += 1;
@@ -95,20 +89,11 @@ impl<'a> Decoder<'a> {
         }
         self.reader.end_object()?;
         let (Some(trace_id), Some(id)) = (trace_id, id) else {
-            return Err(DecodeError::Missing { trace_id: trace_id.is_none(), id: id.is_none() });
+            return Err(DecodeFault::Missing { trace_id: trace_id.is_none(), id: id.is_none() });
         };
         row.trace_id = trace_id;
         row.id = id;
-        if row.parent == id {
-            row.parent = SpanId::NONE;
-        }
-        if row.kind == Kind::Client {
-            row.flags = row.flags.without(SpanFlags::SHARED);
-        }
-        self.batch.sort_open_tags();
-        self.batch.sort_open_annotations();
-        self.batch.commit(row)?;
-        Ok(())
+        commit(self.batch, row)
     }
 
     fn span_field(&mut self, field: SpanField, row: &mut SpanRow) -> Result<()> {
@@ -141,61 +126,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn local_endpoint(&mut self) -> Result<EndpointId> {
-        let seen = self.known_endpoint(self.last_local)?;
-        self.last_local = seen;
-        Ok(seen.id)
+        read_json_endpoint(&mut self.reader, self.text, self.batch, &mut self.scratch, &mut self.last_local)
     }
 
     fn remote_endpoint(&mut self) -> Result<EndpointId> {
-        let seen = self.known_endpoint(self.last_remote)?;
-        self.last_remote = seen;
-        Ok(seen.id)
-    }
-
-    /// Takes an endpoint, by a comparison where it is the one seen last.
-    fn known_endpoint(&mut self, seen: SeenEndpoint) -> Result<SeenEndpoint> {
-        let known = &self.text.as_bytes()[seen.start..seen.end];
-        if !known.is_empty() && self.reader.peek()? == Token::BeginObject && self.reader.rest().starts_with(known) {
-            self.reader.take_known_object(known.len(), seen.values);
-            return Ok(seen);
-        }
-        self.reader.peek()?;
-        let (start, values) = (self.reader.position(), self.reader.inner_index());
-        let id = self.endpoint()?;
-        Ok(SeenEndpoint { start, end: self.reader.position(), values: self.reader.inner_index() - values, id })
-    }
-
-    fn endpoint(&mut self) -> Result<EndpointId> {
-        let mut endpoint = Endpoint::default();
-        self.reader.begin_object()?;
-        while self.reader.has_next()? {
-            let field = EndpointField::of(self.reader.next_name()?);
-            if self.reader.peek()? == Token::Null {
-                self.reader.skip_value()?;
-                continue;
-            }
-            match field {
-                EndpointField::ServiceName => {
-                    let name = to_lower_case(self.reader.next_string()?, &mut self.scratch);
-                    endpoint.service = self.batch.intern(name);
-                }
-                EndpointField::Ip => match parse_ip(self.reader.next_string()?) {
-                    Some(Ip::V4(bytes, text)) => {
-                        endpoint.ipv4 = Some(bytes);
-                        endpoint.ipv4_text = unusual_v4(bytes, text, self.batch);
-                    }
-                    Some(Ip::V6(bytes)) => endpoint.ipv6 = Some(bytes),
-                    None => {}
-                },
-                EndpointField::Port => {
-                    let port = self.reader.next_int()?;
-                    endpoint.port = u16::try_from(port.max(0)).map_err(|_| DecodeError::Port(port))?;
-                }
-                EndpointField::Other => self.reader.skip_value()?,
-            }
-        }
-        self.reader.end_object()?;
-        Ok(self.batch.intern_endpoint(endpoint))
+        read_json_endpoint(&mut self.reader, self.text, self.batch, &mut self.scratch, &mut self.last_remote)
     }
 
     fn annotations(&mut self) -> Result<()> {
@@ -204,7 +139,7 @@ impl<'a> Decoder<'a> {
             self.annotation()?;
             let max = self.limits.annotations_max_per_span;
             if self.batch.open_annotations_len() > max {
-                return Err(DecodeError::TooMany { what: "annotations in a span", max });
+                return Err(DecodeFault::TooMany { what: "annotations in a span", max });
             }
         }
         self.reader.end_array()?;
@@ -228,7 +163,7 @@ impl<'a> Decoder<'a> {
             }
         }
         let (Some(time), true) = (time, has_value) else {
-            return Err(DecodeError::IncompleteAnnotation(self.reader.path()));
+            return Err(DecodeFault::IncompleteAnnotation(self.reader.path()));
         };
         self.reader.end_object()?;
         self.batch.annotation(Time::from_micros(time.unsigned_abs()), &self.scratch);
@@ -240,12 +175,12 @@ impl<'a> Decoder<'a> {
         while self.reader.has_next()? {
             let key = self.batch.intern(self.reader.next_name()?);
             if self.reader.peek()? == Token::Null {
-                return Err(DecodeError::NoTagValue(self.reader.path()));
+                return Err(DecodeFault::NoTagValue(self.reader.path()));
             }
             self.batch.tag(key, ValueRef::Str(self.reader.next_string()?));
             let max = self.limits.tags_max_per_span;
             if self.batch.open_tags_len() > max {
-                return Err(DecodeError::TooMany { what: "tags in a span", max });
+                return Err(DecodeFault::TooMany { what: "tags in a span", max });
             }
         }
         self.reader.end_object()?;
@@ -293,26 +228,6 @@ impl SpanField {
 }
 
 #[derive(Clone, Copy)]
-enum EndpointField {
-    ServiceName,
-    /// Either family may stand in either field.
-    Ip,
-    Port,
-    Other,
-}
-
-impl EndpointField {
-    fn of(name: &str) -> Self {
-        match name {
-            "serviceName" => Self::ServiceName,
-            "ipv4" | "ipv6" => Self::Ip,
-            "port" => Self::Port,
-            _ => Self::Other,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
 enum AnnotationField {
     Timestamp,
     Value,
@@ -329,8 +244,23 @@ impl AnnotationField {
     }
 }
 
+/// Ends a span by the rules of Zipkin's model: no span is its own parent, no client's span is shared, tags and annotations
+/// are sorted.
+pub(crate) fn commit(batch: &mut SpanBatch, mut row: SpanRow) -> Result<()> {
+    if row.parent == row.id {
+        row.parent = SpanId::NONE;
+    }
+    if row.kind == Kind::Client {
+        row.flags = row.flags.without(SpanFlags::SHARED);
+    }
+    batch.sort_open_tags();
+    batch.sort_open_annotations();
+    batch.commit(row)?;
+    Ok(())
+}
+
 /// Zero and what is before it is as if it were not there.
-fn positive_micros(micros: i64) -> Option<Time> {
+pub(crate) fn positive_micros(micros: i64) -> Option<Time> {
     (micros > 0).then(|| Time::from_micros(micros.unsigned_abs()))
 }
 
@@ -340,27 +270,15 @@ fn parse_kind(text: &str) -> Result<Kind> {
         "SERVER" => Kind::Server,
         "PRODUCER" => Kind::Producer,
         "CONSUMER" => Kind::Consumer,
-        _ => return Err(DecodeError::Kind(text.to_owned())),
+        _ => return Err(DecodeFault::Kind(text.to_owned())),
     })
-}
-
-/// The text of an IPv4 address, if printing its numbers would give another.
-fn unusual_v4(bytes: [u8; 4], text: &str, batch: &mut SpanBatch) -> StrId {
-    // Only a leading zero makes a difference.
-    let plain = text.split('.').all(|word| word.len() == 1 || !word.starts_with('0'));
-    debug_assert!({
-        let mut printed = vec![];
-        write_v4(&mut printed, bytes);
-        plain == (printed == text.as_bytes())
-    });
-    if plain { StrId::EMPTY } else { batch.intern(text) }
 }
 
 /// 1 to 32 digits, not all of them zero.
 fn parse_trace_id(text: &str) -> Result<TraceId> {
     let value = parse_hex(text, "traceId", 32)?;
     if value == 0 {
-        return Err(DecodeError::Id { field: "traceId", fault: IdFault::Zeros });
+        return Err(DecodeFault::Id { field: "traceId", fault: IdFault::Zeros });
     }
     Ok(TraceId::new(value))
 }
@@ -369,7 +287,7 @@ fn parse_trace_id(text: &str) -> Result<TraceId> {
 fn parse_span_id(text: &str) -> Result<SpanId> {
     let value = parse_hex(text, "id", 16)?;
     if value == 0 && text.len() == 16 {
-        return Err(DecodeError::Id { field: "id", fault: IdFault::Zeros });
+        return Err(DecodeFault::Id { field: "id", fault: IdFault::Zeros });
     }
     Ok(SpanId::new(value as u64))
 }
@@ -392,7 +310,7 @@ fn parse_hex(text: &str, field: &'static str, digits_max: usize) -> Result<u128>
 }
 
 /// Up to 16 digits.
-fn hex_word(digits: &[u8]) -> Option<u64> {
+pub(crate) fn hex_word(digits: &[u8]) -> Option<u64> {
     let (mut value, mut seen) = (0u64, 0u8);
     for &digit in digits {
         let nibble = HEX_VALUES[usize::from(digit)];
@@ -403,13 +321,13 @@ fn hex_word(digits: &[u8]) -> Option<u64> {
 }
 
 #[cold]
-fn bad_id(text: &str, field: &'static str, digits_max: usize) -> DecodeError {
+fn bad_id(text: &str, field: &'static str, digits_max: usize) -> DecodeFault {
     let fault = match text.encode_utf16().count() {
         0 => IdFault::Empty,
         chars if chars > digits_max => IdFault::TooLong(digits_max),
         _ => IdFault::NotLowerHex(text.to_owned()),
     };
-    DecodeError::Id { field, fault }
+    DecodeFault::Id { field, fault }
 }
 
 /// The value of each lower-case hexadecimal digit, 16 for every other byte.

@@ -2,7 +2,7 @@
 
 use super::ip::{write_v4, write_v6};
 use super::order::{each_tag, in_time_order};
-use crate::attribute_text::{push_json, push_quoted, push_value};
+use crate::attribute_text::{push_json, push_quoted, write_value};
 use std::fmt;
 use tracewell_model::{EndpointRef, Kind, SpanFlags, SpanView, Time, TraceId, ValueRef};
 
@@ -83,18 +83,24 @@ fn kind_name(kind: Kind) -> Option<&'static [u8]> {
     }
 }
 
-pub(crate) fn push_endpoint(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
+fn push_endpoint(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
     out.push(b'{');
-    let mut separator: &[u8] = b"";
-    let mut field = |out: &mut Vec<u8>, name: &[u8]| {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(name);
-        separator = b",";
-    };
     if !endpoint.service.is_empty() {
-        field(out, b"\"serviceName\":");
+        out.extend_from_slice(b"\"serviceName\":");
         push_text(out, endpoint.service);
     }
+    push_endpoint_addresses(out, endpoint);
+    out.push(b'}');
+}
+
+/// The fields of an endpoint behind its service's name, if that is there.
+pub(crate) fn push_endpoint_addresses(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
+    let field = |out: &mut Vec<u8>, name: &[u8]| {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        out.extend_from_slice(name);
+    };
     if let Some(ipv4) = endpoint.ipv4 {
         field(out, b"\"ipv4\":\"");
         if endpoint.ipv4_text.is_empty() {
@@ -113,7 +119,6 @@ pub(crate) fn push_endpoint(out: &mut Vec<u8>, endpoint: EndpointRef<'_>) {
         field(out, b"\"port\":");
         push_number(out, endpoint.port.into());
     }
-    out.push(b'}');
 }
 
 fn push_annotations<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>) {
@@ -132,7 +137,11 @@ fn push_annotations<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>) {
 }
 
 /// Fields of an annotation follow its value as JSON, as the OpenTelemetry specification's Zipkin page has it.
-fn push_annotation_text<'a>(out: &mut Vec<u8>, value: &str, details: impl Iterator<Item = (&'a str, ValueRef<'a>)>) {
+pub(crate) fn push_annotation_text<'a>(
+    out: &mut Vec<u8>,
+    value: &str,
+    details: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+) {
     out.push(b'"');
     // A buffer takes everything.
     write_annotation(&mut Escaped(out), value, details).ok();
@@ -180,7 +189,7 @@ pub(crate) fn push_value_text(out: &mut Vec<u8>, value: ValueRef<'_>) {
         value => {
             out.push(b'"');
             // A buffer takes everything.
-            push_value(&mut Escaped(out), value).ok();
+            write_value(&mut Escaped(out), value).ok();
             out.push(b'"');
         }
     }

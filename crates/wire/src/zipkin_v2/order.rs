@@ -64,7 +64,10 @@ fn each_sorted<'a, const N: usize>(
 }
 
 /// A span's annotations sorted by time; those of one time in the order they came.
-pub(crate) fn in_time_order<I: Iterator + Clone>(items: I, time: impl Fn(&I::Item) -> Time) -> InTimeOrder<I> {
+pub(crate) fn in_time_order<I: Iterator<Item: Clone> + Clone>(
+    items: I,
+    time: impl Fn(&I::Item) -> Time,
+) -> InTimeOrder<I> {
     if items.clone().is_sorted_by_key(|item| time(&item)) {
         return InTimeOrder::AsTheyCame(items);
     }
@@ -83,13 +86,14 @@ pub(crate) fn in_time_order<I: Iterator + Clone>(items: I, time: impl Fn(&I::Ite
 }
 
 /// See [`in_time_order`].
-pub(crate) enum InTimeOrder<I: Iterator> {
+#[derive(Clone)]
+pub(crate) enum InTimeOrder<I: Iterator<Item: Clone>> {
     AsTheyCame(I),
     Few { items: I, order: [u8; MANY], next: usize, count: usize },
     Many(std::vec::IntoIter<I::Item>),
 }
 
-impl<I: Iterator + Clone> Iterator for InTimeOrder<I> {
+impl<I: Iterator<Item: Clone> + Clone> Iterator for InTimeOrder<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {

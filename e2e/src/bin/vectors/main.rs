@@ -1,9 +1,12 @@
-//! Holds files of recorded vectors against Tracewell's libraries: `vectors KIND FILE`.
+//! Holds recorded vectors against Tracewell's libraries: `vectors KIND FILE`, or `DIR` for kinds that are folders.
 //!
 //! Prints each case that fails and closes with `N passed, M failed`; exit code 1 where one failed, 2 where the
 //! file can't be used.
 
+mod clients;
 mod compare;
+mod jaeger;
+mod jaeger_json;
 mod propagation;
 mod sampler;
 mod tally;
@@ -22,7 +25,9 @@ struct Kind {
     check: fn(&str) -> anyhow::Result<Tally>,
 }
 
-const KINDS: [Kind; 2] = [
+const KINDS: &[Kind] = &[
+    Kind { name: "clients", argument: "DIR", check: clients::check },
+    Kind { name: "jaeger", argument: "DIR", check: jaeger::check },
     Kind { name: "propagation", argument: "FILE", check: |path| propagation::check(&read_json(path)?) },
     Kind { name: "sampler", argument: "FILE", check: |path| sampler::check(&read_json(path)?) },
 ];
@@ -73,7 +78,22 @@ mod tests {
 
     fn recorded(name: &str) -> Tally {
         let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
-        (kind.check)(&format!("{}/vectors/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        let file = if kind.argument == "DIR" { name.to_owned() } else { format!("{name}.json") };
+        (kind.check)(&format!("{}/vectors/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn recorded_jaeger_batches_hold() {
+        let tally = recorded("jaeger");
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 300, "{}", tally.passed());
+    }
+
+    #[test]
+    fn what_recorded_clients_send_holds() {
+        let tally = recorded("clients");
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 20, "{}", tally.passed());
     }
 
     #[test]

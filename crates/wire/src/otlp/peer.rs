@@ -1,0 +1,183 @@
+//! The other side of a call: attributes of OTLP to a remote endpoint and back.
+//!
+//! Which attributes name it, and which of them first, is the OpenTelemetry specification's Zipkin page; how an endpoint is
+//! written as attributes is what Jaeger 1.76 makes of Zipkin's spans.
+
+use super::names::ABSENT_START;
+use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tracewell_model::{Endpoint, EndpointRef, Kind, SpanBatch, SpanView, ValueRef};
+
+const PEER_SERVICE: &str = "peer.service";
+const PEER_IP: &str = "net.peer.ip";
+const PEER_PORT: &str = "net.peer.port";
+const HOST_IP: &str = "net.host.ip";
+const HOST_PORT: &str = "net.host.port";
+
+/// The names of the other side by rank. Those behind the second count for callers only: on an answering side they name itself.
+const PEERS: [(&str, &str); 12] = [
+    (PEER_SERVICE, PEER_PORT),
+    (PEER_IP, PEER_PORT),
+    ("server.address", "server.port"),
+    ("net.peer.name", PEER_PORT),
+    ("network.peer.address", "network.peer.port"),
+    ("server.socket.domain", "server.socket.port"),
+    ("server.socket.address", "server.socket.port"),
+    ("net.sock.peer.name", "net.sock.peer.port"),
+    ("net.sock.peer.addr", "net.sock.peer.port"),
+    ("peer.hostname", ""),
+    ("peer.address", ""),
+    ("db.name", ""),
+];
+const FOR_EVERY_KIND: usize = 2;
+
+/// Whether the key may name the other side. A port alone does not.
+pub(super) fn is_peer_key(key: &str) -> bool {
+    rank(key).is_some()
+}
+
+fn rank(key: &str) -> Option<usize> {
+    match key.as_bytes().first() {
+        Some(b'p' | b'n' | b's' | b'd') => PEERS.iter().position(|(name, _)| *name == key),
+        _ => None,
+    }
+}
+
+/// What a span's attributes say of the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Peer<'a> {
+    service: &'a str,
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+impl<'a> Peer<'a> {
+    pub(super) fn of(span: impl SpanView<'a>) -> Self {
+        let ranks = if matches!(span.kind(), Kind::Client | Kind::Producer) { PEERS.len() } else { FOR_EVERY_KIND };
+        let mut found = [""; PEERS.len()];
+        for (key, value) in span.tags() {
+            if let (Some(rank), ValueRef::Str(text)) = (rank(key), value) {
+                found[rank] = text;
+            }
+        }
+        let mut peer = Self::default();
+        let mut port_key = "";
+        let named = found[..ranks].iter().zip(PEERS).filter(|(text, _)| !text.is_empty());
+        for (&text, (name, port)) in named {
+            match text.parse() {
+                // A name's own service is a name even where it looks like an address.
+                Ok(ip) if name != PEER_SERVICE => {
+                    if peer.ip.is_none() {
+                        peer.ip = Some(ip);
+                        port_key = port;
+                    }
+                }
+                _ if peer.service.is_empty() => {
+                    peer.service = text;
+                    if peer.ip.is_none() {
+                        port_key = port;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !port_key.is_empty() {
+            peer.port = span.tags().find(|(key, _)| *key == port_key).map_or(0, |(_, value)| port_of(value));
+        }
+        peer
+    }
+}
+
+/// Gives the span committed last the remote endpoint that its attributes name, if they do. `scratch` holds a text meanwhile.
+pub(super) fn assign_remote(batch: &mut SpanBatch, scratch: &mut String) {
+    let Some(last) = batch.len().checked_sub(1) else { return };
+    let Peer { service, ip, port } = Peer::of(batch.span(last));
+    scratch.clear();
+    scratch.push_str(service);
+    let service = batch.intern(scratch);
+    let mut endpoint = Endpoint { service, port, ..Endpoint::default() };
+    match ip {
+        Some(IpAddr::V4(ip)) => endpoint.ipv4 = Some(ip.octets()),
+        Some(IpAddr::V6(ip)) => endpoint.ipv6 = Some(ip.octets()),
+        None => {}
+    }
+    let remote = batch.intern_endpoint(endpoint);
+    batch.assign_remote(remote);
+}
+
+fn port_of(value: ValueRef<'_>) -> u16 {
+    match value {
+        ValueRef::I64(port) => u16::try_from(port).unwrap_or(0),
+        ValueRef::Str(text) => text.parse().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Hands out, as attributes, what a span has in fields that OTLP lacks: its endpoints and that it has no start. What its
+/// tags say already is left out.
+pub(super) fn for_each_field<'a>(span: impl SpanView<'a>, mut each: impl FnMut(&str, ValueRef<'_>)) {
+    if span.start().is_none() && span.duration().is_some() {
+        each(ABSENT_START, ValueRef::Bool(true));
+    }
+    if let Some(local) = span.local() {
+        for_each_address(span, local, (HOST_IP, HOST_PORT), &mut each);
+    }
+    if let Some(remote) = span.remote() {
+        let said = Peer::of(span);
+        let same_ip = said.ip == address(remote) && said.port == remote.port;
+        let has = |key: &str| span.tags().any(|(found, _)| found == key);
+        if said.service != remote.service && !remote.service.is_empty() && !has(PEER_SERVICE) {
+            each(PEER_SERVICE, ValueRef::Str(remote.service));
+        }
+        if !same_ip {
+            for_each_address(span, remote, (PEER_IP, PEER_PORT), &mut each);
+        }
+    }
+}
+
+fn for_each_address<'a>(
+    span: impl SpanView<'a>,
+    endpoint: EndpointRef<'_>,
+    (ip_key, port_key): (&str, &str),
+    each: &mut impl FnMut(&str, ValueRef<'_>),
+) {
+    let has = |key: &str| span.tags().any(|(found, _)| found == key);
+    if let Some(ip) = address(endpoint)
+        && !has(ip_key)
+    {
+        let mut text = IpText { bytes: [0; 45], len: 0 };
+        // No address is longer than the room for it.
+        _ = write!(text, "{ip}");
+        each(ip_key, ValueRef::Str(text.as_str()));
+    }
+    if endpoint.port != 0 && !has(port_key) {
+        each(port_key, ValueRef::I64(endpoint.port.into()));
+    }
+}
+
+/// Of two addresses the longer, as Jaeger 1.76 does with a Zipkin endpoint.
+fn address(endpoint: EndpointRef<'_>) -> Option<IpAddr> {
+    let v6 = endpoint.ipv6.map(|ip| IpAddr::V6(Ipv6Addr::from(ip)));
+    v6.or_else(|| endpoint.ipv4.map(|ip| IpAddr::V4(Ipv4Addr::from(ip))))
+}
+
+/// An address as text, without an allocation.
+struct IpText {
+    bytes: [u8; 45],
+    len: usize,
+}
+
+impl IpText {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Write for IpText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..self.len + text.len()).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len += text.len();
+        Ok(())
+    }
+}

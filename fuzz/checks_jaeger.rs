@@ -1,0 +1,89 @@
+//! What must hold for any bytes in Jaeger's formats; see `checks.rs`.
+
+use super::image_of;
+use tracewell_model::{Span, SpanBatch};
+use tracewell_wire::Limits;
+use tracewell_wire::jaeger::{
+    BatchForm, DecodeError, Sanitizers, ThriftProtocol, decode_agent_message, decode_proto_batch, decode_thrift_batch,
+    encode_proto_post_spans, encode_thrift_batches,
+};
+
+type Decode = dyn Fn(&[u8], &mut SpanBatch) -> Result<usize, DecodeError>;
+
+const PROTOCOLS: [ThriftProtocol; 2] = [ThriftProtocol::Binary, ThriftProtocol::Compact];
+
+/// A body in either protocol is decoded, and encodes to what decodes to the same spans; or it leaves the batch as it was.
+pub(crate) fn thrift(body: &[u8]) {
+    for protocol in PROTOCOLS {
+        let form = match protocol {
+            ThriftProtocol::Binary => BatchForm::HttpBinary,
+            ThriftProtocol::Compact => BatchForm::HttpCompact,
+        };
+        check_thrift(body, form, &move |body, batch| {
+            decode_thrift_batch(protocol, body, Sanitizers::None, &Limits::default(), batch)
+        });
+        let mut batch = SpanBatch::new();
+        _ = decode_thrift_batch(protocol, body, Sanitizers::ServiceNameAndDuration, &Limits::default(), &mut batch);
+    }
+}
+
+/// The same for datagrams.
+pub(crate) fn agent_message(datagram: &[u8]) {
+    for protocol in PROTOCOLS {
+        let form = match protocol {
+            ThriftProtocol::Binary => BatchForm::AgentBinary,
+            ThriftProtocol::Compact => BatchForm::AgentCompact,
+        };
+        check_thrift(datagram, form, &move |body, batch| {
+            decode_agent_message(protocol, body, Sanitizers::None, &Limits::default(), batch)
+        });
+    }
+}
+
+fn check_thrift(body: &[u8], form: BatchForm, decode: &Decode) {
+    let Some(batch) = decoded(body, decode) else { return };
+    let mut again = SpanBatch::new();
+    let spans = batch.spans().skip(1);
+    let left_out = encode_thrift_batches(form, spans.clone(), usize::MAX, |message| {
+        assert!(decode(message, &mut again).is_ok(), "{message:x?}");
+    });
+    assert_eq!(left_out, 0);
+    assert_eq!(again.len(), spans.len());
+    for (before, after) in spans.zip(again.spans()) {
+        assert!(before.same(after), "{before:?}\n{after:?}");
+    }
+}
+
+/// The same for `PostSpansRequest`. A start left out comes back as the epoch, so that what is compared is what is written.
+pub(crate) fn proto(body: &[u8]) {
+    let decode =
+        |body: &[u8], batch: &mut SpanBatch| decode_proto_batch(body, Sanitizers::None, &Limits::default(), batch);
+    let Some(batch) = decoded(body, &decode) else { return };
+    let encode = |batch: &SpanBatch, from: usize| {
+        let mut out = vec![];
+        encode_proto_post_spans(batch.spans().skip(from), &mut out);
+        out
+    };
+    let encoded = encode(&batch, 1);
+    let mut again = SpanBatch::new();
+    assert_eq!(decode(&encoded, &mut again), Ok(batch.len() - 1));
+    assert_eq!(encode(&again, 0), encoded);
+}
+
+/// The spans behind one that was there before; `None` where the body was refused.
+fn decoded(body: &[u8], decode: &Decode) -> Option<SpanBatch> {
+    let mut batch = SpanBatch::new();
+    assert_eq!(batch.push_span(&Span { name: "n".to_owned(), ..Span::default() }), Ok(()));
+    let before = image_of(&batch);
+    match decode(body, &mut batch) {
+        Ok(spans) => {
+            assert_eq!(batch.len(), 1 + spans);
+            Some(batch)
+        }
+        Err(error) => {
+            assert_eq!(image_of(&batch), before);
+            assert!(error.to_string().len() < 1000);
+            None
+        }
+    }
+}
