@@ -296,6 +296,22 @@ pub(crate) struct Ticket {
     stays_here: PhantomData<*const ()>,
 }
 
+/// Above it are the numbers that others chose.
+#[cfg(feature = "tracing")]
+pub(crate) const CHOSEN: u64 = 1 << 63;
+
+/// Puts a span on top under a number of one's own choice, from [`CHOSEN`] on.
+#[cfg(feature = "tracing")]
+pub(crate) fn push_as(number: u64, span: Span) {
+    STACK.try_with(|stack| stack.borrow_mut().entries.push((number, span))).ok();
+}
+
+/// Takes out what was put in last under this number.
+#[cfg(feature = "tracing")]
+pub(crate) fn remove_as(number: u64) -> Option<Span> {
+    remove(Ticket { number, stays_here: PhantomData })
+}
+
 /// Puts a span on top. It comes back where the thread is being torn down and has no stack any more.
 pub(crate) fn push(span: Span) -> Result<Ticket, Span> {
     let mut span = Some(span);
@@ -327,6 +343,6 @@ pub(crate) fn remove(ticket: Ticket) -> Option<Span> {
 }
 
 /// Asks or tells the span on top. `work` must not call what users wrote: it could come back here.
-fn top<R>(work: impl FnOnce(&mut Span) -> R) -> Option<R> {
+pub(crate) fn top<R>(work: impl FnOnce(&mut Span) -> R) -> Option<R> {
     STACK.try_with(|stack| stack.borrow_mut().entries.last_mut().map(|(_, span)| work(span))).ok().flatten()
 }

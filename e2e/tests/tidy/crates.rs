@@ -33,10 +33,11 @@ const ARROWS: &[Arrows] = &[
         tests_may_see: &[],
         asynchronous: true,
     },
+    Arrows { package: "tracewell-macros", may_see: &[], tests_may_see: &[], asynchronous: false },
     // Its reporters only.
     Arrows {
         package: "tracewell",
-        may_see: &["tracewell-model", "tracewell-wire"],
+        may_see: &["tracewell-model", "tracewell-wire", "tracewell-macros"],
         tests_may_see: &[],
         asynchronous: true,
     },
