@@ -16,10 +16,10 @@ DEMO_DATA := $(TARGET)/demo-data
 FUZZ_SECONDS ?= 60
 ARGS ?=
 
-.PHONY: help run test lint bench demo fuzz clean
+.PHONY: help run test test-loom lint bench bench-client demo fuzz clean
 
 help: ## list these verbs
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: page-if-node ## build the page and the server, and start it on Zipkin's port
 	cargo build --release --locked -p tracewell-server
@@ -34,6 +34,9 @@ test: ## install what tests need when it is missing, and run everything
 	cd ui && npm run check && npm test && npm run size && npm run test:browser
 	TRACEWELL_BIN="$(abspath $(CHECKED))" e2e/.venv/bin/pytest e2e
 
+test-loom: ## try every order of the atomic steps of the client's ring
+	cargo test --release --locked --quiet --manifest-path crates/client/loom/Cargo.toml --target-dir $(TARGET)
+
 lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all without a warning
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -47,6 +50,10 @@ lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all wit
 bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS="--spans 100000" for a quick one)
 	cargo build --release --locked -p tracewell-server -p tracewell-bench
 	$(TARGET)/release/tracewell-bench $(ARGS)
+
+bench-client: ## measure what a span costs in a service, beside other libraries: table, and bench/out/client.jsonl
+	cargo build --release --locked --manifest-path bench/client/Cargo.toml --target-dir $(TARGET)
+	$(TARGET)/release/tracewell-bench-client $(ARGS)
 
 demo: page-if-node ## start the server and a shop of five services that sends traffic to it
 	cargo build --release --locked -p tracewell-server

@@ -147,6 +147,14 @@ impl Entries {
         self.writable().trace_state(state);
     }
 
+    /// An annotation with its fields, written apart so that nobody writes between them.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn append(&mut self, annotation: &Self) {
+        if let Some(annotation) = annotation.written() {
+            self.writable().append(annotation);
+        }
+    }
+
     /// The name said last.
     pub(crate) fn last_name(&self) -> String {
         self.written().map(Written::last_name).unwrap_or_default()
@@ -246,14 +254,14 @@ impl Written {
 
     /// An annotation with its fields, written apart so that nobody writes between them.
     #[cfg(feature = "tracing")]
-    pub(crate) fn append(&mut self, annotation: &Self) {
+    fn append(&mut self, annotation: &Self) {
         let used = self.used + annotation.used;
         self.skips_fields = used > self.buffer.len() && !self.grow(used);
         if self.skips_fields {
             self.left_out.annotations = self.left_out.annotations.saturating_add(1);
             return;
         }
-        self.buffer[self.used..used].copy_from_slice(annotation.bytes());
+        self.buffer[self.used..used].copy_from_slice(annotation.words());
         self.used = used;
         self.note(annotation.present);
     }

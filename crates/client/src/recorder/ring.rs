@@ -5,8 +5,7 @@
 //! `tail` after it has read, the writer takes `tail` before it writes over them. Positions only grow, so "full" and
 //! "empty" differ. What does not fit is refused as a whole: the newest record is dropped, and counted by the caller.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Keeps the two ends from sharing a cache line (and its neighbour, which is fetched with it).
 #[derive(Debug, Default)]
