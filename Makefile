@@ -16,10 +16,10 @@ DEMO_DATA := $(TARGET)/demo-data
 FUZZ_SECONDS ?= 60
 ARGS ?=
 
-.PHONY: help run test lint bench demo fuzz clean
+.PHONY: help run test lint bench bench-axum demo fuzz clean
 
 help: ## list these verbs
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: page-if-node ## build the page and the server, and start it on Zipkin's port
 	cargo build --release --locked -p tracewell-server
@@ -47,6 +47,10 @@ lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all wit
 bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS="--spans 100000" for a quick one)
 	cargo build --release --locked -p tracewell-server -p tracewell-bench
 	$(TARGET)/release/tracewell-bench $(ARGS)
+
+bench-axum: ## measure what the server layer costs an axum handler: table, and bench/out/axum.jsonl
+	cargo build --release --locked -p tracewell-bench-axum
+	$(TARGET)/release/tracewell-bench-axum $(ARGS)
 
 demo: page-if-node ## start the server and a shop of five services that sends traffic to it
 	cargo build --release --locked -p tracewell-server

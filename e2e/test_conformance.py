@@ -20,9 +20,6 @@ SCENARIOS = sorted((CONFORMANCE / "zipkin").glob("*.json"))
 assert SCENARIOS, "no recorded scenarios"
 
 NOT_YET = {
-    "06-proto3": "proto3 bodies are taken in another issue",
-    "07-v1-json": "v1 JSON is taken in another issue",
-    "08-v1-thrift": "v1 thrift is taken in another issue",
     "26-mem-max-spans": "a limit of the in-memory storage, which is retention by size here: another issue",
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "checks_jaeger.rs"]
 pub(crate) mod jaeger;
+#[path = "checks_zipkin.rs"]
+pub(crate) mod zipkin;
 
 use tracewell_model::{SpanBatch, read_image, write_image};
 use tracewell_wire::otlp;

@@ -1,7 +1,9 @@
 //! The measurement: makes the load (once), starts a server over an empty directory, sends, lets it come to rest, stops it, looks
-//! at what lies on disk, starts it again and asks.
+//! at what lies on disk, starts it again and asks. Then the same load in other protocols.
 
 use crate::figures::{Figures, quantile, say};
+use crate::ingest;
+use crate::protocol::Protocol;
 use crate::queries::Queries;
 use crate::tgen::{self, Made, TgenOptions};
 use crate::tload::{self, TloadOptions, pause};
@@ -30,6 +32,12 @@ pub(crate) struct RunOptions {
     /// Connections that send
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    /// Protocols whose cost is measured after that, each with a server of its own
+    #[arg(long, value_delimiter = ',', default_values_t = Protocol::ALL)]
+    protocols: Vec<Protocol>,
+    /// Only them
+    #[arg(long)]
+    only_protocols: bool,
     /// Where the load and the server's data are kept
     #[arg(long, default_value = "bench/data")]
     data: PathBuf,
@@ -42,8 +50,22 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<()> {
     let binary = server_binary()?;
     let load = load(options)?;
     let mut figures = Figures::new(load.made.spans, "lean");
-    let spans_m = load.made.spans as f64 / 1e6;
+    if !options.only_protocols {
+        serve(options, &binary, &load, &mut figures)?;
+    }
+    let folder = options.data.join("server");
+    for &protocol in &options.protocols {
+        ingest::measure(protocol, &binary, &load.file, options.connections, &folder, &mut figures)?;
+    }
+    figures.print();
+    figures.write(&options.out).with_context(|| options.out.display().to_string())?;
+    say(&format!("\nWritten to {}", options.out.display()));
+    Ok(())
+}
 
+/// The whole life of a server: it takes the load, rests, stops, starts again and answers.
+fn serve(options: &RunOptions, binary: &Path, load: &Load, figures: &mut Figures) -> anyhow::Result<()> {
+    let spans_m = load.made.spans as f64 / 1e6;
     let server_folder = options.data.join("server");
     if server_folder.exists() {
         fs::remove_dir_all(&server_folder).with_context(|| server_folder.display().to_string())?;
@@ -51,7 +73,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<()> {
     fs::create_dir_all(&server_folder)?;
     let store = server_folder.join("data");
 
-    let server = ServerProcess::start(&binary, &store, &[])?;
+    let server = ServerProcess::start(binary, &store, &[])?;
     let idle = server.figures()?;
     figures.add("idle memory", idle.resident_bytes as f64 / 1e6, "MB");
     let url = server.url("/api/v2/spans");
@@ -80,7 +102,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<()> {
     figures.add("on disk, the preallocated log with it", per_span(disk_bytes(&store, &|_| true)?), "bytes per span");
 
     let started = Instant::now();
-    let server = ServerProcess::start(&binary, &store, &[])?;
+    let server = ServerProcess::start(binary, &store, &[])?;
     figures.add("start over this data", started.elapsed().as_secs_f64() * 1e3, "ms");
     let queries = Queries::sample(&load.file, load.made.batches, options.queries, load.window_us)?;
     let by_id = queries.traces_by_id(&server.url(""))?;
@@ -91,10 +113,6 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<()> {
     figures.add("service + tag + minDuration, 20 newest p99", quantile(&searches, 0.99), "ms");
     figures.add("resident memory, after the queries", server.figures()?.resident_bytes as f64 / 1e6, "MB");
     server.stop()?;
-
-    figures.print();
-    figures.write(&options.out).with_context(|| options.out.display().to_string())?;
-    say(&format!("\nWritten to {}", options.out.display()));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Every example, run as a user runs it against a server, leaves the trace that it is to show.
 
+use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -115,17 +116,20 @@ fn five_services_and_a_queue() {
     assert_eq!(outline.iter().filter(|line| *line == "backend CONSUMER consumer event").count(), 5);
     assert_eq!(outline.iter().filter(|line| *line == "backend - process event").count(), 5);
     let producer = span(&messages, "produce event click");
-    assert_eq!((&producer["kind"], &span(&messages, "consumer event")["parentId"]), (&"PRODUCER".into(), &producer["id"]));
+    assert_eq!(
+        (&producer["kind"], &span(&messages, "consumer event")["parentId"]),
+        (&"PRODUCER".into(), &producer["id"])
+    );
 
-    let links = test.get(&format!("/api/v2/dependencies?endTs={}&lookback=86400000", 4_102_444_800_000_u64));
-    assert!(links.is_array(), "{links}");
     let now = root["timestamp"].as_u64().unwrap() / 1000 + 60_000;
     let links = test.get(&format!("/api/v2/dependencies?endTs={now}&lookback=86400000"));
     let mut pairs: Vec<String> = links
         .as_array()
         .into_iter()
         .flatten()
-        .map(|link| format!("{} {} {}", link["parent"].as_str().unwrap(), link["child"].as_str().unwrap(), link["callCount"]))
+        .map(|link| {
+            format!("{} {} {}", link["parent"].as_str().unwrap(), link["child"].as_str().unwrap(), link["callCount"])
+        })
         .collect();
     pairs.sort();
     assert_eq!(
@@ -172,7 +176,10 @@ fn hyper_alone() {
     let spans = test.trace(&traces[0], 3);
     assert_eq!(outline(&spans), ["browser - click", "browser CLIENT get", "fruit SERVER get /fruit"]);
     let served = span(&spans, "get /fruit");
-    assert_eq!((&served["annotations"][0]["value"], &served["remoteEndpoint"]["ipv4"]), (&"picked".into(), &"127.0.0.1".into()));
+    assert_eq!(
+        (&served["annotations"][0]["value"], &served["remoteEndpoint"]["ipv4"]),
+        (&"picked".into(), &"127.0.0.1".into())
+    );
 }
 
 #[test]
@@ -187,13 +194,16 @@ fn tonic_calls() {
     assert_eq!(outline(&spans), expected);
     let statuses = |kind: &str| {
         let of_kind = spans.iter().filter(|span| span["kind"] == kind);
-        let mut tags: Vec<_> = of_kind.map(|span| (&span["tags"]["grpc.status_code"], span["tags"].get("error"))).collect();
+        let mut tags: Vec<_> =
+            of_kind.map(|span| (&span["tags"]["grpc.status_code"], span["tags"].get("error"))).collect();
         tags.sort_by_key(|(status, _)| status.as_str());
-        tags.into_iter().map(|(status, error)| (status.as_str().unwrap(), error.and_then(Value::as_str))).collect::<Vec<_>>()
+        tags.into_iter()
+            .map(|(status, error)| (status.as_str().unwrap(), error.and_then(Value::as_str)))
+            .collect::<Vec<_>>()
     };
     // Not found is the asker's failure, not the server's.
     assert_eq!(statuses("SERVER"), [("NOT_FOUND", None), ("OK", None)]);
-    assert_eq!(statuses("CLIENT"), [("NOT_FOUND", Some("NOT_FOUND: no%20pear")), ("OK", None)]);
+    assert_eq!(statuses("CLIENT"), [("NOT_FOUND", Some("NOT_FOUND: no pear")), ("OK", None)]);
 }
 
 #[test]
@@ -234,4 +244,34 @@ fn sqlx_over_sqlite() {
     assert_eq!(all["remoteEndpoint"]["serviceName"], "fruit-db");
     let failed = query("SELECT taste FROM fruit");
     assert!(failed["tags"]["error"].as_str().unwrap().contains("no such column"), "{failed:#}");
+}
+
+#[test]
+fn spans_of_tracing() {
+    let test = Test::start();
+    let (_, traces) = test.run(env!("CARGO_BIN_EXE_tracing_layer"), &[]);
+    let spans = test.trace(&traces[0], 3);
+    assert_eq!(outline(&spans), ["till - charge", "till - purchase", "till SERVER checkout"]);
+    let (charge, checkout) = (span(&spans, "charge"), span(&spans, "checkout"));
+    assert_eq!((&checkout["parentId"], &charge["parentId"]), (&span(&spans, "purchase")["id"], &checkout["id"]));
+    assert_eq!((&charge["tags"]["amount"], &checkout["tags"]["items"]), (&"9.95".into(), &"2".into()));
+}
+
+#[test]
+fn jaeger_s_first_steps_reach_an_agent() {
+    let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    agent.set_read_timeout(Some(FOUND_MAX)).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jaeger_client"))
+        .env("JAEGER_AGENT_HOST", "127.0.0.1")
+        .env("JAEGER_AGENT_PORT", agent.local_addr().unwrap().port().to_string())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut packet = vec![0; 65_536];
+    let length = agent.recv(&mut packet).unwrap();
+    let packet = String::from_utf8_lossy(&packet[..length]);
+    for text in ["emitBatch", "your-app-name", "TestSpan", "ChildSpan", "event", "test message", "life", "down below"] {
+        assert!(packet.contains(text), "no {text} in {packet:?}");
+    }
+    assert!(packet.contains("sampler.type") && packet.contains("const"), "{packet:?}");
 }

@@ -183,7 +183,9 @@ pub struct Entered<'s> {
 #[must_use = "the span ends when this is dropped"]
 #[derive(Debug)]
 pub struct EnteredSpan {
-    entry: Result<Ticket, Span>,
+    /// Where it is not in the stack.
+    span: Option<Span>,
+    ticket: Option<Ticket>,
 }
 
 impl Span {
@@ -203,19 +205,19 @@ impl Span {
     /// span.finish();
     /// ```
     pub fn enter(&mut self) -> Entered<'_> {
-        let span = std::mem::replace(self, Self::none());
-        match push(span) {
-            Ok(ticket) => Entered { span: self, ticket: Some(ticket) },
-            Err(span) => {
-                *self = span;
-                Entered { span: self, ticket: None }
-            }
+        let mut span = Some(std::mem::replace(self, Self::none()));
+        let ticket = push(&mut span);
+        if let Some(span) = span {
+            *self = span;
         }
+        Entered { span: self, ticket }
     }
 
     /// As [`Span::enter`], and ends it with the guard.
     pub fn entered(self) -> EnteredSpan {
-        EnteredSpan { entry: push(self) }
+        let mut span = Some(self);
+        let ticket = push(&mut span);
+        EnteredSpan { span, ticket }
     }
 
     /// Makes it current while `work` runs.
@@ -238,10 +240,8 @@ impl EnteredSpan {
     }
 
     fn leave(&mut self) -> Span {
-        match std::mem::replace(&mut self.entry, Err(Span::none())) {
-            Ok(ticket) => remove(ticket).unwrap_or_else(Span::none),
-            Err(span) => span,
-        }
+        let left = self.ticket.take().and_then(remove);
+        left.or_else(|| self.span.take()).unwrap_or_else(Span::none)
     }
 }
 
@@ -296,18 +296,33 @@ pub(crate) struct Ticket {
     stays_here: PhantomData<*const ()>,
 }
 
-/// Puts a span on top. It comes back where the thread is being torn down and has no stack any more.
-pub(crate) fn push(span: Span) -> Result<Ticket, Span> {
-    let mut span = Some(span);
-    let pushed = STACK.try_with(|stack| {
+/// Above it are the numbers that others chose.
+#[cfg(feature = "tracing")]
+pub(crate) const CHOSEN: u64 = 1 << 63;
+
+/// Puts a span on top under a number of one's own choice, from [`CHOSEN`] on.
+#[cfg(feature = "tracing")]
+pub(crate) fn push_as(number: u64, span: Span) {
+    STACK.try_with(|stack| stack.borrow_mut().entries.push((number, span))).ok();
+}
+
+/// Takes out what was put in last under this number.
+#[cfg(feature = "tracing")]
+pub(crate) fn remove_as(number: u64) -> Option<Span> {
+    remove(Ticket { number, stays_here: PhantomData })
+}
+
+/// Puts a span on top, and takes it from where it was. It stays there where the thread is being torn down and has no
+/// stack any more.
+pub(crate) fn push(span: &mut Option<Span>) -> Option<Ticket> {
+    let push = |stack: &RefCell<Stack>| {
         let mut stack = stack.borrow_mut();
         stack.tickets += 1;
         let number = stack.tickets;
-        stack.entries.extend(span.take().map(|span| (number, span)));
-        Ticket { number, stays_here: PhantomData }
-    });
-    // The closure ran, or the span is still here.
-    pushed.map_err(|_| span.unwrap_or_else(Span::none))
+        stack.entries.push((number, span.take()?));
+        Some(Ticket { number, stays_here: PhantomData })
+    };
+    STACK.try_with(push).ok().flatten()
 }
 
 /// Takes it out, wherever in the stack it is.
@@ -327,6 +342,6 @@ pub(crate) fn remove(ticket: Ticket) -> Option<Span> {
 }
 
 /// Asks or tells the span on top. `work` must not call what users wrote: it could come back here.
-fn top<R>(work: impl FnOnce(&mut Span) -> R) -> Option<R> {
+pub(crate) fn top<R>(work: impl FnOnce(&mut Span) -> R) -> Option<R> {
     STACK.try_with(|stack| stack.borrow_mut().entries.last_mut().map(|(_, span)| work(span))).ok().flatten()
 }

@@ -28,7 +28,7 @@ pub trait InSpanExt: Future + Sized {
     ///
     /// Of a [`crate::SpanHandle`], the span stays open: somebody else ends it.
     fn in_span(self, span: impl Into<Span>) -> InSpan<Self> {
-        InSpan { inner: Some(self), span: Some(span.into()) }
+        InSpan::new(self, Some(span.into()))
     }
 
     /// What is current here is current in the future, too, when it is handed to somebody else to run: `spawn`.
@@ -47,7 +47,7 @@ pub trait InSpanExt: Future + Sized {
     /// # });
     /// ```
     fn in_current_span(self) -> InSpan<Self> {
-        InSpan { inner: Some(self), span: current().handle().map(Span::from) }
+        InSpan::new(self, current().handle().map(Span::from))
     }
 
     /// As [`InSpanExt::in_span`], but the span comes back with what the future is ready with, still open.
@@ -62,7 +62,7 @@ pub trait InSpanExt: Future + Sized {
     /// # });
     /// ```
     fn with_span(self, span: impl Into<Span>) -> WithSpan<Self> {
-        WithSpan { inner: self.in_span(span) }
+        WithSpan::new(self, Some(span.into()))
     }
 }
 
@@ -101,6 +101,10 @@ pin_project! {
 }
 
 impl<F> InSpan<F> {
+    pub(crate) const fn new(future: F, span: Option<Span>) -> Self {
+        Self { inner: Some(future), span }
+    }
+
     /// The span, except while the future runs, and once it has ended.
     pub fn span_mut(self: Pin<&mut Self>) -> Option<&mut Span> {
         self.project().span.as_mut()
@@ -108,6 +112,10 @@ impl<F> InSpan<F> {
 }
 
 impl<F> WithSpan<F> {
+    pub(crate) const fn new(future: F, span: Option<Span>) -> Self {
+        Self { inner: InSpan::new(future, span) }
+    }
+
     /// The span, except while the future runs, and once it was given back.
     pub fn span_mut(self: Pin<&mut Self>) -> Option<&mut Span> {
         self.project().inner.span_mut()
@@ -154,14 +162,7 @@ struct Current<'a> {
 
 impl<'a> Current<'a> {
     fn of(place: &'a mut Option<Span>) -> Self {
-        let ticket = match place.take().map(current::push) {
-            Some(Ok(ticket)) => Some(ticket),
-            Some(Err(span)) => {
-                *place = Some(span);
-                None
-            }
-            None => None,
-        };
+        let ticket = current::push(place);
         Self { place, ticket }
     }
 }

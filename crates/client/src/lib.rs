@@ -23,6 +23,10 @@
 //! - **Time** is read from the processor's time stamp counter where there is one.
 //! - **The tracer's thread starts with the first span that ends**, so a process may fork before that.
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "trace_macro.rs"]
+pub mod __private;
 mod clock;
 mod current;
 mod in_span;
@@ -40,6 +44,8 @@ mod span_builder;
 mod throttler;
 mod tracer;
 mod tracer_builder;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 
 pub use clock::{Clock, MonotonicClock};
 pub use current::{CurrentSpan, Entered, EnteredSpan, current, in_current};
@@ -72,5 +78,45 @@ pub use span_builder::SpanBuilder;
 pub use throttler::{CreditsError, DebugThrottler};
 pub use tracer::{TraceIds, Tracer};
 pub use tracer_builder::TracerBuilder;
+/// A span for each call of a function: a child of the current span, and nothing where there is none. It is current while
+/// the function runs, and ends with it, across `.await` and wherever the task runs.
+///
+/// | in the brackets | |
+/// |---|---|
+/// | `name = "…"` | the span's name, any expression that is a `&str`; the function's own if not said |
+/// | `kind = Client` | its [`Kind`] |
+/// | `tags(user, key = value, "http.path" = path)` | arguments and expressions as tags, evaluated only where the span is recorded |
+/// | `err` | an `Err` that is returned makes the span one that failed, with the error's text |
+///
+/// ```
+/// use tracewell::trace;
+/// # let reporter = tracewell::InMemoryReporter::default();
+/// # let sampler = tracewell::sampler::ConstSampler::new(true);
+/// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+/// #[trace(name = "parse amount", err, tags(text, "text.len" = text.len()))]
+/// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
+///     let amount: u32 = text.parse()?;
+///     Ok(amount * 100)
+/// }
+///
+/// #[trace(kind = Client)]
+/// async fn charge(user: u32) -> u32 {
+///     tracewell::current().tag("user", user);
+///     1
+/// }
+///
+/// let mut request = tracer.new_trace("POST /charge");
+/// assert!(request.in_scope(|| parse("x")).is_err());
+/// # drop(request);
+/// # tracer.flush();
+/// # assert_eq!(reporter.spans()[0].tags[1].0, "text.len");
+/// # assert_eq!(reporter.spans()[0].tags[2].0, "error");
+/// ```
+///
+/// On a method below `#[async_trait]` it covers the future. `const fn` is refused.
+#[cfg(feature = "macros")]
+pub use tracewell_macros::trace;
 pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Value, ValueRef};
 pub use tracewell_wire::propagation;
+#[cfg(feature = "tracing")]
+pub use tracing_layer::{TracingLayer, TracingSpanExt, tracing_layer};

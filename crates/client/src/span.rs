@@ -355,16 +355,25 @@ impl Span {
 
     /// Of another trace, whose decision holds from now on.
     #[cfg(feature = "tracing")]
-    pub(crate) fn become_part_of(&mut self, context: TraceContext, name: &str) {
+    pub(crate) fn become_part_of(&mut self, context: TraceContext, late: impl FnOnce() -> Open) {
         match context.sampled() {
-            Some(true) if !self.is_recorded() => {
-                self.recording.begin_late();
-                self.name(name);
-            }
+            Some(true) if !self.is_recorded() => self.recording = Recording::Own(late()),
             Some(true) => {}
             _ => self.forget(),
         }
         self.context = context;
+    }
+
+    /// What was written, without the span.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn into_open(mut self) -> Option<Open> {
+        self.recording.take()
+    }
+
+    /// Writes what was written apart, in one go.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn append(&mut self, annotation: &recorder::Entries) {
+        self.write(|open| open.entries.append(annotation));
     }
 
     /// The tag that made it a debug span.

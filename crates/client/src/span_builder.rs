@@ -133,7 +133,7 @@ impl<'a> SpanBuilder<'a> {
         let parent = self.parent.take().unwrap_or_default();
         let shared = self.one_span_per_rpc && matches!(self.kind, Kind::Server) && parent.has_ids();
         let mut context = match (parent.has_ids(), shared) {
-            (false, _) => self.tracer.root_context(&parent),
+            (false, _) => self.tracer.root_context(&parent, self.name),
             (true, true) => parent,
             (true, false) => parent.child(new_span_id()),
         };

@@ -173,24 +173,24 @@ impl Tracer {
 
     #[inline]
     fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
-        self.decided(self.root_context(hints), name, None)
+        self.decided(self.root_context(hints, name), name, None)
     }
 
     /// New ids, and what else came with the hints.
     #[inline]
-    pub(crate) fn root_context(&self, hints: &TraceContext) -> TraceContext {
+    pub(crate) fn root_context(&self, hints: &TraceContext, name: &str) -> TraceContext {
         let trace_id = self.inner.ids.new_id();
         let context = hints.clone().with_ids(trace_id, new_span_id(), SpanId::NONE);
-        let is_debug = hints.debug_id().is_some() && hints.sampled().is_none();
-        if is_debug { context.with_debug(true) } else { context }
+        let is_forced = hints.debug_id().is_some() && hints.sampled().is_none();
+        if is_forced && self.settings().allows_debug(name) { context.with_debug(true) } else { context }
     }
 
-    /// The span of this context, with what was already written about it; if the context leaves open whether to record
-    /// it, the sampler decides.
+    /// The span of this context, with what was already written about it.
     #[inline]
     pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Open>) -> Span {
-        let id = self.inner.shared.id;
-        let begin = |context, sampled: bool| match open {
+        let (context, tags) = self.decide(context, name);
+        let (id, sampled) = (self.inner.shared.id, context.sampled() == Some(true));
+        let mut span = match open {
             None => Span::begin(id, context, name, sampled),
             Some(open) if sampled => Span::begin_with(id, context, open),
             Some(mut open) => {
@@ -198,51 +198,44 @@ impl Tracer {
                 Span::begin(id, context, name, false)
             }
         };
-        let is_root = context.parent_id().is_none();
-        if let Some(sampled) = context.sampled() {
-            let mut span = begin(context, sampled);
-            if is_root && sampled {
-                tag_debug_id(&mut span);
-            }
-            return span;
-        }
-        let decision = self.inner.sampler.sample(context.trace_id(), name);
-        let mut span = begin(context.with_sampled(Some(decision.sampled)), decision.sampled);
-        if decision.sampled && is_root {
-            tag_decision(&mut span, &decision.tags);
+        if sampled && span.context().parent_id().is_none() {
+            tag_root(&mut span, tags.as_ref());
         }
         span
     }
 
-    /// Gives a span another parent after it began.
+    /// If the context leaves open whether to record it, the sampler decides.
+    #[inline]
+    pub(crate) fn decide(&self, context: TraceContext, name: &str) -> (TraceContext, Option<SamplerTags>) {
+        if context.sampled().is_some() {
+            return (context, None);
+        }
+        let decision = self.inner.sampler.sample(context.trace_id(), name);
+        (context.with_sampled(Some(decision.sampled)), Some(decision.tags))
+    }
+
+    /// Gives a span another parent after it began. If it is recorded only from now on, `late` is what was said about it.
     #[cfg(feature = "tracing")]
-    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext) {
+    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext, late: impl FnOnce() -> Open) {
         let context = match parent.has_ids() {
             true => parent.child(span.context().span_id()),
-            false => self.root_context(parent),
+            false => self.root_context(parent, name),
         };
-        let context = match context.sampled() {
-            Some(_) => context,
-            None => {
-                let sampled = self.inner.sampler.sample(context.trace_id(), name).sampled;
-                context.with_sampled(Some(sampled))
-            }
-        };
-        span.become_part_of(context, name);
+        span.become_part_of(self.decide(context, name).0, late);
     }
 }
 
-fn tag_decision(span: &mut Span, tags: &SamplerTags) {
-    span.tag(SamplerTags::TYPE_KEY, tags.sampler_type.name());
-    match tags.param {
-        SamplerParam::Bool(value) => span.tag(SamplerTags::PARAM_KEY, value),
-        SamplerParam::Number(value) => span.tag(SamplerTags::PARAM_KEY, value),
-    };
-}
-
-/// Of a trace that somebody forced by a header.
-fn tag_debug_id(span: &mut Span) {
-    if let Some(debug_id) = span.context().debug_id().map(str::to_owned) {
+/// How it came that a trace is recorded: the sampler's tags, or the word by which somebody forced it in a header.
+pub(crate) fn tag_root(span: &mut Span, tags: Option<&SamplerTags>) {
+    if let Some(tags) = tags {
+        span.tag(SamplerTags::TYPE_KEY, tags.sampler_type.name());
+        match tags.param {
+            SamplerParam::Bool(value) => span.tag(SamplerTags::PARAM_KEY, value),
+            SamplerParam::Number(value) => span.tag(SamplerTags::PARAM_KEY, value),
+        };
+    } else if span.context().debug()
+        && let Some(debug_id) = span.context().debug_id().map(str::to_owned)
+    {
         span.tag("jaeger-debug-id", &debug_id);
     }
 }

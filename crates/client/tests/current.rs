@@ -180,7 +180,7 @@ fn a_handle_that_comes_late_changes_nothing() {
     let (tracer, reporter) = tracer(true);
     let mut span = tracer.new_trace("over");
     let handle = span.handle();
-    handle.clone().tag("early", true);
+    handle.tag("early", true);
     assert!(handle.is_recorded());
     span.finish();
     handle.tag("late", true).error(&std::fmt::Error);

@@ -46,6 +46,13 @@ impl Reserved {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Gives so many bytes back, at most all.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Reserved {
@@ -70,6 +77,8 @@ mod tests {
         drop(one);
         assert_eq!(budget.used_bytes(), 4);
         assert_eq!(two.grow(6), Ok(()));
+        two.shrink(7);
+        assert_eq!(budget.used_bytes(), 3);
         drop(two);
         assert_eq!(budget.used_bytes(), 0);
     }

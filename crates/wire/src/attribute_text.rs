@@ -18,12 +18,6 @@ impl Write for Plain<'_> {
     }
 }
 
-/// Appends the text of a value.
-pub(crate) fn push_value(out: &mut String, value: ValueRef<'_>) {
-    // A text takes everything.
-    write_value(out, value).ok();
-}
-
 /// Writes the text of a value.
 ///
 /// Errors are those of `out`; a text or a buffer has none.
@@ -215,7 +209,7 @@ mod tests {
 
     fn text(value: ValueRef<'_>) -> String {
         let mut out = String::new();
-        push_value(&mut out, value);
+        write_value(&mut out, value).expect("a text takes everything");
         out
     }
 

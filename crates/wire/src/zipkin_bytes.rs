@@ -81,25 +81,23 @@ impl<'a> Cursor<'a> {
     pub(crate) fn take(&mut self, len: i32) -> Result<&'a [u8]> {
         // Zipkin's words for a length below zero are those of whichever of Java's classes met it.
         let bytes = usize::try_from(len).map_err(|_| DecodeFault::Malformed)?;
+        let Some(taken) = self.rest().get(..bytes) else { return self.truncated(len) };
         if bytes > self.string_bytes_max {
             return Err(DecodeFault::TextTooLong { bytes, bytes_max: self.string_bytes_max });
         }
-        let Some(taken) = self.rest().get(..bytes) else { return self.truncated(len) };
         self.at += bytes;
         Ok(taken)
     }
 
     /// Passes over so many bytes, or what is left.
-    pub(crate) fn skip(&mut self, len: i32) -> Result<()> {
-        let bytes = usize::try_from(len).map_err(|_| DecodeFault::Malformed)?;
+    #[inline]
+    pub(crate) fn skip(&mut self, bytes: usize) {
         self.at += bytes.min(self.left());
-        Ok(())
     }
 
-    /// Passes over bytes that were seen to be there.
-    #[inline]
-    pub(crate) fn advance(&mut self, bytes: usize) {
-        self.at += bytes.min(self.left());
+    /// Passes over as many bytes as a length says; below zero is none.
+    pub(crate) fn skip_len(&mut self, len: i32) {
+        self.skip(usize::try_from(len).unwrap_or(0));
     }
 
     #[inline]
@@ -158,10 +156,11 @@ mod tests {
         let mut cursor = Cursor::new(&[1, 2, 3], 4);
         assert_eq!(cursor.array::<4>(), Err(DecodeFault::Truncated { length: 4, available: 3 }));
         assert_eq!(cursor.take(4), Err(DecodeFault::Truncated { length: 4, available: 3 }));
-        assert_eq!(cursor.take(5), Err(DecodeFault::TextTooLong { bytes: 5, bytes_max: 4 }));
+        assert_eq!(Cursor::new(b"abc", 2).take(3), Err(DecodeFault::TextTooLong { bytes: 3, bytes_max: 2 }));
         assert_eq!(cursor.take(-1), Err(DecodeFault::Malformed));
         assert_eq!(cursor.take(2), Ok(&[1, 2][..]));
-        assert_eq!(cursor.skip(7), Ok(()));
+        cursor.skip(7);
+        cursor.skip_len(-1);
         assert_eq!(cursor.byte(), Err(DecodeFault::Truncated { length: 1, available: 0 }));
     }
 }

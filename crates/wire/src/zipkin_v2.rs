@@ -21,4 +21,4 @@ pub(crate) use encode::{
     write_annotation,
 };
 pub(crate) use endpoint::{SeenEndpoint, read_json_endpoint, set_ip};
-pub(crate) use order::{each_tag, in_time_order};
+pub(crate) use order::{each_tag, in_order};

@@ -67,3 +67,23 @@ fn jaeger_agent_message() {
 fn jaeger_proto() {
     run("jaeger_proto", checks::jaeger::proto);
 }
+
+#[test]
+fn zipkin_v2_proto3() {
+    run("zipkin_v2_proto3", checks::zipkin::v2_proto3);
+}
+
+#[test]
+fn zipkin_v1_json() {
+    run("zipkin_v1_json", checks::zipkin::v1_json);
+}
+
+#[test]
+fn zipkin_v1_thrift() {
+    run("zipkin_v1_thrift", checks::zipkin::v1_thrift);
+}
+
+#[test]
+fn zipkin_v1_agent_message() {
+    run("zipkin_v1_agent_message", checks::zipkin::v1_agent_message);
+}

@@ -1,4 +1,4 @@
-//! Zipkin v1 (JSON, thrift) and v2 protobuf held against what the real Zipkin made of the same bytes, and against themselves.
+//! Zipkin v1 (JSON, thrift, agent's messages) and v2 protobuf held against what the real Zipkin made of the same bytes, and against themselves.
 
 #![expect(clippy::expect_used, reason = "a test says what it needs")]
 
@@ -9,14 +9,14 @@ use tracewell_model::{SpanBatch, write_image};
 use tracewell_wire::zipkin_v2::{DecodeError, decode_proto3, encode_proto3, encode_spans};
 use tracewell_wire::{Limits, zipkin_v1, zipkin_v2};
 
-type Decode = fn(&[u8], &Limits, &mut SpanBatch) -> Result<usize, DecodeError>;
-
-fn decoder(format: &str) -> Decode {
+fn decode(format: &str, body: &[u8], batch: &mut SpanBatch) -> Result<usize, String> {
+    let limits = Limits::default();
+    let text = |decoded: Result<usize, DecodeError>| decoded.map_err(|error| error.to_string());
     match format {
-        "JSON_V1" => zipkin_v1::decode_json,
-        "JSON_V2" => zipkin_v2::decode_json,
-        "THRIFT" => zipkin_v1::decode_thrift,
-        "PROTO3" => decode_proto3,
+        "JSON_V1" => text(zipkin_v1::decode_json(body, &limits, batch)),
+        "THRIFT" => text(zipkin_v1::decode_thrift(body, &limits, batch)),
+        "PROTO3" => text(decode_proto3(body, &limits, batch)),
+        "AGENT" => zipkin_v1::decode_agent_message(body, &limits, batch).map_err(|error| error.to_string()),
         other => panic!("no format {other}"),
     }
 }
@@ -25,7 +25,6 @@ fn encode(format: &str, batch: &SpanBatch) -> Vec<u8> {
     let mut out = vec![];
     match format {
         "JSON_V1" => zipkin_v1::encode_json(batch.spans(), &mut out),
-        "JSON_V2" => encode_spans(batch.spans(), &mut out),
         "THRIFT" => zipkin_v1::encode_thrift(batch.spans(), &mut out),
         "PROTO3" => batch.spans().for_each(|span| encode_proto3(span, &mut out)),
         other => panic!("no format {other}"),
@@ -45,7 +44,7 @@ fn answer(format: &str, body: &[u8]) -> Result<String, String> {
     let before = br#"[{"traceId":"a","id":"b","name":"n","localEndpoint":{"serviceName":"s"},"tags":{"k":"v"}}]"#;
     zipkin_v2::decode_json(before, &Limits::default(), &mut batch).expect("a good body");
     let before = image(&batch);
-    match decoder(format)(body, &Limits::default(), &mut batch) {
+    match decode(format, body, &mut batch) {
         Ok(spans) => {
             assert_eq!(batch.len(), 1 + spans);
             let mut out = vec![];
@@ -54,7 +53,7 @@ fn answer(format: &str, body: &[u8]) -> Result<String, String> {
         }
         Err(error) => {
             assert_eq!(image(&batch), before, "a refused body left something behind");
-            Err(error.to_string())
+            Err(error)
         }
     }
 }

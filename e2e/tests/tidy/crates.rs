@@ -33,10 +33,11 @@ const ARROWS: &[Arrows] = &[
         tests_may_see: &[],
         asynchronous: true,
     },
+    Arrows { package: "tracewell-macros", may_see: &[], tests_may_see: &[], asynchronous: false },
     // Its reporters only.
     Arrows {
         package: "tracewell",
-        may_see: &["tracewell-model", "tracewell-wire"],
+        may_see: &["tracewell-model", "tracewell-wire", "tracewell-macros"],
         tests_may_see: &[],
         asynchronous: true,
     },
@@ -54,7 +55,13 @@ const ARROWS: &[Arrows] = &[
         asynchronous: true,
     },
     Arrows { package: "tracewell-bench-axum", may_see: &["tracewell"], tests_may_see: &[], asynchronous: true },
-    Arrows { package: "tracewell-bench", may_see: &["tracewell-e2e"], tests_may_see: &[], asynchronous: false },
+    // It writes the load in every format, and speaks gRPC.
+    Arrows {
+        package: "tracewell-bench",
+        may_see: &["tracewell-e2e", "tracewell-model", "tracewell-wire"],
+        tests_may_see: &[],
+        asynchronous: true,
+    },
 ];
 
 const ASYNCHRONOUS: &[&str] =

@@ -57,8 +57,5 @@ fn shop_app(tracer: &Tracer, stock: String) -> Router {
         Ok(format!("cart {id}: {stock}"))
     }
     let client = ClientBuilder::new(reqwest::Client::new()).with(ReqwestTracing::new(tracer)).build();
-    Router::new()
-        .route("/cart/{id}", get(cart))
-        .layer(ServerLayer::new(tracer))
-        .with_state(Shop { client, stock })
+    Router::new().route("/cart/{id}", get(cart)).layer(ServerLayer::new(tracer)).with_state(Shop { client, stock })
 }

@@ -26,9 +26,8 @@ async fn main() -> anyhow::Result<()> {
 
     let click = browser.new_trace("click");
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    let request = Request::get(format!("http://{address}/fruit"))
-        .extension(click.context().clone())
-        .body(Full::default())?;
+    let request =
+        Request::get(format!("http://{address}/fruit")).extension(click.context().clone()).body(Full::default())?;
     let response = ClientLayer::new(&browser).layer(client).oneshot(request).await?;
     let body = response.into_body().collect().await?.to_bytes();
     say(&String::from_utf8_lossy(&body));

@@ -46,9 +46,35 @@ impl GrpcStatus {
     }
 }
 
+/// The text of the trailer `grpc-message`, which comes percent-encoded. What is no such code stays as it is.
+pub(crate) fn message(value: &[u8]) -> String {
+    let digit = |at: usize| char::from(*value.get(at)?).to_digit(16);
+    let (mut bytes, mut at) = (Vec::with_capacity(value.len()), 0);
+    while at < value.len() {
+        match (value[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::GrpcStatus;
+    use super::{GrpcStatus, message};
+
+    #[test]
+    fn messages_are_decoded() {
+        for (value, expected) in [("no%20pear", "no pear"), ("100%", "100%"), ("%zz %C3%BC", "%zz ü"), ("", "")] {
+            assert_eq!(message(value.as_bytes()), expected);
+        }
+    }
 
     #[test]
     fn statuses_are_read_from_trailers() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::grpc::GrpcStatus;
+use super::grpc::{self, GrpcStatus};
 use super::tags::TagSet;
 use crate::propagation::HeaderGetter;
 use crate::{Kind, Span};
@@ -93,8 +93,8 @@ impl InFlight {
             _ => self.span.tag("grpc.status_code", status.name()),
         };
         if status.is_failure(self.kind == Kind::Server) {
-            match message.and_then(|message| std::str::from_utf8(message).ok()).filter(|message| !message.is_empty()) {
-                Some(message) => self.span.error_message(&format!("{}: {message}", status.name())),
+            match message.filter(|message| !message.is_empty()) {
+                Some(message) => self.span.error_message(&format!("{}: {}", status.name(), grpc::message(message))),
                 None => self.span.error_message(status.name()),
             };
         }

@@ -178,6 +178,20 @@ impl Entries {
         self.tag_like(TRACE_STATE, b"", state.as_bytes(), b"");
     }
 
+    /// An annotation with its fields, written apart so that nobody writes between them.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn append(&mut self, annotation: &Self) {
+        let used = self.used + annotation.used;
+        self.skips_fields = used > self.buffer.len() && !self.grow(used);
+        if self.skips_fields {
+            self.left_out.annotations = self.left_out.annotations.saturating_add(1);
+            return;
+        }
+        self.buffer[self.used..used].copy_from_slice(annotation.bytes());
+        self.used = used;
+        self.note(annotation.present);
+    }
+
     const fn note(&mut self, entry: Present) {
         self.present.0 |= entry.0;
     }

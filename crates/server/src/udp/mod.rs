@@ -36,9 +36,9 @@ pub(crate) struct UdpListener {
 /// Takes packets from a socket until stopped.
 pub(crate) fn start(name: ListenerName, socket: UdpSocket, address: SocketAddr, app: &Arc<App>) -> UdpListener {
     let (transport, format) = match name {
-        ListenerName::JaegerUdpBinary => (Transport::JaegerUdpBinary, Format::JaegerPacketBinary),
-        ListenerName::ZipkinUdp => (Transport::ZipkinUdp, Format::ZipkinPacketCompact),
-        _ => (Transport::JaegerUdpCompact, Format::JaegerPacketCompact),
+        ListenerName::JaegerUdpBinary => (Transport::JaegerUdpBinary, Format::AgentBinary),
+        ListenerName::ZipkinUdp => (Transport::ZipkinUdp, Format::AgentCompact),
+        _ => (Transport::JaegerUdpCompact, Format::AgentCompact),
     };
     let (stopping, stop) = watch::channel(false);
     let waiting_bytes_max = WAITING_BYTES_MAX.min(app.options.store_memory_bytes_max.0 / 8);
@@ -165,6 +165,7 @@ impl Collector {
         let spans_before = waiting.batch.len();
         decode(self.format, packet, &Limits::default(), &mut waiting.batch).map_err(|error| {
             tracing::debug!(transport = self.transport.name(), %error, "a packet was dropped");
+            waiting.reserved.shrink(packet.len());
             Refusal::Malformed
         })?;
         waiting.packets += 1;

@@ -1,4 +1,4 @@
-//! `POST /api/v2/spans`: a body of spans in, 202 or the reason out.
+//! `POST /api/v2/spans` and `/api/v1/spans`: a body of spans in, 202 or the reason out.
 
 use super::{Asked, ZipkinApi};
 use crate::answer::{self, Answer};
@@ -15,14 +15,20 @@ use tracewell_store::WriteError;
 
 impl ZipkinApi {
     pub(super) async fn collect_v2(&self, asked: &Asked<'_>, body: Incoming) -> Answer {
-        if header(asked.headers, CONTENT_TYPE.as_str()).starts_with("application/x-protobuf") {
-            let text = "Spans as protobuf are not taken yet: send JSON with Content-Type: application/json\n";
-            return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
-        }
+        let proto3 = is_labelled(asked, "application/x-protobuf");
+        self.collect(asked, body, if proto3 { Format::ZipkinProto3 } else { Format::ZipkinV2Json }).await
+    }
+
+    pub(super) async fn collect_v1(&self, asked: &Asked<'_>, body: Incoming) -> Answer {
+        let thrift = is_labelled(asked, "application/x-thrift");
+        self.collect(asked, body, if thrift { Format::ZipkinV1Thrift } else { Format::ZipkinV1Json }).await
+    }
+
+    async fn collect(&self, asked: &Asked<'_>, body: Incoming, format: Format) -> Answer {
         // As Zipkin looks for it: any mention, in lower case.
         let gzipped = header(asked.headers, CONTENT_ENCODING.as_str()).contains("gzip");
         let coding = if gzipped { Coding::ZipkinGzip } else { Coding::Plain };
-        let kind = Kind { transport: Transport::Http, format: Format::ZipkinV2Json, coding };
+        let kind = Kind { transport: Transport::Http, format, coding };
         match self.app.ingest.take(body, kind).await {
             Ok(()) => answer::empty(StatusCode::ACCEPTED),
             Err(error) => refused(&error),
@@ -35,11 +41,12 @@ impl ZipkinApi {
         let taken = collect_grpc::collect(&self.app, headers, body, transport, format).await;
         grpc::unary(taken.map(|()| vec![]))
     }
+}
 
-    pub(super) fn collect_v1(&self) -> Answer {
-        let text = "Spans in Zipkin's format 1 are not taken yet: send format 2 to /api/v2/spans\n";
-        answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
-    }
+/// Whether a body is said to be of a media type. Whatever is not said to be binary is read as JSON, as by Zipkin.
+fn is_labelled(asked: &Asked<'_>, media_type: &str) -> bool {
+    let label = header(asked.headers, CONTENT_TYPE.as_str());
+    label.split(';').next().is_some_and(|label| label.trim().eq_ignore_ascii_case(media_type))
 }
 
 fn refused(error: &IngestError) -> Answer {

@@ -70,7 +70,10 @@ impl ZipkinApi {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let (answer, route) = match self.look_at(&head) {
-            _ if self.is_report(&head) => (self.report(&head.headers, body).await, REPORT),
+            _ if self.is_call(&head) => match head.uri.path() {
+                REPORT => (self.report(&head.headers, body).await, REPORT),
+                _ => (grpc::not_there(&head), "NOT_FOUND"),
+            },
             Ok(_) if head.method == Method::OPTIONS && head.uri.path() == "*" => (answer::all_methods(), "NOT_FOUND"),
             Ok((segments, parameters)) => {
                 if let Some(preflight) = self.cors.preflight(&head.method, &head.headers) {
@@ -92,9 +95,8 @@ impl ZipkinApi {
         answer
     }
 
-    fn is_report(&self, head: &http::request::Parts) -> bool {
-        let enabled = self.app.options.collector_grpc_enabled;
-        enabled && head.uri.path() == REPORT && grpc::is_call(&head.method, &head.headers)
+    fn is_call(&self, head: &http::request::Parts) -> bool {
+        self.app.options.collector_grpc_enabled && grpc::is_call(&head.method, &head.headers)
     }
 
     /// What Zipkin's HTTP server looks at before it looks for a route.
@@ -131,7 +133,7 @@ impl ZipkinApi {
         let name = route.name();
         let answer = match route {
             Route::Spans => self.collect_v2(&asked, body).await,
-            Route::SpansV1 => self.collect_v1(),
+            Route::SpansV1 => self.collect_v1(&asked, body).await,
             Route::Services => self.services(&asked).await,
             Route::SpanNames => self.span_names(&asked).await,
             Route::RemoteServices => self.remote_services(&asked).await,

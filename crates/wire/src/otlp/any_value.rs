@@ -6,8 +6,8 @@
 use super::error::Result;
 use crate::Limits;
 use crate::protobuf::{
-    BYTES, FIXED64, ProtobufFault, Reader, VARINT, fields, key, push_bool_field, push_bytes_field, push_double_field,
-    push_message, push_text_field, push_varint, push_varint_field, varint_len,
+    BYTES, FIXED64, ProtobufFault, Reader, VARINT, fields, key, lossy, push_bool_field, push_bytes_field,
+    push_double_field, push_message, push_text_field, push_varint, push_varint_field, varint_len,
 };
 use tracewell_model::ValueRef;
 
@@ -91,7 +91,7 @@ pub(super) fn push_canonical(reader: Reader<'_>, out: &mut Vec<u8>, limits: &Lim
 
 fn push_canonical_entry(mut entry: Reader<'_>, out: &mut Vec<u8>, limits: &Limits, depth: usize) -> Result<()> {
     let (name, value) = read_key_value(&mut entry)?;
-    let name = String::from_utf8_lossy(name);
+    let name = lossy(name);
     if !name.is_empty() {
         push_text_field(out, 1, &name);
     }
@@ -118,6 +118,17 @@ pub(super) fn push_key_value(out: &mut Vec<u8>, number: u32, name: &str, value: 
     let value_len = value_len(value);
     let name_len = if name.is_empty() { 0 } else { 1 + varint_len(name.len() as u64) + name.len() };
     let len = name_len + 1 + varint_len(value_len as u64) + value_len;
+    if let (ValueRef::Str(text), ..0x80) = (value, len)
+        && !name.is_empty()
+    {
+        // Nearly every attribute: all lengths in one byte.
+        out.reserve(len + 2);
+        out.extend_from_slice(&[key(number, BYTES) as u8, len as u8, KEY as u8, name.len() as u8]);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&[VALUE as u8, value_len as u8, STRING as u8, text.len() as u8]);
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     out.reserve(len + 11);
     out.push(key(number, BYTES) as u8);
     push_varint(out, len as u64);

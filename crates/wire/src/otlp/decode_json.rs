@@ -5,10 +5,11 @@ use super::decode_protobuf::{OpenSpan, count, kind, push_dropped, status_code};
 use super::error::{OtlpError, Result};
 use super::json_value::{ReadValue, read_long, read_unsigned, wrong};
 use super::names::{CHILD_OF, Meaning, REF_TYPE};
+use super::peer::PeerKeys;
 use super::shared::{Resource, Scope, Target};
 use crate::Limits;
 use crate::json::{Reader, Token};
-use crate::protobuf;
+use crate::protobuf::{self, lossy};
 use tracewell_model::{ExtraRow, Kind, LinkRow, SpanBatch, SpanId, StatusCode, StrId, Text, Time, TraceId, ValueRef};
 
 /// Appends the spans of a body to the batch and answers how many they are. On an error the batch is what it was before.
@@ -17,7 +18,7 @@ use tracewell_model::{ExtraRow, Kind, LinkRow, SpanBatch, SpanId, StatusCode, St
 /// or empty, 64-bit numbers as text or number, enums by number or name, bytes in base64, `null` for what is not there; names
 /// of fields in lowerCamelCase or as in the proto files. Unknown fields are ignored.
 pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
-    let text = String::from_utf8_lossy(body);
+    let text = lossy(body);
     let mark = batch.mark();
     // A value inside a value is three levels deep in JSON; the request around it has fewer than sixteen.
     let depth_max = limits.depth_max.saturating_mul(3).saturating_add(16);
@@ -37,7 +38,7 @@ struct Decoder<'a> {
     scratch: String,
     spans: usize,
     resource: Resource,
-    has_peer: bool,
+    peer: PeerKeys,
     child_of: bool,
 }
 
@@ -51,7 +52,7 @@ impl<'a> Decoder<'a> {
             scratch: String::new(),
             spans: 0,
             resource: Resource::default(),
-            has_peer: false,
+            peer: PeerKeys::default(),
             child_of: false,
         }
     }
@@ -134,7 +135,7 @@ impl<'a> Decoder<'a> {
             return Err(OtlpError::TooMany { what: "spans", max: self.spans });
         }
         self.spans += 1;
-        self.has_peer = false;
+        self.peer = PeerKeys::default();
         let mut span = OpenSpan::default();
         self.reader.begin_object()?;
         while let Some(field) = self.next_field()? {
@@ -159,7 +160,7 @@ impl<'a> Decoder<'a> {
             }
         }
         self.reader.end_object()?;
-        span.has_peer = self.has_peer;
+        span.peer = self.peer;
         span.commit(self.batch, &mut self.scratch)
     }
 
@@ -261,7 +262,7 @@ impl<'a> Decoder<'a> {
         self.reader.end_object()?;
         let value = self.value.as_ref();
         match (target, meaning) {
-            (Target::Tag, Meaning::Peer) => self.has_peer = true,
+            (Target::Tag, Meaning::Peer { of_every_kind }) => self.peer.saw(of_every_kind),
             (Target::Tag, Meaning::Warnings) => {
                 if let ValueRef::Nested(bytes) = value {
                     let batch = &mut *self.batch;

@@ -3,11 +3,11 @@
 use super::any_value::{self, ARRAY, BOOL, DOUBLE, INT, MAP, STRING, last_field, push_canonical, read_key_value};
 use super::error::{OtlpError, Result};
 use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, Meaning, REF_TYPE, SeenNames};
-use super::peer::assign_remote;
+use super::peer::{PeerKeys, assign_remote};
 use super::shared::{Resource, Scope, Target};
 use super::time_text::negative_duration_warning;
 use crate::Limits;
-use crate::protobuf::{BYTES, FIXED32, FIXED64, Reader, VARINT, fields, key};
+use crate::protobuf::{BYTES, FIXED32, FIXED64, Reader, VARINT, fields, key, lossy};
 use tracewell_model::{
     ExtraRow, Kind, LinkRow, SpanBatch, SpanId, SpanRow, StatusCode, StrId, Text, Time, TraceId, ValueRef,
 };
@@ -33,8 +33,8 @@ pub(super) struct OpenSpan {
     pub(super) extra: ExtraRow,
     pub(super) start_nanos: u64,
     pub(super) end_nanos: u64,
-    /// An attribute may name the other side.
-    pub(super) has_peer: bool,
+    /// What attributes may say of the other side.
+    pub(super) peer: PeerKeys,
 }
 
 impl OpenSpan {
@@ -54,12 +54,14 @@ impl OpenSpan {
         }
         self.row.extra = Some(self.extra).filter(|extra| *extra != ExtraRow::default());
         batch.commit(self.row)?;
-        if self.has_peer {
+        if self.peer.count_for(self.row.kind) {
             assign_remote(batch, scratch);
         }
         Ok(())
     }
 }
+
+const STRING_KEY: u8 = STRING as u8;
 
 struct Decoder<'a, 'b> {
     limits: &'b Limits,
@@ -69,7 +71,7 @@ struct Decoder<'a, 'b> {
     scratch: String,
     spans: usize,
     resource: Resource,
-    has_peer: bool,
+    peer: PeerKeys,
     child_of: bool,
 }
 
@@ -83,7 +85,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
             scratch: String::new(),
             spans: 0,
             resource: Resource::default(),
-            has_peer: false,
+            peer: PeerKeys::default(),
             child_of: false,
         }
     }
@@ -189,7 +191,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
             return Err(OtlpError::TooMany { what: "spans", max: self.spans });
         }
         self.spans += 1;
-        self.has_peer = false;
+        self.peer = PeerKeys::default();
         let mut span = OpenSpan::default();
         let (mut attributes, mut events, mut links) = (0, 0, 0);
         while let Some(key) = reader.key()? {
@@ -213,7 +215,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
                 _ => reader.skip_unknown(key, KNOWN)?,
             }
         }
-        span.has_peer = self.has_peer;
+        span.peer = self.peer;
         span.commit(self.batch, &mut self.scratch)
     }
 
@@ -285,7 +287,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let (name, value) = read_key_value(&mut reader)?;
         let (key, meaning) = self.name(name)?;
         match (target, meaning) {
-            (Target::Tag, Meaning::Peer) => self.has_peer = true,
+            (Target::Tag, Meaning::Peer { of_every_kind }) => self.peer.saw(of_every_kind),
             (Target::Tag, Meaning::Warnings) => {
                 let batch = &mut *self.batch;
                 if any_value::for_each_text(value, |text| batch.warning(text))?.is_some() {
@@ -313,6 +315,15 @@ impl<'a, 'b> Decoder<'a, 'b> {
 
     #[inline]
     fn value(&mut self, target: Target, name: StrId, value: Reader<'a>) -> Result<()> {
+        // Nearly every value: a text and nothing else.
+        if let [STRING_KEY, len, text @ ..] = value.rest()
+            && usize::from(*len) == text.len()
+            && *len < 0x80
+            && text.len() <= self.limits.string_bytes_max
+        {
+            target.push(self.batch, name, ValueRef::Str(&lossy(text)));
+            return Ok(());
+        }
         let Some((key, mut field)) = last_field(value)? else {
             target.push(self.batch, name, ValueRef::Nested(&[]));
             return Ok(());
@@ -321,7 +332,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
             STRING => {
                 let text = field.bytes()?;
                 self.check_len(text)?;
-                target.push(self.batch, name, ValueRef::Str(&String::from_utf8_lossy(text)));
+                target.push(self.batch, name, ValueRef::Str(&lossy(text)));
             }
             BOOL => target.push(self.batch, name, ValueRef::Bool(field.varint()? != 0)),
             INT => target.push(self.batch, name, ValueRef::I64(field.varint()? as i64)),
@@ -348,7 +359,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         if text.is_empty() {
             return Ok(Text::default());
         }
-        Ok(self.batch.push_text(&String::from_utf8_lossy(text)))
+        Ok(self.batch.push_text(&lossy(text)))
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! Spans as OTLP JSON: compact, ids in hexadecimal, 64-bit numbers as texts, enums as numbers, fields in the order of
 //! their numbers, as Go's collector writes it.
 
-use super::encode_protobuf::{for_each_link_attribute, kind_number, split_dropped};
+use super::encode_protobuf::{flags, for_each_link_attribute, kind_number, split_dropped};
 use super::group::{group, resource_attributes};
 use super::json_value::{push_attribute, push_value};
 use super::names::JAEGER_WARNINGS;
@@ -38,7 +38,7 @@ pub fn encode_span_json<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
     if let Some(parent) = span.parent() {
         push_span_id(object.name("parentSpanId"), parent.value());
     }
-    object.number("flags", span.otlp_flags());
+    object.number("flags", flags(span));
     object.text("name", span.name());
     if span.kind() != Kind::Unset {
         object.number("kind", kind_number(span.kind()).into());

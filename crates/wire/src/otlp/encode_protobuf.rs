@@ -7,7 +7,7 @@ use super::peer::for_each_field;
 use crate::protobuf::{
     push_bytes_field, push_fixed32_field, push_fixed64_field, push_message, push_text_field, push_varint_field,
 };
-use tracewell_model::{Kind, LinkView, SpanRef, SpanView, StatusCode, Time, ValueRef};
+use tracewell_model::{Kind, LinkView, SpanFlags, SpanRef, SpanView, StatusCode, Time, ValueRef};
 
 /// About how long a span is that has a few tags.
 const SPAN_LEN: usize = 200;
@@ -85,7 +85,7 @@ fn push_span_fields<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
             push_number(out, 3, code as u32);
         });
     }
-    push_flags(out, 16, span.otlp_flags());
+    push_flags(out, 16, flags(span));
 }
 
 /// See [`super::decode_protobuf`] for the way back.
@@ -98,6 +98,11 @@ pub(super) fn kind_number(kind: Kind) -> u8 {
         Kind::Producer => 4,
         Kind::Consumer => 5,
     }
+}
+
+/// A span that came from Jaeger keeps Jaeger's flags where others have OTLP's.
+pub(super) fn flags<'a>(span: impl SpanView<'a>) -> u32 {
+    if span.flags().contains(SpanFlags::JAEGER) { 0 } else { span.otlp_flags() }
 }
 
 /// Start and end. A duration without a start stands as the time since the epoch.

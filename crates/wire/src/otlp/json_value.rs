@@ -7,7 +7,8 @@ use super::error::{OtlpError, Result};
 use crate::base64;
 use crate::json::{Reader as JsonReader, Token};
 use crate::protobuf::{
-    Reader, push_bool_field, push_bytes_field, push_double_field, push_message, push_text_field, push_varint_field,
+    Reader, lossy, push_bool_field, push_bytes_field, push_double_field, push_message, push_text_field,
+    push_varint_field,
 };
 use crate::zipkin_v2::{push_number, push_text};
 use std::fmt::{self, Write};
@@ -75,9 +76,9 @@ fn push_field(object: &mut JsonObject<'_>, key: u32, mut value: Reader<'_>, dept
             let entries = Elements { reader: value.message()? };
             let mut map = JsonObject::begin(object.name("kvlistValue"));
             push_list(map.name("values"), entries, |mut entry, out| {
-                let (name, value) = read_key_value(&mut entry).unwrap_or((&[], Reader::new(&[])));
+                let (name, value) = read_key_value(&mut entry).unwrap_or_else(|_| (&[], Reader::new(&[])));
                 out.extend_from_slice(b"{\"key\":");
-                push_text(out, &String::from_utf8_lossy(name));
+                push_text(out, &lossy(name));
                 out.extend_from_slice(b",\"value\":");
                 push_nested(out, value, depth + 1);
                 out.push(b'}');

@@ -1,5 +1,6 @@
 //! Names that have a meaning of their own among attributes, and which cost nothing to recognise where a body repeats them.
 
+use crate::protobuf::lossy;
 use std::borrow::Cow;
 use tracewell_model::{SpanBatch, StrId};
 
@@ -28,7 +29,10 @@ pub(super) enum Meaning {
     ServiceName,
     Warnings,
     /// Says something of the other side: see [`super::peer`].
-    Peer,
+    Peer {
+        /// Whatever kind the span is of; otherwise for callers only.
+        of_every_kind: bool,
+    },
 }
 
 impl Meaning {
@@ -36,8 +40,10 @@ impl Meaning {
         match key {
             SERVICE_NAME => Self::ServiceName,
             JAEGER_WARNINGS => Self::Warnings,
-            key if super::peer::is_peer_key(key) => Self::Peer,
-            _ => Self::Plain,
+            key => match super::peer::rank(key) {
+                Some(rank) => Self::Peer { of_every_kind: rank < super::peer::FOR_EVERY_KIND },
+                None => Self::Plain,
+            },
         }
     }
 }
@@ -59,7 +65,7 @@ impl<'a> SeenNames<'a> {
     pub(super) fn intern(&mut self, name: &'a [u8], batch: &mut SpanBatch) -> (StrId, Meaning) {
         let slot = &mut self.slots[slot_of(name)];
         if slot.0 != name {
-            let text = String::from_utf8_lossy(name);
+            let text = lossy(name);
             *slot = (name, batch.intern(&text), Meaning::of(&text));
             // Repaired texts differ from what they are repaired from; the slot is found by the latter, which is right.
             if let Cow::Owned(_) = text {
@@ -100,7 +106,7 @@ mod tests {
         }
         assert_eq!(seen.intern(b"", &mut batch).0, StrId::EMPTY);
         assert_eq!(seen.intern(b"service.name", &mut batch).1, Meaning::ServiceName);
-        assert_eq!(seen.intern(b"peer.service", &mut batch).1, Meaning::Peer);
+        assert_eq!(seen.intern(b"peer.service", &mut batch).1, Meaning::Peer { of_every_kind: true });
         let (id, _) = seen.intern(b"a\xffb", &mut batch);
         assert_eq!(batch.interned(id), "a\u{fffd}b");
     }

@@ -29,18 +29,56 @@ const PEERS: [(&str, &str); 12] = [
     ("peer.address", ""),
     ("db.name", ""),
 ];
-const FOR_EVERY_KIND: usize = 2;
+pub(super) const FOR_EVERY_KIND: usize = 2;
 
-/// Whether the key may name the other side. A port alone does not.
-pub(super) fn is_peer_key(key: &str) -> bool {
-    rank(key).is_some()
+/// Where in the order of names a key stands, if it may name the other side. A port alone does not.
+#[inline]
+pub(super) fn rank(key: &str) -> Option<usize> {
+    Some(match key {
+        PEER_SERVICE => 0,
+        PEER_IP => 1,
+        "server.address" => 2,
+        "net.peer.name" => 3,
+        "network.peer.address" => 4,
+        "server.socket.domain" => 5,
+        "server.socket.address" => 6,
+        "net.sock.peer.name" => 7,
+        "net.sock.peer.addr" => 8,
+        "peer.hostname" => 9,
+        "peer.address" => 10,
+        "db.name" => 11,
+        _ => return None,
+    })
 }
 
-fn rank(key: &str) -> Option<usize> {
-    match key.as_bytes().first() {
-        Some(b'p' | b'n' | b's' | b'd') => PEERS.iter().position(|(name, _)| *name == key),
-        _ => None,
+/// Which of these keys a span has: asked before its attributes are gone through.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PeerKeys {
+    of_every_kind: bool,
+    of_callers: bool,
+}
+
+impl PeerKeys {
+    #[inline]
+    pub(super) fn saw(&mut self, of_every_kind: bool) {
+        self.of_every_kind |= of_every_kind;
+        self.of_callers = true;
     }
+
+    #[inline]
+    pub(super) fn count_for(self, kind: Kind) -> bool {
+        self.of_every_kind || self.of_callers && is_caller(kind)
+    }
+}
+
+fn is_caller(kind: Kind) -> bool {
+    matches!(kind, Kind::Client | Kind::Producer)
+}
+
+/// The address, where the text is one. Names are told from addresses at their first letter, mostly.
+fn parse_ip(text: &str) -> Option<IpAddr> {
+    let may_be = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'.' || byte == b':');
+    if may_be { text.parse().ok() } else { None }
 }
 
 /// What a span's attributes say of the other side.
@@ -53,7 +91,7 @@ pub(super) struct Peer<'a> {
 
 impl<'a> Peer<'a> {
     pub(super) fn of(span: impl SpanView<'a>) -> Self {
-        let ranks = if matches!(span.kind(), Kind::Client | Kind::Producer) { PEERS.len() } else { FOR_EVERY_KIND };
+        let ranks = if is_caller(span.kind()) { PEERS.len() } else { FOR_EVERY_KIND };
         let mut found = [""; PEERS.len()];
         for (key, value) in span.tags() {
             if let (Some(rank), ValueRef::Str(text)) = (rank(key), value) {
@@ -64,21 +102,17 @@ impl<'a> Peer<'a> {
         let mut port_key = "";
         let named = found[..ranks].iter().zip(PEERS).filter(|(text, _)| !text.is_empty());
         for (&text, (name, port)) in named {
-            match text.parse() {
-                // A name's own service is a name even where it looks like an address.
-                Ok(ip) if name != PEER_SERVICE => {
-                    if peer.ip.is_none() {
-                        peer.ip = Some(ip);
-                        port_key = port;
-                    }
+            // A service's name is a name even where it looks like an address.
+            if let Some(ip) = parse_ip(text).filter(|_| name != PEER_SERVICE) {
+                if peer.ip.is_none() {
+                    peer.ip = Some(ip);
+                    port_key = port;
                 }
-                _ if peer.service.is_empty() => {
-                    peer.service = text;
-                    if peer.ip.is_none() {
-                        port_key = port;
-                    }
+            } else if peer.service.is_empty() {
+                peer.service = text;
+                if peer.ip.is_none() {
+                    port_key = port;
                 }
-                _ => {}
             }
         }
         if !port_key.is_empty() {
@@ -179,5 +213,24 @@ impl Write for IpText {
         room.copy_from_slice(text.as_bytes());
         self.len += text.len();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_its_rank() {
+        for (at, (name, _)) in PEERS.into_iter().enumerate() {
+            assert_eq!(rank(name), Some(at));
+        }
+        assert_eq!((rank(PEER_PORT), rank("")), (None, None));
+        for text in ["1.2.3.4", "::1", "2001:db8::1"] {
+            assert_eq!(parse_ip(text).map(|ip| ip.to_string()).as_deref(), Some(text));
+        }
+        for text in ["", "db", "1.2.3", "1.2.3.4:80", "face"] {
+            assert_eq!(parse_ip(text), None);
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::encode_json::JsonObject;
 use super::error::{OtlpError, Result};
 use crate::Limits;
 use crate::json::Reader as JsonReader;
-use crate::protobuf::{BYTES, Reader, VARINT, fields, key, push_message, push_text_field, push_varint_field};
+use crate::protobuf::{BYTES, Reader, VARINT, fields, key, lossy, push_message, push_text_field, push_varint_field};
 use crate::zipkin_v2::{push_number, push_text};
 
 /// `ExportTraceServiceResponse.partial_success`. All empty: everything was taken.
@@ -81,7 +81,7 @@ pub fn decode_response_protobuf(body: &[u8]) -> Result<PartialSuccess> {
 
 /// Reads an `ExportTraceServiceResponse` in JSON.
 pub fn decode_response_json(body: &[u8]) -> Result<PartialSuccess> {
-    let text = String::from_utf8_lossy(body);
+    let text = lossy(body);
     let limits = Limits::default();
     let mut reader = JsonReader::new(&text, &limits);
     let mut answer = PartialSuccess::default();
@@ -144,7 +144,7 @@ pub fn decode_status_protobuf(body: &[u8]) -> Result<RpcStatus> {
 
 /// Reads a `google.rpc.Status` in JSON; its details are not read.
 pub fn decode_status_json(body: &[u8]) -> Result<RpcStatus> {
-    let text = String::from_utf8_lossy(body);
+    let text = lossy(body);
     let limits = Limits::default();
     let mut reader = JsonReader::new(&text, &limits);
     let mut status = RpcStatus::default();

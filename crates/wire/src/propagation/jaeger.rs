@@ -29,6 +29,8 @@ pub struct JaegerHeaders {
     baggage_prefix: Cow<'static, str>,
     debug_id: Cow<'static, str>,
     url_encoded: bool,
+    /// What starlette-zipkin has in place of `:`, if it is to be spoken to.
+    starlette_split: Option<Cow<'static, str>>,
 }
 
 /// `uber-trace-id`, `uberctx-`, `jaeger-debug-id`, URL-encoded.
@@ -39,6 +41,7 @@ impl Default for JaegerHeaders {
             baggage_prefix: Cow::Borrowed("uberctx-"),
             debug_id: Cow::Borrowed("jaeger-debug-id"),
             url_encoded: true,
+            starlette_split: None,
         }
     }
 }
@@ -72,6 +75,27 @@ impl JaegerHeaders {
         self
     }
 
+    /// As starlette-zipkin's `UberHeaders` writes it, with its `split_char` (`%3A` if not said there): ids with all their
+    /// digits, and flags of which 1 is sampled and 2 is debug *and* sampled. It reads no other form. Other senders' forms
+    /// are read, too.
+    ///
+    /// ```
+    /// use tracewell_model::{SpanId, TraceId};
+    /// use tracewell_wire::propagation::{Format, JaegerHeaders, Propagation, TraceContext};
+    /// let headers = JaegerHeaders::default().with_starlette_split("%3A");
+    /// let propagation = Propagation::new(&[Format::Jaeger]).with_jaeger_headers(headers);
+    /// let context = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_debug(true);
+    /// let mut written = Vec::new();
+    /// propagation.inject(&context, &mut written);
+    /// assert_eq!(written[0].1, "0000000000000007%3A0000000000000001%3A0%3A2");
+    /// assert_eq!(propagation.extract(&written).context.sampled(), Some(true));
+    /// ```
+    #[must_use]
+    pub fn with_starlette_split(mut self, split: &str) -> Self {
+        self.starlette_split = Some(split.to_owned().into());
+        self
+    }
+
     pub(super) fn read<H: HeaderGetter + ?Sized>(
         &self,
         headers: &H,
@@ -81,7 +105,7 @@ impl JaegerHeaders {
         let mut seen = false;
         headers.for_each(&mut |name, value| {
             if name.eq_ignore_ascii_case(&self.trace_id) {
-                if std::mem::replace(&mut seen, true) || !read_ids(&self.decode(value), context) {
+                if std::mem::replace(&mut seen, true) || !self.read_trace_id(value, context) {
                     context.set_ids(TraceId::default(), SpanId::NONE, SpanId::NONE);
                     problems.add(Problem::UberTraceId);
                 }
@@ -105,6 +129,8 @@ impl JaegerHeaders {
     pub(super) fn write<H: HeaderSetter + ?Sized>(&self, context: &TraceContext, headers: &mut H) {
         if let Some(oversized) = context.oversized_ids() {
             headers.set(&self.trace_id, &oversized.text);
+        } else if let (true, Some(split)) = (context.has_ids(), &self.starlette_split) {
+            headers.set(&self.trace_id, &starlette_text(context, split));
         } else if context.has_ids() {
             let mut text = StackText::<75>::new();
             text.push_hex_short(context.trace_id().value());
@@ -132,9 +158,38 @@ impl JaegerHeaders {
         }
     }
 
+    /// False: malformed, and the context is as it was.
+    fn read_trace_id(&self, value: &[u8], context: &mut TraceContext) -> bool {
+        let Some(split) = &self.starlette_split else { return read_ids(&self.decode(value), context) };
+        if value.len() > ID_HEADER_BYTES_MAX {
+            return false;
+        }
+        let text = String::from_utf8_lossy(value).replace(&**split, ":");
+        let is_read = read_ids(&self.decode(text.as_bytes()), context);
+        if is_read && context.debug() {
+            *context = std::mem::take(context).with_debug(true);
+        }
+        is_read
+    }
+
     fn decode<'a>(&self, value: &'a [u8]) -> Cow<'a, [u8]> {
         if self.url_encoded { percent::decode(value) } else { Cow::Borrowed(value) }
     }
+}
+
+fn starlette_text(context: &TraceContext, split: &str) -> String {
+    let trace_id = context.trace_id().value();
+    let digits = if context.has_wide_trace_id() { 32 } else { 16 };
+    let flags = match (context.debug(), context.sampled()) {
+        (true, _) => 2,
+        (false, Some(true)) => 1,
+        _ => 0,
+    };
+    let parent = match context.parent_id() {
+        SpanId::NONE => "0".to_owned(),
+        parent => format!("{:016x}", parent.value()),
+    };
+    format!("{trace_id:0digits$x}{split}{:016x}{split}{parent}{split}{flags}", context.span_id().value())
 }
 
 fn header_name(name: &str) -> Cow<'static, str> {
@@ -263,6 +318,27 @@ mod tests {
 
     fn number(text: &str) -> Option<String> {
         read_number(text.as_bytes()).map(|number| number.to_text())
+    }
+
+    #[test]
+    fn what_starlette_zipkin_writes_is_read_whatever_splits_it() {
+        let context = TraceContext::new(TraceId::from_halves(1, 2), SpanId::new(3)).with_parent_id(SpanId::new(4));
+        for split in ["%3A", ":", "-"] {
+            for (sampled, debug) in [(false, false), (true, false), (true, true)] {
+                let names = JaegerHeaders::default().with_starlette_split(split);
+                let context = context.clone().with_sampled(Some(sampled)).with_debug(debug);
+                let mut written = Vec::new();
+                names.write(&context, &mut written);
+                let mut read = TraceContext::default();
+                names.read(&written, &mut read, &mut Problems::default());
+                assert_eq!((read.trace_id(), read.span_id()), (context.trace_id(), context.span_id()));
+                assert_eq!((read.parent_id(), read.sampled(), read.debug()), (SpanId::new(4), Some(sampled), debug));
+            }
+        }
+        let mut read = TraceContext::default();
+        let names = JaegerHeaders::default().with_starlette_split("-");
+        names.read(&[("uber-trace-id", "7:1:0:3")][..], &mut read, &mut Problems::default());
+        assert_eq!((read.sampled(), read.debug()), (Some(true), true));
     }
 
     #[test]

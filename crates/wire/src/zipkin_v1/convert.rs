@@ -63,6 +63,7 @@ impl Converter {
                 return Err(DecodeFault::Id { field, fault: IdFault::ZeroV1 });
             }
         }
+        source.sort(batch);
         self.halves.clear();
         self.halves.push(Half::default());
         self.ordinary.clear();

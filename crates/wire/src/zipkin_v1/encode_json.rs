@@ -2,8 +2,7 @@
 
 use super::shape::Shape;
 use crate::zipkin_v2::{
-    each_tag, push_annotation_text, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id,
-    push_value_text,
+    push_annotation_text, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id, push_value_text,
 };
 use tracewell_model::{EndpointRef, SpanFlags, SpanView};
 
@@ -68,29 +67,19 @@ fn push_binary_annotations<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>, shape
         return;
     }
     out.extend_from_slice(b",\"binaryAnnotations\":[");
-    let key = |out: &mut Vec<u8>, key: &str| {
-        out.extend_from_slice(if out.last() == Some(&b'[') { b"{\"key\":" } else { b",{\"key\":" });
+    let mut first = true;
+    shape.each_binary_annotation(span, |key, value, endpoint| {
+        out.extend_from_slice(if first { b"{\"key\":" } else { b",{\"key\":" });
+        first = false;
         push_text(out, key);
         out.extend_from_slice(b",\"value\":");
-    };
-    each_tag(span, |name, value| {
-        key(out, name);
-        push_value_text(out, value);
-        push_endpoint(out, span.local());
+        match value {
+            Some(value) => push_value_text(out, value),
+            None => out.extend_from_slice(b"true"),
+        }
+        push_endpoint(out, endpoint);
         out.push(b'}');
     });
-    if shape.local_component {
-        key(out, "lc");
-        out.extend_from_slice(b"\"\"");
-        push_endpoint(out, span.local());
-        out.push(b'}');
-    }
-    if let Some((name, endpoint)) = shape.address {
-        key(out, name);
-        out.extend_from_slice(b"true");
-        push_endpoint(out, Some(endpoint));
-        out.push(b'}');
-    }
     out.push(b']');
 }
 

@@ -3,13 +3,13 @@
 use super::shape::Shape;
 use crate::attribute_text::{Plain, write_value};
 use crate::thrift::{Binary, Fields, Type, Writer};
-use crate::zipkin_v2::{each_tag, write_annotation};
+use crate::zipkin_v2::write_annotation;
 use tracewell_model::{EndpointRef, SpanFlags, SpanView, ValueRef};
 
 const TYPE_BOOL: i32 = 0;
 const TYPE_STRING: i32 = 6;
 
-/// Appends a list of spans.
+/// Appends a list of spans; of none, nothing at all.
 pub fn encode_thrift<'a>(spans: impl IntoIterator<Item = impl SpanView<'a>>, out: &mut Vec<u8>) {
     Writer::<Binary>::new(out).list(Type::Struct, 0);
     let behind_count = out.len();
@@ -18,7 +18,11 @@ pub fn encode_thrift<'a>(spans: impl IntoIterator<Item = impl SpanView<'a>>, out
         encode_thrift_span(span, out);
         count += 1;
     }
-    out[behind_count - 4..behind_count].copy_from_slice(&count.to_be_bytes());
+    if count == 0 {
+        out.truncate(behind_count - 5);
+    } else {
+        out[behind_count - 4..behind_count].copy_from_slice(&count.to_be_bytes());
+    }
 }
 
 /// Appends a span: an element of the list that [`encode_thrift`] writes. The list's own head is the byte 12 and how many spans
@@ -40,13 +44,10 @@ pub fn encode_thrift_span<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
         });
     }
     Writer::<Binary>::new(out).list_field(&mut fields, 8, Type::Struct, shape.binary_annotations() as u32);
-    each_tag(span, |key, value| push_binary_annotation(out, key, value, TYPE_STRING, span.local()));
-    if shape.local_component {
-        push_binary_annotation(out, "lc", ValueRef::Str(""), TYPE_STRING, span.local());
-    }
-    if let Some((key, endpoint)) = shape.address {
-        push_binary_annotation(out, key, ValueRef::Str("\u{1}"), TYPE_BOOL, Some(endpoint));
-    }
+    shape.each_binary_annotation(span, |key, value, endpoint| match value {
+        Some(value) => push_binary_annotation(out, key, value, TYPE_STRING, endpoint),
+        None => push_binary_annotation(out, key, ValueRef::Str("\u{1}"), TYPE_BOOL, endpoint),
+    });
     let mut writer = Writer::<Binary>::new(out);
     if span.flags().contains(SpanFlags::DEBUG) {
         writer.bool_field(&mut fields, 9, true);

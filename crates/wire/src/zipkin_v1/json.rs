@@ -67,8 +67,12 @@ impl Decoder<'_> {
                 SpanField::TraceId => {
                     let text = self.reader.next_string()?;
                     let low = parse_id(text)?;
-                    let high = if text.len() == 32 { hex_word(&text.as_bytes()[..16]) } else { Some(0) };
-                    self.source.trace_id = TraceId::from_halves(high.unwrap_or(0), low);
+                    // Digits before the last 16 count, and are looked at, only where they are 16 too.
+                    let high = match text.as_bytes().split_first_chunk::<16>() {
+                        Some((high, rest)) if rest.len() == 16 => hex_word(high).ok_or_else(|| not_an_id(text))?,
+                        _ => 0,
+                    };
+                    self.source.trace_id = TraceId::from_halves(high, low);
                 }
                 SpanField::Id => self.source.id = parse_id(self.reader.next_string()?)?,
                 _ if self.reader.peek()? == Token::Null => self.reader.skip_value()?,
@@ -227,6 +231,10 @@ fn parse_id(text: &str) -> Result<u64> {
         1..=32 => hex_word(&digits[digits.len().saturating_sub(16)..]),
         _ => None,
     };
-    let not_an_id = || DecodeFault::Id { field: "id", fault: IdFault::NotLowerHexV1(text.to_owned()) };
-    parsed.ok_or_else(not_an_id)
+    parsed.ok_or_else(|| not_an_id(text))
+}
+
+#[cold]
+fn not_an_id(text: &str) -> DecodeFault {
+    DecodeFault::Id { field: "id", fault: IdFault::NotLowerHexV1(text.to_owned()) }
 }

@@ -1,7 +1,7 @@
 //! What a span of version 2 says in the words of version 1: core annotations for its kind, start and end. As Zipkin 3.5 does it.
 
-use crate::zipkin_v2::{each_tag, in_time_order};
-use tracewell_model::{EndpointRef, Kind, SpanFlags, SpanView, Time, ValueRef};
+use crate::zipkin_v2::{each_tag, in_order};
+use tracewell_model::{EndpointRef, Kind, SpanFlags, SpanView, Time, ValueRef, compare_utf16};
 
 /// A span's scalar part in version 1.
 #[derive(Debug, Clone, Copy)]
@@ -12,11 +12,11 @@ pub(super) struct Shape<'a> {
     begin: Option<(Time, &'static str)>,
     end: Option<(Time, &'static str)>,
     /// The key of the remote endpoint's address, and the endpoint.
-    pub(super) address: Option<(&'static str, EndpointRef<'a>)>,
+    address: Option<(&'static str, EndpointRef<'a>)>,
     /// Whether a local component of no name has to say where the span was recorded.
-    pub(super) local_component: bool,
+    local_component: bool,
     pub(super) annotations: usize,
-    pub(super) tags: usize,
+    tags: usize,
 }
 
 impl<'a> Shape<'a> {
@@ -25,7 +25,7 @@ impl<'a> Shape<'a> {
         let (timestamp, duration) = (micros(span.start()), micros(span.duration()));
         let mut start = timestamp;
         let mut end = if start != 0 && duration != 0 { start.saturating_add(duration) } else { 0 };
-        let mut kind = span.kind();
+        let (mut kind, mut sent) = (span.kind(), 0);
         for (time, value, _) in span.annotations() {
             // Core annotations that were recorded as ordinary ones.
             let time = time.as_micros();
@@ -38,13 +38,16 @@ impl<'a> Shape<'a> {
                     kind = if value == "cr" { Kind::Client } else { Kind::Server };
                     end = end.max(time);
                 }
-                "ms" => kind = Kind::Producer,
+                "ms" => (kind, sent) = (Kind::Producer, time),
                 "mr" => {
                     kind = Kind::Consumer;
                     end = end.max(time);
                 }
                 _ => {}
             }
+        }
+        if kind == Kind::Producer && start == 0 {
+            start = sent;
         }
         let (begin_name, end_name, address) = match kind {
             Kind::Client => ("cs", "cr", "sa"),
@@ -80,7 +83,31 @@ impl<'a> Shape<'a> {
         self.tags + usize::from(self.local_component) + usize::from(self.address.is_some())
     }
 
-    /// All annotations, core ones included, by time.
+    /// Gives out tags, local component and address, by key: the key, the value (an address has none) and the endpoint.
+    pub(super) fn each_binary_annotation(
+        &self,
+        span: impl SpanView<'a>,
+        mut take: impl FnMut(&'a str, Option<ValueRef<'a>>, Option<EndpointRef<'a>>),
+    ) {
+        let mut address = self.address;
+        let mut tag = |key: &'a str, value: ValueRef<'a>| {
+            let before = address.take_if(|(name, _)| compare_utf16(name, key).is_lt());
+            if let Some((name, endpoint)) = before {
+                take(name, None, Some(endpoint));
+            }
+            take(key, Some(value), span.local());
+        };
+        if self.local_component {
+            tag("lc", ValueRef::Str(""));
+        } else {
+            each_tag(span, tag);
+        }
+        if let Some((name, endpoint)) = address {
+            take(name, None, Some(endpoint));
+        }
+    }
+
+    /// All annotations, core ones included, by time and text.
     pub(super) fn annotations<S: SpanView<'a>>(
         &self,
         span: S,
@@ -93,6 +120,6 @@ impl<'a> Shape<'a> {
         let ordinary = ordinary.map(|(time, value, details)| (time, value, Some(details)));
         let begin = begin.into_iter().map(|(time, name)| (time, name, None));
         let end = end.into_iter().map(|(time, name)| (time, name, None));
-        in_time_order(begin.chain(ordinary).chain(end), |annotation| annotation.0)
+        in_order(begin.chain(ordinary).chain(end), |annotation| (annotation.0, annotation.1))
     }
 }

@@ -4,7 +4,7 @@
 use crate::Limits;
 use crate::zipkin_v2::DecodeFault;
 use std::ops::Range;
-use tracewell_model::{EndpointId, StrId, TraceId};
+use tracewell_model::{EndpointId, SpanBatch, StrId, TraceId, compare_utf16};
 
 #[derive(Debug, Default)]
 pub(super) struct Source {
@@ -65,6 +65,23 @@ impl Source {
         self.tags.clear();
         self.text.clear();
         self.bytes.clear();
+    }
+
+    /// Annotations by time and text, tags by key: the order in which they are looked at.
+    pub(super) fn sort(&mut self, batch: &SpanBatch) {
+        let Self { annotations, tags, text, .. } = self;
+        let value = |annotation: &Annotation| &text[annotation.value.0.clone()];
+        let order =
+            |a: &Annotation, b: &Annotation| a.time.cmp(&b.time).then_with(|| compare_utf16(value(a), value(b)));
+        // The sort allocates where there is much to sort.
+        if !annotations.is_sorted_by(|a, b| order(a, b).is_le()) {
+            annotations.sort_by(order);
+        }
+        let order =
+            |a: &BinaryAnnotation, b: &BinaryAnnotation| compare_utf16(batch.interned(a.key), batch.interned(b.key));
+        if !tags.is_sorted_by(|a, b| order(a, b).is_le()) {
+            tags.sort_by(order);
+        }
     }
 
     pub(super) fn push_text(&mut self, text: &str) -> Text {

@@ -11,9 +11,6 @@ use tracewell_model::{Endpoint, EndpointId, SpanBatch, TraceId};
 
 type Result<T> = std::result::Result<T, DecodeFault>;
 
-/// Structs, lists and maps inside one another that are passed over, as by Zipkin.
-const SKIPPED_DEPTH_MAX: u32 = 64;
-
 /// Appends the spans of a body to the batch and answers how many they are, which may be more than the body's. On an error the
 /// batch is what it was before.
 ///
@@ -86,7 +83,7 @@ impl<'a> Decoder<'a> {
                 (BOOL, 9) => self.source.debug = self.cursor.byte()? == 1,
                 (I64, 10) => self.source.timestamp = self.u64()?.cast_signed(),
                 (I64, 11) => self.source.duration = self.u64()?.cast_signed(),
-                (kind, _) => self.skip(kind, SKIPPED_DEPTH_MAX)?,
+                (kind, _) => self.skip(kind, self.limits.depth_max)?,
             }
         }
         self.source.trace_id = TraceId::from_halves(high, low);
@@ -101,7 +98,7 @@ impl<'a> Decoder<'a> {
                 (I64, 1) => time = self.u64()?.cast_signed(),
                 (STRING, 2) => value = Some(self.bytes()?),
                 (STRUCT, 3) => endpoint = self.endpoint()?,
-                (kind, _) => self.skip(kind, SKIPPED_DEPTH_MAX)?,
+                (kind, _) => self.skip(kind, self.limits.depth_max)?,
             }
         }
         match value {
@@ -127,7 +124,7 @@ impl<'a> Decoder<'a> {
                     _ => {}
                 },
                 (STRUCT, 4) => endpoint = self.endpoint()?,
-                (kind, _) => self.skip(kind, SKIPPED_DEPTH_MAX)?,
+                (kind, _) => self.skip(kind, self.limits.depth_max)?,
             }
         }
         let (Some(key), Some(value)) = (key, value) else { return Ok(()) };
@@ -145,7 +142,7 @@ impl<'a> Decoder<'a> {
     fn endpoint(&mut self) -> Result<EndpointId> {
         let rest = self.cursor.rest();
         if !self.seen.0.is_empty() && rest.starts_with(self.seen.0) {
-            self.cursor.advance(self.seen.0.len());
+            self.cursor.skip(self.seen.0.len());
             return Ok(self.seen.1);
         }
         let from = self.cursor.position();
@@ -162,7 +159,7 @@ impl<'a> Decoder<'a> {
                     endpoint.service = self.batch.intern(to_lower_case(&name, &mut self.scratch));
                 }
                 (STRING, 4) => set_ip(&mut endpoint, self.bytes()?),
-                (kind, _) => self.skip(kind, SKIPPED_DEPTH_MAX)?,
+                (kind, _) => self.skip(kind, self.limits.depth_max)?,
             }
         }
         self.seen = (&rest[..self.cursor.position() - from], self.batch.intern_endpoint(endpoint));
@@ -202,7 +199,7 @@ impl<'a> Decoder<'a> {
 
     /// Passes over a value. What is cut off in it is not missed, and types that do not exist have no bytes, as by Zipkin.
     #[cold]
-    fn skip(&mut self, kind: u8, depth_left: u32) -> Result<()> {
+    fn skip(&mut self, kind: u8, depth_left: usize) -> Result<()> {
         let Some(depth_left) = depth_left.checked_sub(1) else { return Err(DecodeFault::Malformed) };
         match kind {
             BOOL | BYTE => self.cursor.skip(1),
@@ -211,30 +208,30 @@ impl<'a> Decoder<'a> {
             I64 | DOUBLE => self.cursor.skip(8),
             STRING => {
                 let len = self.len()?;
-                self.cursor.skip(len)
+                self.cursor.skip_len(len);
             }
             STRUCT => {
                 while let Some((kind, _)) = self.field()? {
                     self.skip(kind, depth_left)?;
                 }
-                Ok(())
             }
             MAP => {
                 let [key, value] = self.cursor.array()?;
                 let len = self.len()?;
-                self.skip_elements(len, &[key, value], depth_left)
+                self.skip_elements(len, &[key, value], depth_left)?;
             }
             SET | LIST => {
                 let element = self.cursor.byte()?;
                 let len = self.len()?;
-                self.skip_elements(len, &[element], depth_left)
+                self.skip_elements(len, &[element], depth_left)?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Elements may have no bytes, so no more are passed over than there are bytes left.
-    fn skip_elements(&mut self, len: i32, kinds: &[u8], depth_left: u32) -> Result<()> {
+    fn skip_elements(&mut self, len: i32, kinds: &[u8], depth_left: usize) -> Result<()> {
         for _ in 0..len {
             if self.cursor.left() == 0 {
                 break;

@@ -1,7 +1,7 @@
 //! Spans as Zipkin v2 JSON, byte for byte as Zipkin writes them: compact, fields in its order, its escapes.
 
 use super::ip::{write_v4, write_v6};
-use super::order::{each_tag, in_time_order};
+use super::order::{each_tag, in_order};
 use crate::attribute_text::{push_json, push_quoted, write_value};
 use std::fmt;
 use tracewell_model::{EndpointRef, Kind, SpanFlags, SpanView, Time, TraceId, ValueRef};
@@ -123,7 +123,7 @@ pub(crate) fn push_endpoint_addresses(out: &mut Vec<u8>, endpoint: EndpointRef<'
 
 fn push_annotations<'a>(out: &mut Vec<u8>, span: impl SpanView<'a>) {
     let mut empty = true;
-    for (time, value, details) in in_time_order(span.annotations(), |annotation| annotation.0) {
+    for (time, value, details) in in_order(span.annotations(), |annotation| annotation.0) {
         out.extend_from_slice(if empty { b",\"annotations\":[{\"timestamp\":" } else { b",{\"timestamp\":" });
         empty = false;
         push_number(out, time.as_micros());

@@ -73,8 +73,8 @@ pub(crate) fn port(port: i32) -> Result<u16> {
     u16::try_from(port.max(0)).map_err(|_| DecodeFault::Port(port))
 }
 
-/// Takes an address of 4 or 16 bytes, as Zipkin does: others are dropped, and IPv6 addresses that hold an IPv4 address
-/// become it.
+/// Takes an address of 4 or 16 bytes, as Zipkin does: others are dropped, and `::1.2.3.4` is an IPv4 address (as it is not in
+/// text, `::ffff:1.2.3.4` stays IPv6).
 pub(crate) fn set_ip(endpoint: &mut Endpoint, bytes: &[u8]) {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         (endpoint.ipv4, endpoint.ipv4_text) = (Some(v4), StrId::EMPTY);
@@ -87,10 +87,9 @@ pub(crate) fn set_ip(endpoint: &mut Endpoint, bytes: &[u8]) {
 }
 
 fn embedded_v4(v6: [u8; 16]) -> Option<[u8; 4]> {
-    let [zeros @ .., mark_high, mark_low, a, b, c, d] = v6;
-    let mark = u16::from_be_bytes([mark_high, mark_low]);
-    let local_host = mark == 0 && [a, b, c, d] == [0, 0, 0, 1];
-    (zeros == [0; 10] && (mark == 0 || mark == 0xffff) && !local_host).then_some([a, b, c, d])
+    let [zeros @ .., a, b, c, d] = v6;
+    let local_host = [a, b, c, d] == [0, 0, 0, 1];
+    (zeros == [0; 12] && !local_host).then_some([a, b, c, d])
 }
 
 #[derive(Clone, Copy)]

@@ -34,6 +34,8 @@ pub enum DecodeFault {
     LongVarint { bits: u8, position: usize },
     /// Bytes that are not of the encoding.
     Malformed,
+    /// An id in protobuf of more bytes than are read; with how many.
+    LongHexField(i32),
     /// An id is not one.
     #[expect(missing_docs, reason = "the text says it")]
     Id { field: &'static str, fault: IdFault },
@@ -120,6 +122,7 @@ impl DecodeFault {
                 format!("Truncated: length {length} > bytes available {available}")
             }
             Self::LongVarint { bits, position } => format!("Greater than {bits}-bit varint at position {position}"),
+            Self::LongHexField(bytes) => format!("hex field greater than 32 chars long: {bytes}"),
             Self::Id { field, fault } => fault.text(field),
             Self::Kind(kind) => format!("No enum constant zipkin2.Span.Kind.{kind}"),
             Self::KindNumber(number) => format!("Index {number} out of bounds for length 4"),

@@ -1,7 +1,7 @@
 //! Tags and annotations in the order of Zipkin's answers, of spans that may hold them in any: without an allocation for as
 //! many as spans have.
 
-use tracewell_model::{SpanView, StatusCode, Time, ValueRef, compare_utf16};
+use tracewell_model::{SpanView, StatusCode, ValueRef, compare_utf16};
 
 /// Up to so many items are sorted on the stack.
 const FEW: usize = 16;
@@ -63,37 +63,37 @@ fn each_sorted<'a, const N: usize>(
     sorted[..len].iter().for_each(|&(key, value)| take(key, value));
 }
 
-/// A span's annotations sorted by time; those of one time in the order they came.
-pub(crate) fn in_time_order<I: Iterator<Item: Clone> + Clone>(
+/// A span's annotations sorted by time, or whatever the key is; equal ones in the order they came.
+pub(crate) fn in_order<I: Iterator<Item: Clone> + Clone, K: Ord + Copy + Default>(
     items: I,
-    time: impl Fn(&I::Item) -> Time,
-) -> InTimeOrder<I> {
-    if items.clone().is_sorted_by_key(|item| time(&item)) {
-        return InTimeOrder::AsTheyCame(items);
+    key: impl Fn(&I::Item) -> K,
+) -> InOrder<I> {
+    if items.clone().is_sorted_by_key(|item| key(&item)) {
+        return InOrder::AsTheyCame(items);
     }
-    let mut times = [(Time::ZERO, 0); MANY];
+    let mut keys = [(K::default(), 0); MANY];
     let count = items.clone().count();
     if count > MANY {
         let mut sorted: Vec<_> = items.collect();
-        sorted.sort_by_key(&time);
-        return InTimeOrder::Many(sorted.into_iter());
+        sorted.sort_by_key(&key);
+        return InOrder::Many(sorted.into_iter());
     }
-    for (at, (slot, item)) in times.iter_mut().zip(items.clone()).enumerate() {
-        *slot = (time(&item), at as u8);
+    for (at, (slot, item)) in keys.iter_mut().zip(items.clone()).enumerate() {
+        *slot = (key(&item), at as u8);
     }
-    times[..count].sort_unstable();
-    InTimeOrder::Few { items, order: times.map(|(_, at)| at), next: 0, count }
+    keys[..count].sort_unstable();
+    InOrder::Few { items, order: keys.map(|(_, at)| at), next: 0, count }
 }
 
-/// See [`in_time_order`].
+/// See [`in_order`].
 #[derive(Clone)]
-pub(crate) enum InTimeOrder<I: Iterator<Item: Clone>> {
+pub(crate) enum InOrder<I: Iterator<Item: Clone>> {
     AsTheyCame(I),
     Few { items: I, order: [u8; MANY], next: usize, count: usize },
     Many(std::vec::IntoIter<I::Item>),
 }
 
-impl<I: Iterator<Item: Clone> + Clone> Iterator for InTimeOrder<I> {
+impl<I: Iterator<Item: Clone> + Clone> Iterator for InOrder<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
@@ -112,7 +112,7 @@ impl<I: Iterator<Item: Clone> + Clone> Iterator for InTimeOrder<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracewell_model::{OwnedAnnotation, Span, SpanBatch, Value};
+    use tracewell_model::{OwnedAnnotation, Span, SpanBatch, Time, Value};
 
     fn tags_of(keys: &[&str], status: StatusCode) -> Vec<(String, String)> {
         let tags = keys.iter().enumerate();
@@ -168,7 +168,7 @@ mod tests {
             expected.sort_by_key(|a| a.0);
             let mut batch = SpanBatch::new();
             batch.push_span(&Span { annotations, ..Span::default() }).expect("room");
-            let found = in_time_order(SpanView::annotations(batch.span(0)), |annotation| annotation.0);
+            let found = in_order(SpanView::annotations(batch.span(0)), |annotation| annotation.0);
             let found: Vec<_> = found.map(|(time, value, _)| (time, value.to_owned())).collect();
             assert_eq!(found, expected);
         }

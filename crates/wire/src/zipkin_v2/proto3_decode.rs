@@ -116,8 +116,17 @@ impl<'a> Decoder<'a> {
         self.cursor.take(len)
     }
 
+    /// An id's bytes.
+    fn id_bytes(&mut self) -> Result<&'a [u8]> {
+        let len = self.cursor.varint32()?;
+        if len > ID_BYTES_READ_MAX {
+            return Err(DecodeFault::LongHexField(len));
+        }
+        self.cursor.take(len)
+    }
+
     fn trace_id(&mut self) -> Result<TraceId> {
-        let bytes = self.bytes()?;
+        let bytes = self.id_bytes()?;
         let fault = match bytes.len() {
             0 => return Err(DecodeFault::Null("traceId")),
             17.. => IdFault::TooLong(32),
@@ -131,7 +140,7 @@ impl<'a> Decoder<'a> {
 
     /// Eight zero bytes are refused in a span's id, fewer are an id, as in JSON.
     fn span_id(&mut self, field: &'static str) -> Result<Option<SpanId>> {
-        let bytes = self.bytes()?;
+        let bytes = self.id_bytes()?;
         let id = bytes.iter().fold(0, |id, &byte| id << 8 | u64::from(byte));
         match bytes.len() {
             0 => Ok(None),
@@ -157,7 +166,7 @@ impl<'a> Decoder<'a> {
         }
         let rest = self.cursor.rest();
         if seen.0.len() == len as usize && rest.starts_with(seen.0) {
-            self.cursor.advance(seen.0.len());
+            self.cursor.skip(seen.0.len());
             return Ok(seen);
         }
         let end = self.cursor.end_of(len);
@@ -231,19 +240,21 @@ impl<'a> Decoder<'a> {
     #[cold]
     fn skip(&mut self, key: u32) -> Result<()> {
         match key & 7 {
-            _ if key >> 3 == 0 => return Err(DecodeFault::Malformed),
             VARINT => while self.cursor.left() > 0 && self.cursor.byte()? >= 0x80 {},
-            FIXED64 => self.cursor.skip(8)?,
+            FIXED64 => self.cursor.skip(8),
             BYTES => {
                 let len = self.cursor.varint32()?;
-                self.cursor.skip(len)?;
+                self.cursor.skip_len(len);
             }
-            FIXED32 => self.cursor.skip(4)?,
+            FIXED32 => self.cursor.skip(4),
             _ => return Err(DecodeFault::Malformed),
         }
         Ok(())
     }
 }
+
+/// Longer ids are refused before they are read, in other words than those that are only too long.
+const ID_BYTES_READ_MAX: i32 = 32;
 
 const TRACE_ID: u32 = key(1, BYTES);
 const PARENT_ID: u32 = key(2, BYTES);

@@ -1,7 +1,7 @@
 //! Spans as Zipkin v2 protobuf (`zipkin.proto3.ListOfSpans`), byte for byte as Zipkin's reporters write them.
 
 use super::encode::write_annotation;
-use super::order::{each_tag, in_time_order};
+use super::order::{each_tag, in_order};
 use crate::attribute_text::{Plain, write_value};
 use crate::protobuf::{
     push_bool_field, push_bytes_field, push_fixed64_field, push_message, push_text_field, push_varint_field,
@@ -55,7 +55,7 @@ fn push_span<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
     if let Some(endpoint) = span.remote() {
         push_endpoint(out, 9, endpoint);
     }
-    for (time, value, details) in in_time_order(span.annotations(), |annotation| annotation.0) {
+    for (time, value, details) in in_order(span.annotations(), |annotation| annotation.0) {
         push_message(out, 10, SMALL_BYTES_EXPECTED, |out| {
             push_fixed64_field(out, 1, time.as_micros());
             push_message(out, 2, SMALL_BYTES_EXPECTED, |out| {

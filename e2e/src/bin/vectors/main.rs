@@ -7,9 +7,13 @@ mod clients;
 mod compare;
 mod jaeger;
 mod jaeger_json;
+mod otlp;
 mod propagation;
 mod sampler;
 mod tally;
+
+mod zipkin;
+mod zipkin_words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -28,8 +32,10 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "clients", argument: "DIR", check: clients::check },
     Kind { name: "jaeger", argument: "DIR", check: jaeger::check },
+    Kind { name: "otlp", argument: "DIR", check: otlp::check },
     Kind { name: "propagation", argument: "FILE", check: |path| propagation::check(&read_json(path)?) },
     Kind { name: "sampler", argument: "FILE", check: |path| sampler::check(&read_json(path)?) },
+    Kind { name: "zipkin", argument: "DIR", check: zipkin::check },
 ];
 
 fn main() -> ExitCode {
@@ -111,6 +117,13 @@ mod tests {
     }
 
     #[test]
+    fn recorded_otlp_holds() {
+        let tally = otlp::check(&format!("{}/vectors/otlp", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 300, "{}", tally.passed());
+    }
+
+    #[test]
     fn a_wrong_expectation_fails() {
         let mut vectors = read_json(&format!("{}/vectors/propagation.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
         vectors["extract"][0]["expected"]["sampled"] = Value::Bool(false);
@@ -118,5 +131,12 @@ mod tests {
         let mut vectors = read_json(&format!("{}/vectors/sampler.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
         vectors["probabilistic"][1]["cases"][0]["sampled"] = Value::Bool(false);
         assert_eq!(sampler::check(&vectors).unwrap().failures().len(), 1);
+    }
+
+    #[test]
+    fn recorded_zipkin_spans_hold() {
+        let tally = zipkin::check(&format!("{}/vectors/zipkin", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(tally.failures(), [""; 0]);
+        assert!(tally.passed() > 300, "{}", tally.passed());
     }
 }

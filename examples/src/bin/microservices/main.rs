@@ -26,13 +26,15 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut tracers = Vec::new();
-    let pages = [services::start(arguments.port, &mut tracers).await?, queue::start(arguments.port, &mut tracers).await?];
+    let pages =
+        [services::start(arguments.port, &mut tracers).await?, queue::start(arguments.port, &mut tracers).await?];
     say(&format!("{} calls the others; {} puts clicks into a queue; spans go to {}", pages[0], pages[1], server()));
     if arguments.once {
         let done = queue::clicks_done();
         for page in &pages {
             let response = reqwest::get(page).await?.error_for_status()?;
-            let trace = response.headers().get("x-b3-traceid").and_then(|trace| trace.to_str().ok()).unwrap_or_default();
+            let trace =
+                response.headers().get("x-b3-traceid").and_then(|trace| trace.to_str().ok()).unwrap_or_default();
             say(&format!("trace {}/zipkin/traces/{trace}", server()));
             response.text().await?;
         }
