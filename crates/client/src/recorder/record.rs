@@ -65,6 +65,7 @@ impl<'a> SpanRecords<'a> {
     }
 
     /// The leading records, at most so many and in so many bytes, and those behind them.
+    #[cfg(feature = "_delivery")]
     pub(crate) fn split_within(&self, len_max: usize, bytes_max: usize) -> (Self, Self) {
         if self.len <= len_max && self.bytes.len() <= bytes_max {
             return (*self, Self { bytes: &[], len: 0 });
@@ -80,6 +81,7 @@ impl<'a> SpanRecords<'a> {
     }
 
     /// As they were recorded.
+    #[cfg(feature = "_delivery")]
     pub(crate) const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
