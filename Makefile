@@ -16,7 +16,7 @@ DEMO_DATA := $(TARGET)/demo-data
 FUZZ_SECONDS ?= 60
 ARGS ?=
 
-.PHONY: help run test lint bench bench-axum demo fuzz clean
+.PHONY: help run test test-loom lint bench bench-axum bench-client demo fuzz clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,9 @@ test: ## install what tests need when it is missing, and run everything
 	TRACEWELL_BIN="$(abspath $(CHECKED))" cargo test --locked --workspace --quiet
 	cd ui && npm run check && npm test && npm run size && npm run test:browser
 	TRACEWELL_BIN="$(abspath $(CHECKED))" e2e/.venv/bin/pytest e2e
+
+test-loom: ## try every order of the atomic steps of the client's ring
+	cargo test --release --locked --quiet --manifest-path crates/client/loom/Cargo.toml --target-dir $(TARGET)
 
 lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all without a warning
 	cargo fmt --all --check
@@ -51,6 +54,10 @@ bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS=
 bench-axum: ## measure what the server layer costs an axum handler: table, and bench/out/axum.jsonl
 	cargo build --release --locked -p tracewell-bench-axum
 	$(TARGET)/release/tracewell-bench-axum $(ARGS)
+
+bench-client: ## measure what a span costs in a service, beside other libraries: table, and bench/out/client.jsonl
+	cargo build --release --locked --manifest-path bench/client/Cargo.toml --target-dir $(TARGET)
+	$(TARGET)/release/tracewell-bench-client $(ARGS)
 
 demo: page-if-node ## start the server and a shop of five services that sends traffic to it
 	cargo build --release --locked -p tracewell-server

@@ -37,14 +37,8 @@ pub(crate) enum Transport {
 }
 
 impl Protocol {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::ZipkinJson,
-        Self::ZipkinProto3,
-        Self::OtlpHttp,
-        Self::OtlpGrpc,
-        Self::JaegerHttp,
-        Self::JaegerUdp,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::ZipkinJson, Self::ZipkinProto3, Self::OtlpHttp, Self::OtlpGrpc, Self::JaegerHttp, Self::JaegerUdp];
 
     /// The names of its figures: processor time until the last answer, and until all is sealed and the server has stopped.
     pub(crate) fn figures(self) -> [&'static str; 2] {
@@ -82,9 +76,7 @@ impl Protocol {
             Self::ZipkinProto3 => Transport::Http { path: "/api/v2/spans", content_type: protobuf },
             Self::OtlpHttp => Transport::Http { path: "/v1/traces", content_type: protobuf },
             Self::JaegerHttp => Transport::Http { path: "/api/traces", content_type: "application/x-thrift" },
-            Self::OtlpGrpc => {
-                Transport::Grpc { path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export" }
-            }
+            Self::OtlpGrpc => Transport::Grpc { path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export" },
             Self::JaegerUdp => Transport::Udp,
         }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
-use serde_json::Value;
 
 use crate::{allocations, cpu};
 
@@ -54,7 +53,10 @@ impl Sent {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Figures {
     pub(crate) caller_ns: f64,
+    /// Of the quietest tenth of the bursts: what it is when nobody else has the processor's caches.
+    pub(crate) caller_quiet_ns: f64,
     pub(crate) process_ns: f64,
+    pub(crate) process_quiet_ns: f64,
     pub(crate) allocs_per_span: f64,
     pub(crate) bytes_per_span: f64,
 }
@@ -67,9 +69,12 @@ pub(crate) fn run(library: &impl Library, traces: usize, sent: &Sent, sampled: b
         burst(library);
     }
     let (sent_spans, sent_bytes) = (sent.spans(), sent.bytes());
-    let before = cpu::process_ns();
-    let caller: u64 = (0..bursts).map(|_| burst(library)).sum();
-    let process = cpu::process_ns() - before;
+    let (mut callers, mut processes) = (Vec::with_capacity(bursts), Vec::with_capacity(bursts));
+    for _ in 0..bursts {
+        let before = cpu::process_ns();
+        callers.push(burst(library));
+        processes.push(cpu::process_ns() - before);
+    }
     let expected = if sampled { spans as u64 } else { 0 };
     ensure!(sent.spans() - sent_spans == expected, "{} spans were sent, not {spans}", sent.spans() - sent_spans);
     let bytes = sent.bytes() - sent_bytes;
@@ -79,12 +84,23 @@ pub(crate) fn run(library: &impl Library, traces: usize, sent: &Sent, sampled: b
             burst(library);
         }
     });
+    let (caller_ns, caller_quiet_ns) = median_and_quiet(callers);
+    let (process_ns, process_quiet_ns) = median_and_quiet(processes);
     Ok(Figures {
-        caller_ns: caller as f64 / spans,
-        process_ns: process as f64 / spans,
+        caller_ns,
+        caller_quiet_ns,
+        process_ns,
+        process_quiet_ns,
         allocs_per_span: allocations as f64 / (counted_bursts * BURST_TRACES * SPANS) as f64,
         bytes_per_span: bytes as f64 / spans,
     })
+}
+
+/// Of bursts, per span.
+fn median_and_quiet(mut bursts: Vec<u64>) -> (f64, f64) {
+    bursts.sort_unstable();
+    let per_span = |at: usize| bursts[at] as f64 / (BURST_TRACES * SPANS) as f64;
+    (per_span(bursts.len() / 2), per_span(bursts.len() / 10))
 }
 
 /// CPU time of this thread while it recorded.
@@ -100,27 +116,29 @@ fn burst(library: &impl Library) -> u64 {
 
 impl Figures {
     pub(crate) fn to_line(self) -> String {
-        let Self { caller_ns, process_ns, allocs_per_span, bytes_per_span } = self;
-        serde_json::json!([caller_ns, process_ns, allocs_per_span, bytes_per_span]).to_string()
+        serde_json::json!(self.values()).to_string()
     }
 
     pub(crate) fn from_line(line: &str) -> Result<Self> {
-        let values: Vec<Value> = serde_json::from_str(line)?;
-        let value = |at: usize| values.get(at).and_then(Value::as_f64).unwrap_or(f64::NAN);
-        Ok(Self { caller_ns: value(0), process_ns: value(1), allocs_per_span: value(2), bytes_per_span: value(3) })
+        Ok(Self::from_values(serde_json::from_str(line)?))
     }
 
+    /// Each figure's.
     pub(crate) fn median(all: &[Self]) -> Self {
-        let of = |field: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = all.iter().map(field).collect();
+        Self::from_values(std::array::from_fn(|at| {
+            let mut values: Vec<f64> = all.iter().map(|figures| figures.values()[at]).collect();
             values.sort_by(f64::total_cmp);
             values[values.len() / 2]
-        };
-        Self {
-            caller_ns: of(|figures| figures.caller_ns),
-            process_ns: of(|figures| figures.process_ns),
-            allocs_per_span: of(|figures| figures.allocs_per_span),
-            bytes_per_span: of(|figures| figures.bytes_per_span),
-        }
+        }))
+    }
+
+    fn values(&self) -> [f64; 6] {
+        let Self { caller_ns, caller_quiet_ns, process_ns, process_quiet_ns, allocs_per_span, bytes_per_span } = *self;
+        [caller_ns, caller_quiet_ns, process_ns, process_quiet_ns, allocs_per_span, bytes_per_span]
+    }
+
+    fn from_values(values: [f64; 6]) -> Self {
+        let [caller_ns, caller_quiet_ns, process_ns, process_quiet_ns, allocs_per_span, bytes_per_span] = values;
+        Self { caller_ns, caller_quiet_ns, process_ns, process_quiet_ns, allocs_per_span, bytes_per_span }
     }
 }

@@ -34,6 +34,7 @@ mod in_span;
 pub mod middleware;
 #[cfg(feature = "jaeger")]
 mod poll;
+mod random;
 mod recorder;
 mod reporter;
 mod resource;

@@ -47,11 +47,19 @@ pub struct Span {
 impl Span {
     #[inline]
     pub(crate) fn begin(tracer: u64, context: TraceContext, name: &str, recorded: bool) -> Self {
-        let recording = match recorded {
+        let mut span = Self { context, tracer, recording: Recording::Off };
+        span.set_recorded(name, recorded);
+        span
+    }
+
+    /// Behind the rest, so that a span is built where it stays: to move what was just written in pieces waits for all of
+    /// them, which is longer than all else in a span that is not recorded.
+    #[inline]
+    fn set_recorded(&mut self, name: &str, recorded: bool) {
+        self.recording = match recorded {
             true => Recording::Own(Open::new(name)),
-            false => Recording::off(tracer, name),
+            false => Recording::off(self.tracer, name),
         };
-        Self { context, tracer, recording }
     }
 
     /// With entries that were written before it was known whether it is recorded.
@@ -153,7 +161,8 @@ impl Span {
     /// span.tag("sampling.priority", 1);
     /// assert!(span.is_recorded() && span.context().debug());
     /// ```
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a key that the compiler knows is a few constants")]
+    #[inline(always)]
     pub fn tag<'v>(&mut self, key: &str, value: impl Into<TagValue<'v>>) -> &mut Self {
         let value = value.into();
         if key == SAMPLING_PRIORITY && !self.prioritize(value) {
@@ -290,8 +299,14 @@ impl Span {
     #[inline]
     pub fn finish(&mut self) {
         if self.is_recorded() {
-            self.end(Err(Stamp::now()));
+            self.end_now();
         }
+    }
+
+    /// Kept out of the way of spans that are not recorded.
+    #[inline(never)]
+    fn end_now(&mut self) {
+        self.end(Err(Stamp::now()));
     }
 
     /// Ends it then.
@@ -442,10 +457,13 @@ impl Span {
 /// A span under the one with this context.
 #[inline]
 fn child(tracer: u64, parent: &TraceContext, name: &str, recorded: bool) -> Span {
-    if !parent.has_ids() {
-        return Span::none();
+    let mut span = Span::none();
+    if parent.has_ids() {
+        span.context = parent.child(new_span_id());
+        span.tracer = tracer;
+        span.set_recorded(name, recorded);
     }
-    Span::begin(tracer, parent.child(new_span_id()), name, recorded)
+    span
 }
 
 impl Drop for Span {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracewell_model::{SpanId, TraceId};
 
 use crate::propagation::{Extracted, HeaderGetter, Propagation, TraceContext};
+use crate::random::random;
 use crate::recorder::{self, Closing, Finish, Shared, Stamp, TracerStats};
 use crate::reporter::ReporterStats;
 use crate::resource::Resource;
@@ -262,11 +263,11 @@ impl TraceIds {
     #[inline]
     fn new_id(self) -> TraceId {
         let high = match self {
-            Self::Random128 => fastrand::u64(..),
+            Self::Random128 => random(),
             Self::Random64 => 0,
             Self::EpochPrefixed128 => {
                 let seconds = recorder::unix_nanos(Stamp::now()) / 1_000_000_000;
-                seconds << 32 | u64::from(fastrand::u32(..))
+                seconds << 32 | random() >> 32
             }
         };
         TraceId::from_halves(high, random_not_zero())
@@ -281,7 +282,7 @@ pub(crate) fn new_span_id() -> SpanId {
 /// Zero, which stands for "no id", becomes one.
 #[inline]
 fn random_not_zero() -> u64 {
-    fastrand::u64(..).max(1)
+    random().max(1)
 }
 
 impl Inner {

@@ -121,7 +121,7 @@ impl TracingLayer {
             tag_root(&mut span, tags.as_ref());
             return Kept { span, late: None };
         }
-        Kept { span: Span::begin(self.tracer.id(), context, name, false), late: Some(Box::new(open)) }
+        Kept { span: Span::begin(self.tracer.id(), context, name, false), late: Some(open) }
     }
 
     fn describe(&self, span: &mut Span, attributes: &Attributes<'_>) {

@@ -13,7 +13,12 @@ pub(crate) fn run(wire: &str, traces: usize, place: Place) -> Result<Figures> {
     let sent = Sent::default();
     let sampled = wire != "unsampled";
     let provider = provider(sampled, place, &sent)?;
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    // What the other libraries do not record either.
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("bench"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false);
     tracing::subscriber::set_global_default(registry().with(layer))?;
     run_load(&Tracing { provider }, traces, &sent, sampled)
 }

@@ -1,13 +1,15 @@
 //! What a span says about itself, as bytes: written while it is open, read by the reporter.
 //!
 //! ```text
-//! entry:  type · key length, 2 digits · value length, 3 digits · key · value
+//! entry:  head · key · value, each of whole words, padded with zeros
+//! head:   type u8 · key length, 2 digits · value length, 3 digits · 2 bytes zero
 //! digit:  a byte of 7 bits, the least first
-//! number: 64 bits as 10 bytes: the lower 7 bits of each byte, then the upper bits of bytes 0-3 and of bytes 4-7
+//! number: 2 words: the lower 7 bits of each byte; the upper bits of bytes 0-3 and of bytes 4-7
 //! ```
 //!
-//! No byte of a head or a number has its upper bit set, so that the entries of a span without raw bytes are one text,
-//! which a reader checks in one go: a third of the cost of checking name, keys and values one by one.
+//! Words, because they go into the ring as words: a load of a word that was stored as single bytes just before waits for
+//! all of them. No byte of a head or a number has its upper bit set, so that the entries of a span without raw bytes are
+//! one text, which a reader checks in one go: a third of the cost of checking name, keys and values one by one.
 
 use tracewell_model::{OwnedEndpoint, SpanId, StatusCode, TraceId, ValueRef};
 
@@ -17,12 +19,16 @@ use super::entry::{EntryIter, SpanEntry};
 pub const SPAN_BYTES_MAX: usize = 1 << 16;
 
 /// What a span's first buffer has room for.
-const BUFFER_BYTES_MIN: usize = 512;
+const BUFFER_WORDS_MIN: usize = 64;
 const KEY_BYTES_MAX: usize = (1 << 14) - 1;
-pub(super) const ENTRY_HEAD: usize = 6;
-pub(super) const NUMBER: usize = 10;
+/// Bytes of an entry's head and of a word.
+pub(super) const WORD: usize = 8;
+/// Bytes of a number.
+pub(super) const NUMBER: usize = 2 * WORD;
+/// Bytes in front of a peer's name.
 pub(super) const ADDRESS: usize = 3 * NUMBER;
-pub(super) const LINK_IDS: usize = 3 * NUMBER + 1;
+/// Bytes in front of a link's trace state.
+pub(super) const LINK_IDS: usize = 3 * NUMBER + WORD;
 
 pub(super) const STR: u8 = 0;
 pub(super) const BOOL: u8 = 1;
@@ -65,11 +71,15 @@ pub(crate) struct LeftOut {
     pub(crate) links: u8,
 }
 
-/// The entries of a span that has not ended.
+/// The entries of a span that has not ended. A pointer, so that spans are cheap to move.
 #[derive(Debug, Default)]
-pub(crate) struct Entries {
+pub(crate) struct Entries(Option<Box<Written>>);
+
+/// A buffer and how far it is filled; kept for other spans when one has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
     /// Filled up to `used`; what is behind was left by other spans.
-    buffer: Vec<u8>,
+    buffer: Vec<u64>,
     used: usize,
     present: Present,
     left_out: LeftOut,
@@ -78,22 +88,101 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// In a buffer that held other entries, or an empty one.
-    pub(crate) const fn in_buffer(buffer: Vec<u8>) -> Self {
-        let left_out = LeftOut { tags: 0, annotations: 0, links: 0 };
-        Self { buffer, used: 0, present: Present(0), left_out, skips_fields: false }
+    /// In a buffer that held other entries, or in none yet.
+    #[inline]
+    pub(crate) fn in_buffer(buffer: Option<Box<Written>>) -> Self {
+        Self(Some(buffer.unwrap_or_default()))
     }
 
     /// Leaves no entries.
     #[inline]
-    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        self.used = 0;
-        std::mem::take(&mut self.buffer)
+    pub(crate) fn take_buffer(&mut self) -> Option<Box<Written>> {
+        self.0.take()
     }
 
     #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(crate) fn written(&self) -> Option<&Written> {
+        self.0.as_deref()
+    }
+
+    #[inline]
+    fn writable(&mut self) -> &mut Written {
+        self.0.get_or_insert_default()
+    }
+
+    #[inline]
+    pub(crate) fn name(&mut self, name: &str) {
+        self.writable().name(name);
+    }
+
+    #[expect(clippy::inline_always, reason = "type of the value and length of the key are then mostly constants")]
+    #[inline(always)]
+    pub(crate) fn tag(&mut self, key: &str, value: ValueRef<'_>) {
+        self.writable().value(0, key, value);
+    }
+
+    pub(crate) fn annotation(&mut self, time_nanos: u64, value: &str) {
+        self.writable().annotation(time_nanos, value);
+    }
+
+    /// Another span that this one has to do with: its cause ("follows from"), or another parent (`child_of`).
+    pub(crate) fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
+        self.writable().link(trace_id, span_id, child_of, trace_state);
+    }
+
+    /// A field of the annotation or the link before.
+    pub(crate) fn field(&mut self, key: &str, value: ValueRef<'_>) {
+        self.writable().field(key, value);
+    }
+
+    pub(crate) fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
+        self.writable().remote_endpoint(endpoint);
+    }
+
+    pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
+        self.writable().status(code, message);
+    }
+
+    pub(crate) fn trace_state(&mut self, state: &str) {
+        self.writable().trace_state(state);
+    }
+
+    /// An annotation with its fields, written apart so that nobody writes between them.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn append(&mut self, annotation: &Self) {
+        if let Some(annotation) = annotation.written() {
+            self.writable().append(annotation);
+        }
+    }
+
+    /// The name said last.
+    pub(crate) fn last_name(&self) -> String {
+        self.written().map(Written::last_name).unwrap_or_default()
+    }
+}
+
+impl Written {
+    /// For other entries.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        (self.present, self.left_out, self.skips_fields) = (Present::default(), LeftOut::default(), false);
+    }
+
+    pub(crate) const fn capacity_bytes(&self) -> usize {
+        self.buffer.len() * WORD
+    }
+
+    #[inline]
+    pub(crate) fn words(&self) -> &[u64] {
         &self.buffer[..self.used]
+    }
+
+    /// The name said last.
+    fn last_name(&self) -> String {
+        let bytes: Vec<u8> = self.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+        let name = |entry| if let SpanEntry::Name(name) = entry { Some(name.to_owned()) } else { None };
+        EntryIter::new(&bytes).filter_map(name).last().unwrap_or_default()
     }
 
     #[inline]
@@ -106,54 +195,38 @@ impl Entries {
         self.left_out
     }
 
-    /// The name said last.
-    pub(crate) fn last_name(&self) -> &str {
-        let names = EntryIter::new(self.bytes()).filter_map(|entry| match entry {
-            SpanEntry::Name(name) => Some(name),
-            _ => None,
-        });
-        names.last().unwrap_or_default()
-    }
-
     #[inline]
-    pub(crate) fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &str) {
         if self.used > 0 {
             self.note(Present::NAME_AGAIN);
         }
-        self.tag_like(NAME, b"", name.as_bytes(), b"");
+        self.tag_like(NAME, "", &[], name.as_bytes());
     }
 
-    #[inline]
-    pub(crate) fn tag(&mut self, key: &str, value: ValueRef<'_>) {
-        self.value(0, key, value);
-    }
-
-    pub(crate) fn annotation(&mut self, time_nanos: u64, value: &str) {
+    fn annotation(&mut self, time_nanos: u64, value: &str) {
         self.note(Present::ANNOTATIONS);
-        let written = self.push(ANNOTATION, b"", &number(time_nanos), value.as_bytes());
+        let written = self.push(ANNOTATION, "", &number(time_nanos), value.as_bytes());
         self.skips_fields = !written;
         self.left_out.annotations = self.left_out.annotations.saturating_add(u8::from(!written));
     }
 
-    /// Another span that this one has to do with: its cause ("follows from"), or another parent (`child_of`).
-    pub(crate) fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
+    fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
         self.note(Present::LINKS);
-        let mut ids = [0; LINK_IDS];
-        put_numbers(&mut ids, [trace_id.high(), trace_id.low(), span_id.value()]);
-        ids[LINK_IDS - 1] = u8::from(child_of);
-        let written = self.push(LINK, b"", &ids, trace_state.as_bytes());
+        let [a, b] = number(trace_id.high());
+        let [c, d] = number(trace_id.low());
+        let [e, f] = number(span_id.value());
+        let written = self.push(LINK, "", &[a, b, c, d, e, f, u64::from(child_of)], trace_state.as_bytes());
         self.skips_fields = !written;
         self.left_out.links = self.left_out.links.saturating_add(u8::from(!written));
     }
 
-    /// A field of the annotation or the link before.
-    pub(crate) fn field(&mut self, key: &str, value: ValueRef<'_>) {
+    fn field(&mut self, key: &str, value: ValueRef<'_>) {
         if !self.skips_fields {
             self.value(FIELD, key, value);
         }
     }
 
-    pub(crate) fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
+    fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
         self.note(Present::REMOTE);
         let mut first = u64::from(endpoint.port);
         if let Some(ipv4) = endpoint.ipv4 {
@@ -163,31 +236,32 @@ impl Entries {
             first |= 1 << 17;
         }
         let ipv6 = u128::from_be_bytes(endpoint.ipv6.unwrap_or_default());
-        let mut address = [0; ADDRESS];
-        put_numbers(&mut address, [first, (ipv6 >> 64) as u64, ipv6 as u64]);
-        self.tag_like(REMOTE, b"", &address, endpoint.service.as_bytes());
+        let [a, b] = number(first);
+        let [c, d] = number((ipv6 >> 64) as u64);
+        let [e, f] = number(ipv6 as u64);
+        self.tag_like(REMOTE, "", &[a, b, c, d, e, f], endpoint.service.as_bytes());
     }
 
-    pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
+    fn status(&mut self, code: StatusCode, message: &str) {
         self.note(Present::STATUS);
-        self.tag_like(STATUS, b"", &[code as u8], message.as_bytes());
+        self.tag_like(STATUS, "", &[code as u64], message.as_bytes());
     }
 
-    pub(crate) fn trace_state(&mut self, state: &str) {
+    fn trace_state(&mut self, state: &str) {
         self.note(Present::TRACE_STATE);
-        self.tag_like(TRACE_STATE, b"", state.as_bytes(), b"");
+        self.tag_like(TRACE_STATE, "", &[], state.as_bytes());
     }
 
     /// An annotation with its fields, written apart so that nobody writes between them.
     #[cfg(feature = "tracing")]
-    pub(crate) fn append(&mut self, annotation: &Self) {
+    fn append(&mut self, annotation: &Self) {
         let used = self.used + annotation.used;
         self.skips_fields = used > self.buffer.len() && !self.grow(used);
         if self.skips_fields {
             self.left_out.annotations = self.left_out.annotations.saturating_add(1);
             return;
         }
-        self.buffer[self.used..used].copy_from_slice(annotation.bytes());
+        self.buffer[self.used..used].copy_from_slice(annotation.words());
         self.used = used;
         self.note(annotation.present);
     }
@@ -196,46 +270,43 @@ impl Entries {
         self.present.0 |= entry.0;
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "type of the value and length of the key are then mostly constants")]
+    #[inline(always)]
     fn value(&mut self, offset: u8, key: &str, value: ValueRef<'_>) {
-        let key = key.as_bytes();
         match value {
-            ValueRef::Str(text) => self.tag_like(offset + STR, key, text.as_bytes(), b""),
-            ValueRef::Bool(value) => self.tag_like(offset + BOOL, key, &[u8::from(value)], b""),
+            ValueRef::Str(text) => self.tag_like(offset + STR, key, &[], text.as_bytes()),
+            ValueRef::Bool(value) => self.tag_like(offset + BOOL, key, &[u64::from(value)], b""),
             ValueRef::I64(value) => self.tag_like(offset + I64, key, &number(value.cast_unsigned()), b""),
             ValueRef::F64(value) => self.tag_like(offset + F64, key, &number(value.to_bits()), b""),
-            ValueRef::Bytes(bytes) => self.tag_like(offset + BYTES, key, bytes, b""),
-            ValueRef::Nested(bytes) => self.tag_like(offset + NESTED, key, bytes, b""),
+            ValueRef::Bytes(bytes) => self.tag_like(offset + BYTES, key, &[], bytes),
+            ValueRef::Nested(bytes) => self.tag_like(offset + NESTED, key, &[], bytes),
         }
     }
 
-    #[expect(clippy::inline_always, reason = "worth half of a tag's cost: lengths of numbers are then constants")]
+    #[expect(clippy::inline_always, reason = "see `value`")]
     #[inline(always)]
-    fn tag_like(&mut self, entry: u8, key: &[u8], value: &[u8], value_rest: &[u8]) {
-        if !self.push(entry, key, value, value_rest) {
+    fn tag_like(&mut self, entry: u8, key: &str, words: &[u64], bytes: &[u8]) {
+        if !self.push(entry, key, words, bytes) {
             self.left_out.tags = self.left_out.tags.saturating_add(1);
         }
     }
 
-    /// The value in two parts. Inlined, so that numbers are stored and not copied. False: left out.
-    #[expect(clippy::inline_always, reason = "worth half of a tag's cost: lengths of numbers are then constants")]
+    /// The value in two parts. False: left out.
+    #[expect(clippy::inline_always, reason = "see `value`")]
     #[inline(always)]
-    fn push(&mut self, entry: u8, key: &[u8], value: &[u8], value_rest: &[u8]) -> bool {
-        let value_len = value.len() + value_rest.len();
-        let used = self.used + ENTRY_HEAD + key.len() + value_len;
+    fn push(&mut self, entry: u8, key: &str, words: &[u64], bytes: &[u8]) -> bool {
+        let key_words = key.len().div_ceil(WORD);
+        let used = self.used + 1 + key_words + words.len() + bytes.len().div_ceil(WORD);
         if used > self.buffer.len() && !self.grow(used) || key.len() > KEY_BYTES_MAX {
             return false;
         }
-        let place = &mut self.buffer[self.used..used];
-        let (head, place) = place.split_at_mut(ENTRY_HEAD);
-        let [k0, k1, _] = digits(key.len());
-        let [v0, v1, v2] = digits(value_len);
-        head.copy_from_slice(&[entry, k0, k1, v0, v1, v2]);
-        let (key_place, place) = place.split_at_mut(key.len());
-        key_place.copy_from_slice(key);
-        let (value_place, rest_place) = place.split_at_mut(value.len());
-        value_place.copy_from_slice(value);
-        rest_place.copy_from_slice(value_rest);
+        let Some((head, place)) = self.buffer[self.used..used].split_first_mut() else { return false };
+        *head = entry_head(entry, key.len(), words.len() * WORD + bytes.len());
+        let (key_place, place) = place.split_at_mut(key_words);
+        put_bytes(key_place, key.as_bytes());
+        let (words_place, bytes_place) = place.split_at_mut(words.len());
+        words_place.copy_from_slice(words);
+        put_bytes(bytes_place, bytes);
         self.used = used;
         true
     }
@@ -243,49 +314,75 @@ impl Entries {
     /// False: that is more than a span may have.
     #[cold]
     fn grow(&mut self, used: usize) -> bool {
-        let allowed = used <= SPAN_BYTES_MAX;
+        let allowed = used <= SPAN_BYTES_MAX / WORD;
         if allowed {
-            self.buffer.resize(used.next_power_of_two().max(BUFFER_BYTES_MIN), 0);
+            self.buffer.resize(used.next_power_of_two().max(BUFFER_WORDS_MIN), 0);
         }
         allowed
     }
 }
 
-/// 21 bits.
+/// The words at `place` are as many as the bytes need.
+#[expect(clippy::inline_always, reason = "a text that the compiler knows is a few constants")]
+#[inline(always)]
+fn put_bytes(place: &mut [u64], bytes: &[u8]) {
+    let (chunks, rest) = bytes.as_chunks::<WORD>();
+    for (word, chunk) in place.iter_mut().zip(chunks) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    if let (false, Some(last)) = (rest.is_empty(), place.last_mut()) {
+        *last = match bytes.last_chunk::<WORD>() {
+            // Read again with what is before it, rather than byte by byte.
+            Some(chunk) => u64::from_le_bytes(*chunk) >> (8 * (WORD - rest.len())),
+            None => short_word(rest),
+        };
+    }
+}
+
+/// Of 1 to 7 bytes, with few branches: two halves that overlap.
 #[inline]
-const fn digits(len: usize) -> [u8; 3] {
-    [(len & 0x7f) as u8, (len >> 7 & 0x7f) as u8, (len >> 14 & 0x7f) as u8]
+fn short_word(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let (first, last) = (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
+        return first | last << (8 * (bytes.len() - 4));
+    }
+    let (first, middle) = (u64::from(bytes[0]), u64::from(bytes[bytes.len() / 2]));
+    first | middle << (8 * (bytes.len() / 2)) | u64::from(bytes[bytes.len() - 1]) << (8 * (bytes.len() - 1))
 }
 
 #[inline]
-pub(super) fn from_digits([low, middle, high]: [u8; 3]) -> usize {
-    usize::from(low) | usize::from(middle) << 7 | usize::from(high) << 14
+const fn entry_head(entry: u8, key_len: usize, value_len: usize) -> u64 {
+    let (key, value) = (key_len as u64, value_len as u64);
+    let key = (key & 0x7f) << 8 | (key >> 7 & 0x7f) << 16;
+    let value = (value & 0x7f) << 24 | (value >> 7 & 0x7f) << 32 | (value >> 14 & 0x7f) << 40;
+    entry as u64 | key | value
+}
+
+/// Type, and lengths of key and value.
+#[inline]
+pub(super) const fn read_entry_head(head: u64) -> (u8, usize, usize) {
+    let key = head >> 8 & 0x7f | (head >> 16 & 0x7f) << 7;
+    let value = head >> 24 & 0x7f | (head >> 32 & 0x7f) << 7 | (head >> 40 & 0x7f) << 14;
+    (head as u8, key as usize, value as usize)
 }
 
 const LOWER: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// A byte of eight is gathered from the upper bits of the others, or spread to them, by a multiplication whose partial
-/// products do not meet.
+/// A byte is gathered from the upper bits of eight, or spread to them, by a multiplication whose partial products do not
+/// meet.
 #[inline]
-const fn number(value: u64) -> [u8; NUMBER] {
+const fn number(value: u64) -> [u64; 2] {
     let upper = (value >> 7 & ONES).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    let [a, b, c, d, e, f, g, h] = (value & LOWER).to_le_bytes();
-    [a, b, c, d, e, f, g, h, (upper & 0xf) as u8, (upper >> 4) as u8]
+    [value & LOWER, upper & 0xf | (upper >> 4) << 8]
 }
 
 #[inline]
-pub(super) fn from_number(bytes: [u8; NUMBER]) -> u64 {
-    let [a, b, c, d, e, f, g, h, low, high] = bytes;
-    let upper = u64::from(low | high << 4);
+pub(super) const fn read_number(words: [u64; 2]) -> u64 {
+    let [lower, upper] = words;
+    let upper = upper & 0xf | upper >> 4 & 0xf0;
     let spread = (upper.wrapping_mul(ONES) & 0x8040_2010_0804_0201).wrapping_add(LOWER) >> 7 & ONES;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h]) | spread << 7
-}
-
-fn put_numbers(out: &mut [u8], values: [u64; 3]) {
-    for (place, value) in out.as_chunks_mut::<NUMBER>().0.iter_mut().zip(values) {
-        *place = number(value);
-    }
+    lower | spread << 7
 }
 
 #[cfg(test)]
@@ -294,21 +391,38 @@ mod tests {
 
     use super::*;
 
+    fn is_text(words: &[u64]) -> bool {
+        words.iter().all(|word| word.to_le_bytes().is_ascii())
+    }
+
     proptest! {
         #[test]
-        fn numbers_are_text_and_come_back(value in any::<u64>(), len in 0usize..1 << 21) {
-            prop_assert!(number(value).is_ascii());
-            prop_assert_eq!(from_number(number(value)), value);
-            prop_assert!(digits(len).is_ascii());
-            prop_assert_eq!(from_digits(digits(len)), len);
+        fn numbers_and_lengths_are_text_and_come_back(
+            value in any::<u64>(), key_len in 0usize..1 << 14, value_len in 0usize..1 << 21,
+        ) {
+            prop_assert!(is_text(&number(value)));
+            prop_assert_eq!(read_number(number(value)), value);
+            let head = entry_head(21, key_len, value_len);
+            prop_assert!(is_text(&[head]));
+            prop_assert_eq!(read_entry_head(head), (21, key_len, value_len));
+        }
+
+        #[test]
+        fn bytes_are_padded_to_words(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let mut words = vec![u64::MAX; bytes.len().div_ceil(WORD)];
+            put_bytes(&mut words, &bytes);
+            let mut padded: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            prop_assert!(padded[bytes.len()..].iter().all(|byte| *byte == 0));
+            padded.truncate(bytes.len());
+            prop_assert_eq!(padded, bytes);
         }
     }
 
     #[test]
     fn each_bit_of_a_number_comes_back() {
         for bit in 0..64 {
-            assert_eq!(from_number(number(1 << bit)), 1 << bit);
-            assert_eq!(from_number(number(!(1 << bit))), !(1 << bit));
+            assert_eq!(read_number(number(1 << bit)), 1 << bit);
+            assert_eq!(read_number(number(!(1 << bit))), !(1 << bit));
         }
     }
 }

@@ -3,8 +3,8 @@
 use tracewell_model::{EndpointRef, LinkView, SpanId, StatusCode, Time, TraceId, ValueRef};
 
 use super::entries::{
-    ADDRESS, ANNOTATION, BOOL, BYTES, ENTRY_HEAD, F64, FIELD, I64, LINK, LINK_IDS, NAME, NESTED, NUMBER, REMOTE,
-    STATUS, STR, TRACE_STATE, from_digits, from_number,
+    ADDRESS, ANNOTATION, BOOL, BYTES, F64, FIELD, I64, LINK, LINK_IDS, NAME, NESTED, NUMBER, REMOTE, STATUS, STR,
+    TRACE_STATE, WORD, read_entry_head, read_number,
 };
 
 /// One thing that a span says about itself.
@@ -84,15 +84,13 @@ impl<'a> EntryIter<'a> {
 
     #[inline]
     fn next_raw(&mut self) -> Option<RawEntry<'a>> {
-        let bytes = self.content.bytes();
-        let rest = bytes.get(self.at..)?;
-        let &[entry, k0, k1, v0, v1, v2] = rest.first_chunk::<ENTRY_HEAD>()?;
-        let key_at = self.at + ENTRY_HEAD;
-        let value_at = key_at + from_digits([k0, k1, 0]);
-        let end = value_at + from_digits([v0, v1, v2]);
-        let raw = RawEntry { entry, content: self.content, key_at, value_at, end };
-        self.at = end;
-        (end <= bytes.len()).then_some(raw)
+        let head = u64::from_le_bytes(*self.content.bytes().get(self.at..)?.first_chunk()?);
+        let (entry, key_len, value_len) = read_entry_head(head);
+        let key_at = self.at + WORD;
+        let value_at = key_at + key_len.next_multiple_of(WORD);
+        let (key_end, end) = (key_at + key_len, value_at + value_len);
+        self.at = value_at + value_len.next_multiple_of(WORD);
+        Some(RawEntry { entry, content: self.content, key_at, key_end, value_at, end })
     }
 }
 
@@ -123,6 +121,7 @@ struct RawEntry<'a> {
     entry: u8,
     content: Content<'a>,
     key_at: usize,
+    key_end: usize,
     value_at: usize,
     end: usize,
 }
@@ -138,7 +137,7 @@ impl<'a> RawEntry<'a> {
             REMOTE => SpanEntry::RemoteEndpoint(self.endpoint()?),
             STATUS => {
                 let code = StatusCode::from_u8(*self.content.bytes().get(self.value_at)?)?;
-                SpanEntry::Status(code, self.text(self.value_at + 1, self.end)?)
+                SpanEntry::Status(code, self.text(self.value_at + WORD, self.end)?)
             }
             TRACE_STATE => SpanEntry::TraceState(self.text(self.value_at, self.end)?),
             LINK => SpanEntry::Link(self.link()?),
@@ -160,7 +159,7 @@ impl<'a> RawEntry<'a> {
 
     #[inline]
     fn key_and_value(self) -> Option<(&'a str, ValueRef<'a>)> {
-        let key = self.text(self.key_at, self.value_at)?;
+        let key = self.text(self.key_at, self.key_end)?;
         let value = match self.entry % FIELD {
             STR => ValueRef::Str(self.text(self.value_at, self.end)?),
             BOOL => ValueRef::Bool(*self.content.bytes().get(self.value_at)? == 1),
@@ -187,7 +186,7 @@ impl<'a> RawEntry<'a> {
         Some(LinkView {
             trace_id: TraceId::from_halves(high?, low?),
             span_id: SpanId::new(id?),
-            child_of: *self.content.bytes().get(self.value_at + LINK_IDS - 1)? == 1,
+            child_of: *self.content.bytes().get(self.value_at + LINK_IDS - WORD)? == 1,
             trace_state: self.text(self.value_at + LINK_IDS, self.end)?,
             otlp_flags: 0,
             dropped_attributes: 0,
@@ -204,6 +203,7 @@ impl<'a> RawEntry<'a> {
 
     #[inline]
     fn number(&self, at: usize) -> Option<u64> {
-        self.content.bytes().get(at..)?.first_chunk::<NUMBER>().copied().map(from_number)
+        let &[lower, upper] = self.content.bytes().get(at..at + NUMBER)?.as_chunks::<WORD>().0.first_chunk::<2>()?;
+        Some(read_number([u64::from_le_bytes(lower), u64::from_le_bytes(upper)]))
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::Entries;
+use super::entries::{Entries, Written};
 use super::record::{HEAD_WORDS, Head};
 use super::ring::Writer;
 use super::shared::{self, Shared};
@@ -24,7 +24,8 @@ thread_local! {
 }
 
 struct Local {
-    buffers: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "they move from spans to here and back")]
+    buffers: Vec<Box<Written>>,
     outlets: Vec<Outlet>,
     anchor: Option<Anchored>,
 }
@@ -44,14 +45,16 @@ struct Outlet {
 }
 
 /// A buffer that other spans were done with, or an empty one.
-pub(crate) fn take_buffer() -> Vec<u8> {
+#[inline]
+pub(crate) fn take_buffer() -> Option<Box<Written>> {
     // While the thread is being torn down there is no pool.
-    LOCAL.try_with(|local| local.borrow_mut().buffers.pop()).ok().flatten().unwrap_or_default()
+    LOCAL.try_with(|local| local.borrow_mut().buffers.pop()).ok().flatten()
 }
 
 /// Gives a buffer back that no span was finished with.
 pub(crate) fn return_buffer(entries: &mut Entries) {
-    LOCAL.try_with(|local| local.borrow_mut().keep(entries)).ok();
+    let Some(buffer) = entries.take_buffer() else { return };
+    LOCAL.try_with(|local| local.borrow_mut().keep(buffer)).ok();
 }
 
 /// The wall clock's time of a stamp.
@@ -75,10 +78,11 @@ pub(crate) fn finish(
         let end_nanos = end.unwrap_or_else(|stamp| local.unix_nanos(stamp));
         head.start_nanos = start.unwrap_or_else(|stamp| local.unix_nanos(stamp));
         head.duration_nanos = end_nanos.saturating_sub(head.start_nanos);
+        let Some(buffer) = entries.take_buffer() else { return };
         if let Some(outlet) = local.outlet(tracer) {
-            outlet.put(&head.to_words(entries), entries.bytes());
+            outlet.put(&head.to_words(&buffer), buffer.words());
         }
-        local.keep(entries);
+        local.keep(buffer);
     });
     if handed_over.is_err() {
         shared::count_dropped(tracer);
@@ -86,9 +90,10 @@ pub(crate) fn finish(
 }
 
 impl Local {
-    fn keep(&mut self, entries: &mut Entries) {
-        let buffer = entries.take_buffer();
-        if self.buffers.len() < BUFFERS_MAX && (1..=BUFFER_BYTES_KEPT_MAX).contains(&buffer.len()) {
+    #[inline]
+    fn keep(&mut self, mut buffer: Box<Written>) {
+        if self.buffers.len() < BUFFERS_MAX && buffer.capacity_bytes() <= BUFFER_BYTES_KEPT_MAX {
+            buffer.clear();
             self.buffers.push(buffer);
         }
     }
@@ -127,7 +132,8 @@ impl Local {
 }
 
 impl Outlet {
-    fn put(&mut self, head: &[u64; HEAD_WORDS], entries: &[u8]) {
+    #[inline]
+    fn put(&mut self, head: &[u64; HEAD_WORDS], entries: &[u64]) {
         if self.shared.is_closed() || !self.writer.push(head, entries) {
             self.shared.dropped(1);
             return;

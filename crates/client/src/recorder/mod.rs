@@ -10,6 +10,7 @@ mod local;
 mod record;
 mod ring;
 mod shared;
+mod sync;
 mod view;
 mod worker;
 

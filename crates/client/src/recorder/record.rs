@@ -1,13 +1,13 @@
 //! A finished span: a head of fixed size, written where it ends, and the entries before it. Read by the reporter.
 //!
 //! ```text
-//! 8 words: record bytes u32 · entry bytes u32 | trace id high | low | span id | parent id | start ns | duration ns
+//! 8 words: words of entries | trace id high | low | span id | parent id | start ns | duration ns
 //!          | kind u8 · flags u16 at bit 8 · which entries u8 at bit 24 · left out: u16 at bit 32, u8 at 48, u8 at 56
 //! ```
 
 use tracewell_model::{Kind, OwnedEndpoint, Span, SpanFlags, SpanId, Time, TraceId};
 
-use super::entries::{Entries, LeftOut, Present};
+use super::entries::{LeftOut, Present, WORD, Written};
 use super::entry::{EntryIter, SpanEntry};
 use super::view::LocalSpan;
 
@@ -28,11 +28,10 @@ pub(crate) struct Head {
 
 impl Head {
     #[inline]
-    pub(crate) fn to_words(self, entries: &Entries) -> [u64; HEAD_WORDS] {
-        let (entry_bytes, left_out) = (entries.bytes().len(), entries.left_out());
-        let record_bytes = HEAD_WORDS * 8 + entry_bytes.next_multiple_of(8);
+    pub(crate) fn to_words(self, entries: &Written) -> [u64; HEAD_WORDS] {
+        let left_out = entries.left_out();
         [
-            (entry_bytes as u64) << 32 | record_bytes as u64,
+            entries.words().len() as u64,
             self.trace_id.high(),
             self.trace_id.low(),
             self.span_id.value(),
@@ -66,6 +65,7 @@ impl<'a> SpanRecords<'a> {
     }
 
     /// The leading records, at most so many and in so many bytes, and those behind them.
+    #[cfg(feature = "_delivery")]
     pub(crate) fn split_within(&self, len_max: usize, bytes_max: usize) -> (Self, Self) {
         if self.len <= len_max && self.bytes.len() <= bytes_max {
             return (*self, Self { bytes: &[], len: 0 });
@@ -81,6 +81,7 @@ impl<'a> SpanRecords<'a> {
     }
 
     /// As they were recorded.
+    #[cfg(feature = "_delivery")]
     pub(crate) const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -114,7 +115,7 @@ impl<'a> SpanRecords<'a> {
     }
 }
 
-type HeadBytes = [u8; HEAD_WORDS * 8];
+type HeadBytes = [u8; HEAD_WORDS * WORD];
 
 /// Heads and entries of records.
 #[derive(Clone)]
@@ -125,11 +126,10 @@ impl<'a> Iterator for Records<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (head, rest) = self.0.split_first_chunk::<{ HEAD_WORDS * 8 }>()?;
-        let &[_, _, _, _, l0, l1, l2, l3] = head.first_chunk::<8>()?;
-        let entry_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let (entries, _) = rest.split_at_checked(entry_bytes)?;
-        self.0 = rest.get(entry_bytes.next_multiple_of(8)..)?;
+        let (head, rest) = self.0.split_first_chunk::<{ HEAD_WORDS * WORD }>()?;
+        let words = u64::from_le_bytes(*head.first_chunk()?) as usize;
+        let (entries, behind) = rest.split_at_checked(words.checked_mul(WORD)?)?;
+        self.0 = behind;
         Some((head, entries))
     }
 }
@@ -240,14 +240,14 @@ mod tests {
 
     use tracewell_model::{OwnedAnnotation, OwnedLink, SpanView as _, StatusCode, Value, ValueRef};
 
-    use super::super::entries::SPAN_BYTES_MAX;
+    use super::super::entries::{Entries, SPAN_BYTES_MAX};
     use super::*;
 
     fn records(entries: &Entries, head: Head) -> Vec<u8> {
-        let mut bytes: Vec<u8> = head.to_words(entries).iter().flat_map(|word| word.to_le_bytes()).collect();
-        bytes.extend_from_slice(entries.bytes());
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        bytes
+        let nothing = Written::default();
+        let entries = entries.written().unwrap_or(&nothing);
+        let words = head.to_words(entries);
+        words.iter().chain(entries.words()).flat_map(|word| word.to_le_bytes()).collect()
     }
 
     fn head() -> Head {

@@ -1,7 +1,7 @@
 //! OTLP's request: the resource once, written as long as it stays the same, and the spans.
 
-use tracewell_model::{SpanBatch, ValueRef};
-use tracewell_wire::{Limits, otlp};
+use tracewell_model::ValueRef;
+use tracewell_wire::otlp;
 
 use super::delivery::Encode;
 use crate::recorder::SpanRecords;
@@ -13,16 +13,16 @@ const SDK: [(&str, &str); 3] =
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Requests of one process.
-#[derive(Default)]
 pub(super) struct OtlpEncoder {
     request: Option<(Resource, otlp::RequestWriter)>,
     form: Form,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    #[default]
+    #[cfg(feature = "otlp")]
     Protobuf,
+    #[cfg(feature = "otlp")]
     Json,
     /// With gRPC's prefix.
     #[cfg(feature = "otlp-grpc")]
@@ -44,7 +44,9 @@ impl Encode for OtlpEncoder {
         request.clear();
         spans.views(&resource.endpoint).for_each(|span| request.push(span));
         match self.form {
+            #[cfg(feature = "otlp")]
             Form::Protobuf => body.extend_from_slice(request.finish()),
+            #[cfg(feature = "otlp")]
             Form::Json => push_json(request.finish(), body),
             #[cfg(feature = "otlp-grpc")]
             Form::Grpc => body.extend_from_slice(request.finish_grpc()),
@@ -61,10 +63,11 @@ fn begin(resource: &Resource) -> otlp::RequestWriter {
 }
 
 /// By way of a batch, for JSON is for eyes and for servers that know nothing else.
+#[cfg(feature = "otlp")]
 fn push_json(request: &[u8], body: &mut Vec<u8>) {
-    let mut batch = SpanBatch::new();
+    let mut batch = tracewell_model::SpanBatch::new();
     // It was written just now, and spans are smaller than any limit.
-    if otlp::decode_protobuf(request, &Limits::default(), &mut batch).is_ok() {
+    if otlp::decode_protobuf(request, &tracewell_wire::Limits::default(), &mut batch).is_ok() {
         otlp::encode_json((0..batch.len()).map(|at| batch.span(at)), body);
     }
 }

@@ -127,10 +127,11 @@ impl Recording {
         match self {
             Self::Off => tracer.options.settings.allows_debug(""),
             Self::Late(late) => tracer.options.settings.allows_debug(&late.name),
-            Self::Own(open) => tracer.options.settings.allows_debug(open.entries.last_name()),
-            Self::Shared(place, _) => {
-                place.lock().as_ref().is_some_and(|open| tracer.options.settings.allows_debug(open.entries.last_name()))
-            }
+            Self::Own(open) => tracer.options.settings.allows_debug(&open.entries.last_name()),
+            Self::Shared(place, _) => place
+                .lock()
+                .as_ref()
+                .is_some_and(|open| tracer.options.settings.allows_debug(&open.entries.last_name())),
         }
     }
 }

@@ -42,7 +42,7 @@ impl TracingSpanExt for tracing::Span {
             // Taken out meanwhile: a sampler may be its user's own.
             let Some(mut kept) = layer.table.remove(id) else { return false };
             let late = kept.late.take();
-            layer.tracer.adopt(&mut kept.span, name, parent, || late.map_or_else(|| Open::new(name), |open| *open));
+            layer.tracer.adopt(&mut kept.span, name, parent, || late.unwrap_or_else(|| Open::new(name)));
             layer.table.insert(id, kept);
             true
         };

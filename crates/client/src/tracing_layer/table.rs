@@ -25,7 +25,7 @@ struct Shard(Mutex<HashMap<u64, Kept, BuildHasherDefault<Spread>>>);
 pub(super) struct Kept {
     pub(super) span: Span,
     /// What was said about a root that is not recorded, as long as that may change.
-    pub(super) late: Option<Box<Open>>,
+    pub(super) late: Option<Open>,
 }
 
 impl Kept {
