@@ -4,9 +4,9 @@ use super::image_of;
 use tracewell_model::{Span, SpanBatch, SpanFlags};
 use tracewell_wire::Limits;
 use tracewell_wire::jaeger::{
-    BatchForm, DecodeError, SamplingTypeForm, Sanitizers, ThriftProtocol, decode_agent_message, decode_proto_batch, decode_thrift_batch,
-    decode_sampling_parameters, decode_sampling_proto, encode_proto_post_spans, encode_sampling_json,
-    encode_sampling_parameters, encode_sampling_proto, encode_thrift_batches,
+    BatchForm, DecodeError, SamplingTypeForm, Sanitizers, ThriftProtocol, decode_agent_message, decode_proto_batch,
+    decode_sampling_parameters, decode_sampling_proto, decode_thrift_batch, encode_proto_post_spans,
+    encode_sampling_json, encode_sampling_parameters, encode_sampling_proto, encode_thrift_batches,
 };
 
 type Decode = dyn Fn(&[u8], &mut SpanBatch) -> Result<usize, DecodeError>;

@@ -20,8 +20,8 @@ pub use fill::Sanitizers;
 pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
 pub use sampling::{
-    OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters, decode_sampling_proto,
-    encode_sampling_json, encode_sampling_parameters, encode_sampling_proto,
+    OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters,
+    decode_sampling_proto, encode_sampling_json, encode_sampling_parameters, encode_sampling_proto,
 };
 pub use thrift_decode::{ThriftProtocol, decode_thrift_batch};
 pub use thrift_encode::{BatchEncoder, BatchForm, PushError, encode_thrift_batches};
