@@ -4,8 +4,9 @@ use super::image_of;
 use tracewell_model::{Span, SpanBatch, SpanFlags};
 use tracewell_wire::Limits;
 use tracewell_wire::jaeger::{
-    BatchForm, DecodeError, Sanitizers, ThriftProtocol, decode_agent_message, decode_proto_batch, decode_thrift_batch,
-    encode_proto_post_spans, encode_thrift_batches,
+    BatchForm, DecodeError, SamplingTypeForm, Sanitizers, ThriftProtocol, decode_agent_message, decode_proto_batch,
+    decode_sampling_parameters, decode_sampling_proto, decode_thrift_batch, encode_proto_post_spans,
+    encode_sampling_json, encode_sampling_parameters, encode_sampling_proto, encode_thrift_batches,
 };
 
 type Decode = dyn Fn(&[u8], &mut SpanBatch) -> Result<usize, DecodeError>;
@@ -89,5 +90,22 @@ fn decoded(body: &[u8], decode: &Decode) -> Option<SpanBatch> {
             assert!(error.to_string().len() < 1000);
             None
         }
+    }
+}
+
+/// A question or an answer about sampling is decoded, and encodes to what decodes to the same.
+pub(crate) fn sampling(body: &[u8]) {
+    if let Ok(service) = decode_sampling_parameters(body) {
+        let mut encoded = vec![];
+        encode_sampling_parameters(&service, &mut encoded);
+        assert_eq!(decode_sampling_parameters(&encoded), Ok(service));
+    }
+    if let Ok(strategy) = decode_sampling_proto(body) {
+        let (mut first, mut second) = (vec![], vec![]);
+        encode_sampling_proto(&strategy, &mut first);
+        let again = decode_sampling_proto(&first).expect("what was encoded");
+        encode_sampling_proto(&again, &mut second);
+        assert_eq!(first, second);
+        encode_sampling_json(&again, SamplingTypeForm::Numbers, &mut second);
     }
 }

@@ -4,6 +4,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::queries::Queries;
+use crate::sampling::{Sampling, StrategiesError};
 use std::sync::Arc;
 use tracewell_store::Store;
 
@@ -16,17 +17,21 @@ pub(crate) struct App {
     pub(crate) ingest: Ingest,
     /// The way out.
     pub(crate) queries: Queries,
+    /// What services are told to sample.
+    pub(crate) sampling: Arc<Sampling>,
 }
 
 impl App {
-    pub(crate) fn new(options: &Options, store: Arc<dyn Store>) -> Arc<Self> {
+    pub(crate) fn new(options: &Options, store: Arc<dyn Store>) -> Result<Arc<Self>, StrategiesError> {
         let metrics = Arc::new(Metrics::new());
-        Arc::new(Self {
-            ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(&metrics)),
+        let sampling = Arc::new(Sampling::open(options, Arc::clone(&metrics))?);
+        Ok(Arc::new(Self {
+            ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&sampling)),
             queries: Queries::new(options, Arc::clone(&store), Arc::clone(&metrics)),
             options: options.clone(),
             store,
             metrics,
-        })
+            sampling,
+        }))
     }
 }

@@ -6,6 +6,7 @@ use crate::decompress::{Coding, DecompressError, decompress, expected_bytes};
 use crate::format::{Format, Malformed, decode};
 use crate::metrics::{Metrics, Refusal, Transport};
 use crate::options::Options;
+use crate::sampling::Sampling;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -31,6 +32,7 @@ pub(crate) struct Ingest {
     metrics: Arc<Metrics>,
     budget: Arc<Budget>,
     sampler: Sampler,
+    sampling: Arc<Sampling>,
     body_bytes_max: usize,
     body_decompressed_bytes_max: usize,
     body_timeout: Duration,
@@ -89,12 +91,18 @@ impl IngestError {
 }
 
 impl Ingest {
-    pub(crate) fn new(options: &Options, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        sampling: Arc<Sampling>,
+    ) -> Self {
         Self {
             store,
             metrics,
             budget: Budget::new(options.bodies_memory_bytes_max.0),
             sampler: Sampler::new(options.collector_sample_rate),
+            sampling,
             body_bytes_max: options.body_bytes_max.0,
             body_decompressed_bytes_max: options.body_decompressed_bytes_max.0,
             body_timeout: options.body_timeout,
@@ -171,6 +179,7 @@ impl Ingest {
     pub(crate) async fn keep_and_write(&self, batch: SpanBatch, transport: Transport) -> Result<(), IngestError> {
         let metrics = &self.metrics.collector[transport as usize];
         metrics.spans.add(batch.len() as u64);
+        self.sampling.count(&batch);
         let kept = self.sampler.keep(batch);
         let spans = kept.batch.len() as u64;
         metrics.spans_dropped.add(kept.dropped);

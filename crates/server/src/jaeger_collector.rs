@@ -9,17 +9,22 @@ use crate::format::Format;
 use crate::grpc;
 use crate::ingest::{IngestError, Kind};
 use crate::metrics::Transport;
+use crate::sampling::{self, JaegerVersion};
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Instant;
 use tracewell_store::WriteError;
+use tracewell_wire::jaeger::SamplingTypeForm;
 
 /// Where spans are posted to over gRPC.
 const POST_SPANS: &str = "/jaeger.api_v2.CollectorService/PostSpans";
 /// Where spans are posted to over HTTP.
 const TRACES: &str = "/api/traces";
+/// Where services ask what to sample, over gRPC and over HTTP.
+const GET_SAMPLING_STRATEGY: &str = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy";
+const SAMPLING: &str = "/api/sampling";
 
 /// Port 14250.
 pub(crate) struct JaegerGrpcCollector {
@@ -47,6 +52,10 @@ impl Api for JaegerGrpcCollector {
                     let (transport, format) = (Transport::JaegerGrpc, Format::JaegerProto);
                     let taken = collect_grpc::collect(&self.app, &head.headers, body, transport, format).await;
                     (grpc::unary(taken.map(|()| vec![])), POST_SPANS)
+                }
+                GET_SAMPLING_STRATEGY if grpc::is_call(&head.method, &head.headers) => {
+                    let strategy = sampling::grpc_answer(&self.app, &head.headers, body).await;
+                    (grpc::unary(strategy), GET_SAMPLING_STRATEGY)
                 }
                 _ => (grpc::not_there(&head), "NOT_FOUND"),
             };
@@ -88,6 +97,11 @@ impl Api for JaegerHttpCollector {
             let (head, body) = request.into_parts();
             let (answer, route) = match (&head.method, head.uri.path()) {
                 (&Method::POST, TRACES) => (self.traces(&head.headers, body).await, TRACES),
+                (&Method::GET, SAMPLING) => {
+                    let (version, form) = (JaegerVersion::V1_76, SamplingTypeForm::Names);
+                    (sampling::http_answer(&self.app, head.uri.query(), version, form), SAMPLING)
+                }
+                (_, SAMPLING) => (answer::empty(StatusCode::METHOD_NOT_ALLOWED), SAMPLING),
                 (_, TRACES) => (answer::empty(StatusCode::METHOD_NOT_ALLOWED), TRACES),
                 _ => (text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()), "NOT_FOUND"),
             };

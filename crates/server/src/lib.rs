@@ -45,8 +45,9 @@ pub use listener_name::ListenerName;
 pub use logging::{log_to_stderr, say_hello};
 pub use metrics::metrics_markdown;
 pub use options::{
-    ByteSize, Command, Definition, Durability, Given, Listen, LogFormat, OptionError, Options, options_markdown,
-    options_toml, parse_command_line,
+    ByteSize, Command, Definition, Durability, Given, Listen, LogFormat, OptionError, Options, Rate, SamplingMode,
+    options_markdown, options_toml, parse_command_line,
 };
+pub use sampling::StrategiesError;
 pub use server::{Server, StartError};
 pub use storage::open_store;

@@ -51,6 +51,11 @@ impl Parameters {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
+
+    /// All values of a parameter, in their order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 fn check_escapes(text: &str) -> Result<(), InvalidPath> {
@@ -96,5 +101,6 @@ mod tests {
         assert_eq!(parameters.get("c"), Some("x y+"));
         assert_eq!(parameters.get("d"), Some("a;b=c"));
         assert_eq!(parameters.get("A"), None);
+        assert_eq!(parameters.all("a").collect::<Vec<_>>(), ["1", "2"]);
     }
 }

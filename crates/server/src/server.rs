@@ -10,10 +10,11 @@ use crate::listener_name::ListenerName;
 use crate::options::{Listen, Options};
 use crate::otlp::{OtlpGrpcCollector, OtlpHttpCollector};
 use crate::process::raise_open_files_limit;
-use crate::sampling::SamplingApi;
+use crate::sampling::{SamplingApi, StrategiesError, Upkeep};
 use crate::udp::{self, UdpListener};
 use crate::zipkin::ZipkinApi;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tracewell_store::Store;
@@ -21,6 +22,7 @@ use tracewell_store::Store;
 /// A running server. Dropped without [`Server::stop`] it stops taking connections, and nothing more.
 pub struct Server {
     listeners: Vec<(ListenerName, Running)>,
+    sampling: Upkeep,
     store: Arc<dyn Store>,
 }
 
@@ -45,6 +47,14 @@ pub enum StartError {
     /// Every listener is off.
     #[error("every listener is off: there is nothing to do; leave --zipkin at its default")]
     NothingToDo,
+    /// The strategies file cannot be used.
+    #[error("--sampling-strategies {file}: {error}")]
+    SamplingStrategies {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        error: StrategiesError,
+    },
 }
 
 impl Server {
@@ -60,7 +70,10 @@ impl Server {
         if sockets.is_empty() {
             return Err(StartError::NothingToDo);
         }
-        let app = App::new(options, Arc::clone(&store));
+        let app = App::new(options, Arc::clone(&store)).map_err(|error| {
+            let file = options.sampling_strategies.as_deref().unwrap_or(Path::new("")).display().to_string();
+            StartError::SamplingStrategies { file, error }
+        })?;
         let start = |(name, socket, address)| {
             let running = match socket {
                 Socket::Tcp(socket) => Running::Http(listener::start(socket, address, &app, api(name, &app))),
@@ -70,7 +83,8 @@ impl Server {
             (name, running)
         };
         let listeners = sockets.into_iter().map(start).collect();
-        Ok(Self { listeners, store })
+        let sampling = Upkeep::start(options, &app.sampling);
+        Ok(Self { listeners, sampling, store })
     }
 
     /// Where a listener listens; `None` when it is off.
@@ -105,6 +119,7 @@ impl Server {
                 tracing::error!("a listener failed to stop");
             }
         }
+        drop(self.sampling);
         let store = Arc::clone(&self.store);
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
             tracing::error!("closing the store failed: what was acknowledged is in its log");

@@ -1,4 +1,5 @@
-//! Jaeger's formats: `jaeger.thrift` as agents and collectors take it, and `model.proto` as gRPC has it.
+//! Jaeger's formats: `jaeger.thrift` as agents and collectors take it, and `model.proto` as gRPC has it; and what
+//! clients ask about sampling.
 //!
 //! How a span of Jaeger's is held so that it comes back out as it went in: `docs/mapping.md`.
 
@@ -8,6 +9,7 @@ mod fill;
 mod names;
 mod proto_decode;
 mod proto_encode;
+mod sampling;
 mod thrift_decode;
 mod thrift_encode;
 mod view;
@@ -17,5 +19,9 @@ pub use error::DecodeError;
 pub use fill::Sanitizers;
 pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
+pub use sampling::{
+    OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters,
+    decode_sampling_proto, encode_sampling_json, encode_sampling_parameters, encode_sampling_proto,
+};
 pub use thrift_decode::{ThriftProtocol, decode_thrift_batch};
 pub use thrift_encode::{BatchEncoder, BatchForm, PushError, encode_thrift_batches};

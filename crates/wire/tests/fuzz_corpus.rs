@@ -69,6 +69,11 @@ fn jaeger_proto() {
 }
 
 #[test]
+fn jaeger_sampling() {
+    run("jaeger_sampling", checks::jaeger::sampling);
+}
+
+#[test]
 fn zipkin_v2_proto3() {
     run("zipkin_v2_proto3", checks::zipkin::v2_proto3);
 }

@@ -175,6 +175,11 @@ pub(crate) struct Metrics {
     pub(crate) connections_open: Number,
     pub(crate) connections_accepted: Number,
     pub(crate) connections_timed_out: Number,
+    pub(crate) sampling_strategies_loaded: Number,
+    pub(crate) sampling_strategies_refused: Number,
+    pub(crate) sampling_strategies_broken: Number,
+    pub(crate) sampling_operations: Number,
+    pub(crate) sampling_operations_dropped: Number,
     pub(crate) started: SystemTime,
 }
 
@@ -189,6 +194,11 @@ impl Metrics {
             connections_open: Number::default(),
             connections_accepted: Number::default(),
             connections_timed_out: Number::default(),
+            sampling_strategies_loaded: Number::default(),
+            sampling_strategies_refused: Number::default(),
+            sampling_strategies_broken: Number::default(),
+            sampling_operations: Number::default(),
+            sampling_operations_dropped: Number::default(),
             started: clock::now(),
         }
     }

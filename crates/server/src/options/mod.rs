@@ -10,7 +10,7 @@ pub use command_line::{Command, parse_command_line};
 pub use documents::{options_markdown, options_toml};
 pub use given::{Given, OptionError};
 pub(crate) use value::Value;
-pub use value::{ByteSize, Durability, Listen, LogFormat};
+pub use value::{ByteSize, Durability, Listen, LogFormat, Rate, SamplingMode};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -135,6 +135,32 @@ options! {
             "The largest body of spans after decompression; more is answered with 413.";
         bodies_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
             "Memory for all bodies on their way in; when it is spent, senders are answered 503 and asked to try again.";
+    }
+    "Sampling" {
+        sampling_mode: SamplingMode = "file", "file|adaptive", ["SAMPLING_CONFIG_TYPE"],
+            "What services are told to sample: what a file says, or what brings so many traces a second from each operation. With adaptive, a file decides on the services that it names.";
+        sampling_strategies: Option<PathBuf> = "", "FILE", ["SAMPLING_STRATEGIES_FILE"],
+            "Jaeger's file of sampling strategies, JSON.";
+        sampling_strategies_reload_interval: Duration = "5s", "DURATION", ["SAMPLING_STRATEGIES_RELOAD_INTERVAL"],
+            "How often the file is looked at for changes; 0 is never. While it is broken, the last good one stays in force.";
+        sampling_default_probability: f64 = "0.001", "0..1", ["SAMPLING_DEFAULT_SAMPLING_PROBABILITY"],
+            "The share of traces where the file says nothing, or there is none.";
+        sampling_target_traces_per_second: Rate = "1", "NUMBER", ["SAMPLING_TARGET_SAMPLES_PER_SECOND"],
+            "Adaptive: how many traces a second there should be of each operation.";
+        sampling_initial_probability: f64 = "0.001", "0..1", ["SAMPLING_INITIAL_SAMPLING_PROBABILITY"],
+            "Adaptive: the share of traces of an operation of which nothing is known.";
+        sampling_min_probability: f64 = "0.00001", "0..1", ["SAMPLING_MIN_SAMPLING_PROBABILITY"],
+            "Adaptive: the smallest share of traces.";
+        sampling_min_traces_per_second: Rate = "0.0167", "NUMBER", ["SAMPLING_MIN_SAMPLES_PER_SECOND"],
+            "Adaptive: how many traces a second clients sample of each operation at least, whatever the share.";
+        sampling_delta_tolerance: f64 = "0.3", "0..1", ["SAMPLING_DELTA_TOLERANCE"],
+            "Adaptive: how far from the target, in parts of it, is near enough.";
+        sampling_calculation_interval: Duration = "1m", "DURATION", ["SAMPLING_CALCULATION_INTERVAL"],
+            "Adaptive: how often the shares are calculated; at least 1s, and better not more often than clients ask.";
+        debug_credits_per_second: Rate = "1", "NUMBER", [],
+            "How many debug traces a second the throttlers of jaeger-clients may let pass, an operation of a service.";
+        debug_credits_max: Rate = "10", "NUMBER", [],
+            "How many of these gather while nobody asks.";
     }
     "Querying" {
         query_enabled: bool = "true", "true|false", ["QUERY_ENABLED"],

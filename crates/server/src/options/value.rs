@@ -41,6 +41,19 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who decides what services sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SamplingMode {
+    /// A file.
+    File,
+    /// The server, by what arrives.
+    Adaptive,
+}
+
+/// A number of things, in all or a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate(pub f64);
+
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub usize);
@@ -76,6 +89,23 @@ impl Value for LogFormat {
             "json" => Ok(Self::Json),
             _ => Err("expected text or json".to_owned()),
         }
+    }
+}
+
+impl Value for SamplingMode {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "file" => Ok(Self::File),
+            "adaptive" => Ok(Self::Adaptive),
+            _ => Err("expected file or adaptive".to_owned()),
+        }
+    }
+}
+
+impl Value for Rate {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number: &f64| *number >= 0.0 && number.is_finite());
+        number.map(Self).ok_or_else(|| "expected a number, 0 or more".to_owned())
     }
 }
 
@@ -137,7 +167,7 @@ impl Value for f32 {
     }
 }
 
-/// A rate: the only kind of fraction among the options.
+/// A share.
 impl Value for f64 {
     fn parse(text: &str) -> Result<Self, String> {
         let rate = text.parse().ok().filter(|rate: &Self| (0.0..=1.0).contains(rate));
