@@ -28,8 +28,11 @@
 #[path = "trace_macro.rs"]
 pub mod __private;
 mod clock;
+pub mod config;
 mod current;
 mod in_span;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
 pub mod middleware;
 #[cfg(feature = "jaeger")]

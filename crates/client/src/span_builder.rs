@@ -132,7 +132,8 @@ impl<'a> SpanBuilder<'a> {
     pub fn start(mut self) -> Span {
         let parent = self.parent.take().unwrap_or_default();
         let shared = self.one_span_per_rpc && matches!(self.kind, Kind::Server) && parent.has_ids();
-        let mut context = match (parent.has_ids(), shared) {
+        let has_parent = parent.has_ids();
+        let mut context = match (has_parent, shared) {
             (false, _) => self.tracer.root_context(&parent, self.name),
             (true, true) => parent,
             (true, false) => parent.child(new_span_id()),
@@ -148,6 +149,11 @@ impl<'a> SpanBuilder<'a> {
             _ => {}
         }
         let mut span = self.tracer.decided(context, self.name, self.open.take());
+        if !has_parent {
+            self.tracer.count_started(&span);
+        } else if matches!(self.kind, Kind::Server) {
+            self.tracer.count_joined(&span);
+        }
         if let Some(priority) = prioritized {
             span.keep_priority(priority);
         }

@@ -87,7 +87,9 @@ impl Tracer {
         if !parent.has_ids() {
             return self.new_root(name, parent);
         }
-        self.decided(parent.child(new_span_id()), name, None)
+        let span = self.decided(parent.child(new_span_id()), name, None);
+        self.count_joined(&span);
+        span
     }
 
     /// The same span as the one that sent this context, seen from the other side: Zipkin's way, where a client and its
@@ -100,6 +102,7 @@ impl Tracer {
         let shared = context.sampled().is_some();
         let mut span = self.decided(context.clone(), name, None);
         span.set_shared(shared);
+        self.count_joined(&span);
         span
     }
 
@@ -142,6 +145,34 @@ impl Tracer {
         self.inner.shared.reporter_stats()
     }
 
+    /// Hands what was counted since the last time to the crate `metrics`, by jaeger-client's names. The tracer's thread
+    /// does so after each round, once a span has ended; a program that records nothing for long may do it itself, before
+    /// its counts are read. The recorder of `metrics` is to be installed before: what was handed over without one is gone.
+    ///
+    /// | name | labels | |
+    /// |---|---|---|
+    /// | `jaeger:traces` | `state` = `started`, `joined`; `sampled` = `y`, `n` | traces that began here, or came with a request |
+    /// | `jaeger:started_spans` | `sampled` = `y` | recorded spans, counted when they end; there is none for `n`, for a span that is not recorded leaves nothing that could be counted at its price |
+    /// | `jaeger:finished_spans` | | recorded spans that have ended |
+    /// | `jaeger:reporter_spans` | `result` = `ok`, `err`, `dropped` | what became of them |
+    /// | `jaeger:reporter_queue_length` | | a gauge: spans that wait |
+    /// | `jaeger:sampler_queries` | `result` = `ok`, `err` | how often the remote sampler asked |
+    /// | `jaeger:sampler_updates` | `result` = `ok`, `err` | answers that changed something, or could not be used |
+    /// | `jaeger:throttled_debug_spans` | | spans without credit |
+    /// | `jaeger:throttler_update` | `result` = `ok`, `err` | answers about credits |
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// // Any recorder of the crate `metrics`, installed first: metrics-exporter-prometheus, say.
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(false)).build(InMemoryReporter::default());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.publish_metrics();
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        self.inner.shared.publish_metrics();
+    }
+
     /// Reads what came with a request, and counts requests of which not all could be read
     /// ([`TracerStats::malformed_headers`]): they fail nobody.
     ///
@@ -174,7 +205,33 @@ impl Tracer {
 
     #[inline]
     fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
-        self.decided(self.root_context(hints, name), name, None)
+        let span = self.decided(self.root_context(hints, name), name, None);
+        self.count_started(&span);
+        span
+    }
+
+    /// A trace that began here.
+    #[inline]
+    pub(crate) fn count_started(&self, span: &Span) {
+        #[cfg(feature = "metrics")]
+        self.count_trace(crate::metrics::TraceState::Started, span);
+        #[cfg(not(feature = "metrics"))]
+        let _ = span;
+    }
+
+    /// A trace that came with a request.
+    #[inline]
+    pub(crate) fn count_joined(&self, span: &Span) {
+        #[cfg(feature = "metrics")]
+        self.count_trace(crate::metrics::TraceState::Joined, span);
+        #[cfg(not(feature = "metrics"))]
+        let _ = span;
+    }
+
+    #[cfg(feature = "metrics")]
+    fn count_trace(&self, state: crate::metrics::TraceState, span: &Span) {
+        let sampled = span.context().sampled() == Some(true);
+        self.inner.shared.options.metrics.count_trace(state, sampled);
     }
 
     /// New ids, and what else came with the hints.

@@ -92,6 +92,11 @@ impl Sampler for AnySampler {
             sampler.close();
         }
     }
+
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        if let Self::Custom(sampler) = self { sampler.poll_counters() } else { None }
+    }
 }
 
 impl fmt::Display for AnySampler {

@@ -63,6 +63,12 @@ pub trait Sampler: Send + Sync {
 
     /// The tracer is closed: what runs by itself should end.
     fn close(&self) {}
+
+    /// How a server is asked, if one is.
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        None
+    }
 }
 
 /// What a sampler decided, and the tags that say why.
@@ -100,6 +106,11 @@ impl<T: Sampler + ?Sized> Sampler for Arc<T> {
     fn close(&self) {
         (**self).close();
     }
+
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        (**self).poll_counters()
+    }
 }
 
 impl<T: Sampler + ?Sized> Sampler for Box<T> {
@@ -109,6 +120,11 @@ impl<T: Sampler + ?Sized> Sampler for Box<T> {
 
     fn close(&self) {
         (**self).close();
+    }
+
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        (**self).poll_counters()
     }
 }
 
