@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -39,7 +38,7 @@ pub struct ActixTracing {
 #[derive(Debug)]
 pub struct ActixService<S> {
     inner: S,
-    settings: Rc<Arc<ServerTracing>>,
+    settings: Arc<ServerTracing>,
 }
 
 impl ActixTracing {
@@ -66,7 +65,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(ActixService { inner, settings: Rc::new(Arc::clone(&self.settings)) }))
+        ready(Ok(ActixService { inner, settings: Arc::clone(&self.settings) }))
     }
 }
 
@@ -86,7 +85,7 @@ where
         };
         request.extensions_mut().insert(in_flight.span.context().clone());
         let inner = in_flight.scope(|| self.inner.call(request));
-        let settings = self.settings.writes_response_headers().then(|| Rc::clone(&self.settings));
+        let settings = self.settings.writes_response_headers().then(|| Arc::clone(&self.settings));
         ActixFuture { inner, in_flight: Some(in_flight), settings }
     }
 }
@@ -119,7 +118,7 @@ pin_project! {
         #[pin]
         inner: F,
         in_flight: Option<InFlight>,
-        settings: Option<Rc<Arc<ServerTracing>>>,
+        settings: Option<Arc<ServerTracing>>,
     }
 }
 
@@ -185,10 +184,10 @@ struct OnlyAbsent<'a>(&'a mut HeaderMap);
 impl HeaderSetter for OnlyAbsent<'_> {
     fn set(&mut self, name: &str, value: &str) {
         let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
-            if !self.0.contains_key(&name) {
-                self.0.insert(name, value);
-            }
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value))
+            && !self.0.contains_key(&name)
+        {
+            self.0.insert(name, value);
         }
     }
 }
