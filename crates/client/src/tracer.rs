@@ -54,6 +54,12 @@ struct Inner {
 impl Tracer {
     /// For a service of that name. By default one trace in a thousand is recorded
     /// ([`crate::sampler::DEFAULT_SAMPLING_RATE`]).
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().endpoint.service, "shop");
+    /// ```
     pub fn builder(service: &str) -> TracerBuilder {
         TracerBuilder::new(service)
     }
@@ -76,6 +82,12 @@ impl Tracer {
     }
 
     /// The root of a new trace. The sampler decides whether it is recorded.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let root = tracer.new_trace("GET /cart");
+    /// assert!(root.context().parent_id().is_none());
+    /// ```
     #[inline]
     pub fn new_trace(&self, name: &str) -> Span {
         self.new_root(name, &TraceContext::default())
@@ -83,6 +95,14 @@ impl Tracer {
 
     /// A span under the one that sent this context. Where that left the decision open, the sampler decides. A context
     /// without usable ids begins a trace, for which its decision, its baggage and its debug id hold.
+    ///
+    /// ```
+    /// use tracewell::{SpanId, TraceId, propagation::TraceContext};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let caller = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_sampled(Some(true));
+    /// let span = tracer.new_child(&caller, "GET /cart");
+    /// assert_eq!(span.context().parent_id(), SpanId::new(1));
+    /// ```
     pub fn new_child(&self, parent: &TraceContext, name: &str) -> Span {
         if !parent.has_ids() {
             return self.new_root(name, parent);
@@ -95,6 +115,14 @@ impl Tracer {
     /// The same span as the one that sent this context, seen from the other side: Zipkin's way, where a client and its
     /// server share a span id. It is marked as shared if the decision came with it. A context without usable ids begins
     /// a trace, as in [`Tracer::new_child`].
+    ///
+    /// ```
+    /// use tracewell::{SpanId, TraceId, propagation::TraceContext};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let caller = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_sampled(Some(true));
+    /// let span = tracer.join_span(&caller, "GET /cart");
+    /// assert_eq!(span.context().span_id(), SpanId::new(1));
+    /// ```
     pub fn join_span(&self, context: &TraceContext, name: &str) -> Span {
         if !context.has_ids() {
             return self.new_root(name, context);
@@ -108,11 +136,29 @@ impl Tracer {
 
     /// Has all spans reported that have ended by now, and blocks until they are. A reporter whose server does not take
     /// them tries once, and keeps them; [`Tracer::flush_async`] can be given more time.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::default();
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans().len(), 1);
+    /// ```
     pub fn flush(&self) {
         self.flush_async().wait();
     }
 
     /// The same in a task: `tracer.flush_async().await`, or with a limit, see [`Finish::within`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # let work = async move {
+    /// tracer.flush_async().within(Duration::from_secs(2)).await;
+    /// # };
+    /// # tokio::runtime::Builder::new_current_thread().build().map(|runtime| runtime.block_on(work)).unwrap();
+    /// ```
     pub fn flush_async(&self) -> Finish {
         Finish::new(Arc::clone(&self.inner.shared), false)
     }
@@ -120,11 +166,26 @@ impl Tracer {
     /// Reports what has ended, takes nothing more, blocks until that is done and says what became of all spans. A reporter
     /// whose server does not take them tries once, and what is lost is counted; [`Tracer::close_async`] can be given more
     /// time. Spans that end later are dropped.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let stats = tracer.close();
+    /// assert_eq!(stats.failed + stats.dropped, 0);
+    /// ```
     pub fn close(&self) -> TracerStats {
         self.close_async().wait()
     }
 
     /// The same in a task: `tracer.close_async().await`, or with a limit, see [`Finish::within`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # let work = async move {
+    /// let stats = tracer.close_async().await;
+    /// assert_eq!(stats.dropped, 0);
+    /// # };
+    /// # tokio::runtime::Builder::new_current_thread().build().map(|runtime| runtime.block_on(work)).unwrap();
+    /// ```
     pub fn close_async(&self) -> Finish {
         self.inner.stop_asking();
         Finish::new(Arc::clone(&self.inner.shared), true)
@@ -136,6 +197,11 @@ impl Tracer {
     }
 
     /// What became of the spans so far.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// assert_eq!(tracer.stats().malformed_headers, 0);
+    /// ```
     pub fn stats(&self) -> TracerStats {
         self.inner.shared.stats()
     }

@@ -52,6 +52,13 @@ impl TracerBuilder {
     }
 
     /// Who decides about new traces.
+    ///
+    /// ```
+    /// use tracewell::sampler::RateLimitingSampler;
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").sampler(RateLimitingSampler::new(2.0)?).build(InMemoryReporter::default());
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     #[must_use]
     pub fn sampler(mut self, sampler: impl Into<AnySampler>) -> Self {
         self.sampler = Some(sampler.into());
@@ -59,6 +66,13 @@ impl TracerBuilder {
     }
 
     /// The service's name and address.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, OwnedEndpoint, Tracer};
+    /// let here = OwnedEndpoint { service: "shop".into(), port: 8080, ..OwnedEndpoint::default() };
+    /// let tracer = Tracer::builder("shop").local_endpoint(here).build(InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().endpoint.port, 8080);
+    /// ```
     #[must_use]
     pub fn local_endpoint(mut self, endpoint: OwnedEndpoint) -> Self {
         self.options.resource.endpoint = endpoint;
@@ -66,6 +80,12 @@ impl TracerBuilder {
     }
 
     /// A tag that holds for all spans and is sent once beside them: see [`Resource`].
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").resource_tag("region", "eu").build(InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().tags[0].0, "region");
+    /// ```
     #[must_use]
     pub fn resource_tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
         self.options.resource.tags.push((key.to_owned(), value.into().0.to_value()));
@@ -206,6 +226,11 @@ impl TracerBuilder {
 
     /// How much each thread that ends spans may have waiting, 4 KiB at least; 1 MiB if not said. Spans beyond are
     /// dropped and counted.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").queue_bytes(4 << 20).build(InMemoryReporter::default());
+    /// ```
     #[must_use]
     pub const fn queue_bytes(mut self, bytes: usize) -> Self {
         self.options.queue_bytes = if bytes < 4096 { 4096 } else { bytes };
@@ -213,6 +238,12 @@ impl TracerBuilder {
     }
 
     /// How long a finished span waits at most before it is given to the reporter; a second if not said.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").flush_interval(Duration::from_millis(200)).build(InMemoryReporter::default());
+    /// ```
     #[must_use]
     pub const fn flush_interval(mut self, interval: Duration) -> Self {
         self.options.flush_interval = interval;

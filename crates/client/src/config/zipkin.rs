@@ -81,6 +81,12 @@ impl Default for ZipkinConfig {
 
 impl HeaderFormatter {
     /// `UberHeaders` without arguments.
+    ///
+    /// ```
+    /// use tracewell::config::{HeaderFormatter, ZipkinConfig};
+    /// let config = ZipkinConfig { header_formatter: HeaderFormatter::uber(), ..ZipkinConfig::default() };
+    /// # let _ = config;
+    /// ```
     pub fn uber() -> Self {
         Self::Uber { split_char: "%3A".to_owned() }
     }

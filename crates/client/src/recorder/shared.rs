@@ -15,6 +15,14 @@ use crate::settings::{Settings, tracer_id};
 
 /// What became of the spans that were recorded. When the tracer is closed, `reported + failed + dropped` are all that
 /// ended; until then some are still on their way.
+///
+/// ```
+/// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(InMemoryReporter::default());
+/// tracer.new_trace("GET /").finish();
+/// let stats = tracer.close();
+/// assert_eq!((stats.reported, stats.failed + stats.dropped), (1, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TracerStats {
     /// Taken by the reporter; of a reporter that sends them, those that arrived.

@@ -118,6 +118,12 @@ pub enum JaegerSampler {
 }
 
 /// `local_agent`.
+///
+/// ```
+/// use tracewell::config::JaegerAgent;
+/// let agent = JaegerAgent { reporting_host: "agent".into(), ..JaegerAgent::default() };
+/// assert_eq!((agent.reporting_port, agent.sampling_port), (6831, 5778));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JaegerAgent {
     /// `localhost`.
@@ -129,6 +135,12 @@ pub struct JaegerAgent {
 }
 
 /// `throttler`.
+///
+/// ```
+/// use tracewell::config::{JaegerConfig, JaegerThrottler};
+/// let config = JaegerConfig { throttler: Some(JaegerThrottler::default()), ..JaegerConfig::new("shop") };
+/// # let _ = config;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JaegerThrottler {
     /// Where the agent gives credits, over HTTP; 5778.

@@ -69,6 +69,13 @@ pub struct OtelConfig {
 }
 
 /// Who decides about new traces. What comes with a decision keeps it, whether the name begins with `parentbased_` or not.
+///
+/// ```
+/// use tracewell::config::{OtelConfig, OtelSampler};
+/// let lookup = |name: &str| (name == "OTEL_TRACES_SAMPLER").then(|| "parentbased_always_off".into());
+/// assert_eq!(OtelConfig::from_variables(lookup)?.sampler, OtelSampler::AlwaysOff);
+/// # Ok::<(), tracewell::config::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum OtelSampler {
@@ -99,6 +106,13 @@ pub struct OtelJaegerRemote {
 }
 
 /// Where spans are sent.
+///
+/// ```
+/// use tracewell::config::{OtelConfig, OtelExporter};
+/// let lookup = |name: &str| (name == "OTEL_TRACES_EXPORTER").then(|| "otlp,console".into());
+/// assert_eq!(OtelConfig::from_variables(lookup)?.exporters, [OtelExporter::Otlp, OtelExporter::Console]);
+/// # Ok::<(), tracewell::config::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtelExporter {
@@ -113,6 +127,11 @@ pub enum OtelExporter {
 }
 
 /// How OTLP is sent.
+///
+/// ```
+/// use tracewell::config::{OtelConfig, OtlpProtocol};
+/// assert_eq!(OtelConfig::default().otlp_protocol, OtlpProtocol::HttpProtobuf);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OtlpProtocol {
     /// `grpc`.
