@@ -218,7 +218,7 @@ impl Tracer {
     /// | name | labels | |
     /// |---|---|---|
     /// | `jaeger:traces` | `state` = `started`, `joined`; `sampled` = `y`, `n` | traces that began here, or came with a request |
-    /// | `jaeger:started_spans` | `sampled` = `y` | recorded spans, counted when they end; there is none for `n`, for a span that is not recorded leaves nothing that could be counted at its price |
+    /// | `jaeger:started_spans` | `sampled` = `y` | recorded spans, counted when they end |
     /// | `jaeger:finished_spans` | | recorded spans that have ended |
     /// | `jaeger:reporter_spans` | `result` = `ok`, `err`, `dropped` | what became of them |
     /// | `jaeger:reporter_queue_length` | | a gauge: spans that wait |
@@ -226,6 +226,9 @@ impl Tracer {
     /// | `jaeger:sampler_updates` | `result` = `ok`, `err` | answers that changed something, or could not be used |
     /// | `jaeger:throttled_debug_spans` | | spans without credit |
     /// | `jaeger:throttler_update` | `result` = `ok`, `err` | answers about credits |
+    ///
+    /// There is no `jaeger:started_spans` for `n`: a span that is not recorded leaves nothing that could be counted at its
+    /// price.
     ///
     /// ```
     /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};

@@ -230,7 +230,8 @@ impl JaegerConfig {
     /// | `JAEGER_SAMPLER_TYPE`, `JAEGER_SAMPLER_PARAM` | `sampler` |
     /// | `JAEGER_SAMPLER_MANAGER_HOST_PORT`, `JAEGER_SAMPLING_ENDPOINT` | where a remote sampler asks |
     /// | `JAEGER_SAMPLER_REFRESH_INTERVAL`, `JAEGER_SAMPLER_MAX_OPERATIONS` | how a remote sampler asks |
-    /// | `JAEGER_REPORTER_LOG_SPANS`, `JAEGER_REPORTER_MAX_QUEUE_SIZE`, `JAEGER_REPORTER_FLUSH_INTERVAL` | `logging`, `reporter_…` |
+    /// | `JAEGER_REPORTER_LOG_SPANS` | `logging` |
+    /// | `JAEGER_REPORTER_MAX_QUEUE_SIZE`, `JAEGER_REPORTER_FLUSH_INTERVAL` | `reporter_queue_size`, … |
     /// | `JAEGER_TAGS` | `k=v,k2=${VARIABLE:default}`: takes the place of tags of these names |
     /// | `JAEGER_TRACEID_128BIT` | `generate_128bit_trace_id` |
     /// | `JAEGER_PROPAGATION` | `jaeger`, `b3`, `w3c`, with commas between |
