@@ -275,3 +275,17 @@ fn jaeger_s_first_steps_reach_an_agent() {
     }
     assert!(packet.contains("sampler.type") && packet.contains("const"), "{packet:?}");
 }
+
+#[test]
+fn prometheus_reads_what_the_library_counts() {
+    let test = Test::start();
+    let (text, _) = test.run(env!("CARGO_BIN_EXE_prometheus"), &["--port", "0", "--once"]);
+    for line in [
+        r#"jaeger:traces{service="shop",state="started",sampled="y"} 1"#,
+        r#"jaeger:finished_spans{service="shop"} 2"#,
+        r#"jaeger:reporter_spans{service="shop",result="ok"} 2"#,
+        r#"jaeger:reporter_queue_length{service="shop"} 0"#,
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line} is not in {text}");
+    }
+}

@@ -88,6 +88,13 @@ impl CurrentSpan {
     }
 
     /// To write to it from elsewhere: another task, another thread. See [`Span::handle`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.in_scope(|| tracewell::current().handle());
+    /// # drop(handle);
+    /// ```
     pub fn handle(self) -> Option<SpanHandle> {
         top(Span::handle)
     }
@@ -103,6 +110,12 @@ impl CurrentSpan {
     }
 
     /// See [`Span::tag`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// request.in_scope(|| tracewell::current().tag("user", 7).annotate("found"));
+    /// ```
     pub fn tag<'v>(self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
         let value = value.into();
         self.write(|span| span.tag(key, value))
@@ -235,6 +248,13 @@ impl Span {
 
 impl EnteredSpan {
     /// Leaves it without ending it.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let entered = tracer.new_trace("GET /cart").entered();
+    /// let mut span = entered.exit();
+    /// span.finish();
+    /// ```
     pub fn exit(mut self) -> Span {
         self.leave()
     }

@@ -96,6 +96,12 @@ impl Span {
     }
 
     /// What is to travel to a callee.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let request = tracer.new_trace("GET /cart");
+    /// assert!(request.context().has_ids());
+    /// ```
     pub const fn context(&self) -> &TraceContext {
         &self.context
     }
@@ -115,6 +121,12 @@ impl Span {
     }
 
     /// Whether it is recorded.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(false)).build(InMemoryReporter::default());
+    /// assert!(!tracer.new_trace("GET /cart").is_recorded());
+    /// ```
     #[inline]
     pub const fn is_recorded(&self) -> bool {
         matches!(self.recording, Recording::Own(_) | Recording::Shared(..))

@@ -119,9 +119,12 @@ impl TracingLayer {
         if context.sampled() == Some(true) {
             let mut span = Span::begin_with(self.tracer.id(), context, open);
             tag_root(&mut span, tags.as_ref());
+            self.tracer.count_started(&span);
             return Kept { span, late: None };
         }
-        Kept { span: Span::begin(self.tracer.id(), context, name, false), late: Some(open) }
+        let span = Span::begin(self.tracer.id(), context, name, false);
+        self.tracer.count_started(&span);
+        Kept { span, late: Some(open) }
     }
 
     fn describe(&self, span: &mut Span, attributes: &Attributes<'_>) {

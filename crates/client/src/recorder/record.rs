@@ -49,6 +49,17 @@ impl Head {
 }
 
 /// Finished spans, borrowed from the reporter's buffer.
+///
+/// ```
+/// use tracewell::{FnReporter, Tracer, sampler::ConstSampler};
+/// let reporter = FnReporter::new(|_, spans| {
+///     assert_eq!((spans.len(), spans.iter().count()), (1, 1));
+///     Ok(())
+/// });
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+/// tracer.new_trace("GET /").finish();
+/// assert_eq!(tracer.close().reported, 1);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SpanRecords<'a> {
     bytes: &'a [u8],
@@ -135,6 +146,18 @@ impl<'a> Iterator for Records<'a> {
 }
 
 /// One finished span.
+///
+/// ```
+/// use tracewell::{FnReporter, Tracer, sampler::ConstSampler};
+/// let reporter = FnReporter::new(|resource, spans| {
+///     for span in spans.iter() {
+///         println!("{} {} took {:?}", resource.endpoint.service, span.trace_id(), span.duration());
+///     }
+///     Ok(())
+/// });
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+/// tracer.new_trace("GET /").finish();
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SpanRecord<'a> {
     head: &'a HeadBytes,

@@ -15,6 +15,14 @@ use crate::settings::{Settings, tracer_id};
 
 /// What became of the spans that were recorded. When the tracer is closed, `reported + failed + dropped` are all that
 /// ended; until then some are still on their way.
+///
+/// ```
+/// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(InMemoryReporter::default());
+/// tracer.new_trace("GET /").finish();
+/// let stats = tracer.close();
+/// assert_eq!((stats.reported, stats.failed + stats.dropped), (1, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TracerStats {
     /// Taken by the reporter; of a reporter that sends them, those that arrived.
@@ -59,6 +67,11 @@ pub(crate) struct Options {
     /// Of each thread's queue.
     pub(crate) queue_bytes: usize,
     pub(crate) flush_interval: Duration,
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: crate::metrics::Metrics,
+    /// How the sampler asks, if it asks.
+    #[cfg(all(feature = "metrics", feature = "jaeger"))]
+    pub(crate) sampler_polls: Option<crate::poll::PollCounters>,
 }
 
 pub(crate) struct Shared {
@@ -198,6 +211,8 @@ impl Shared {
             let reporter = control.reporter.take();
             drop(control);
             reporter.into_iter().for_each(|mut reporter| reporter.close());
+            #[cfg(feature = "metrics")]
+            self.publish_metrics();
             return None;
         }
         let thread = control.waitable_thread()?;
@@ -238,6 +253,27 @@ impl Shared {
             malformed_headers: self.options.settings.malformed_headers.load(Ordering::Relaxed),
             throttled_debug_spans: self.options.settings.throttled_debug_spans.load(Ordering::Relaxed),
         }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn publish_metrics(&self) {
+        #[cfg(feature = "jaeger")]
+        let polls = |counters: Option<crate::poll::PollCounters>| {
+            counters.map_or_else(Default::default, |counters| crate::metrics::Polls {
+                answers: counters.answers(),
+                failures: counters.failures(),
+                updates: counters.updates(),
+                bad_answers: counters.bad_answers(),
+            })
+        };
+        #[cfg(feature = "jaeger")]
+        let polls = (
+            polls(self.options.sampler_polls.clone()),
+            polls(self.options.settings.throttler.as_ref().and_then(|throttler| throttler.counters())),
+        );
+        #[cfg(not(feature = "jaeger"))]
+        let polls = Default::default();
+        self.options.metrics.publish(self.stats(), polls);
     }
 
     pub(crate) fn reporter_stats(&self) -> Vec<ReporterStats> {

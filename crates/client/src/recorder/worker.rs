@@ -49,6 +49,8 @@ impl Worker<'_> {
         for done in flushes {
             self.reporter.flush(done);
         }
+        #[cfg(feature = "metrics")]
+        self.shared.publish_metrics();
         closing
     }
 
@@ -102,6 +104,8 @@ impl Worker<'_> {
             thread::park_timeout(left.map_or(rest, |left| left.min(rest)));
         }
         self.reporter.close();
+        #[cfg(feature = "metrics")]
+        self.shared.publish_metrics();
     }
 }
 
