@@ -17,8 +17,8 @@ use tracing_subscriber::layer::Context;
 
 use crate::current::{CHOSEN, push_as, remove_as, top};
 use crate::propagation::TraceContext;
-use crate::recorder::{self, Entries, Stamp};
-use crate::span::{Open, Span};
+use crate::recorder::{self, Open, Stamp};
+use crate::span::Span;
 use crate::tracer::{Tracer, tag_root};
 
 pub use span_ext::TracingSpanExt;
@@ -148,15 +148,16 @@ impl TracingLayer {
     }
 
     /// An event as an annotation, written apart: what formats its fields is its author's code.
-    fn annotation(&self, event: &Event<'_>, message: &Message) -> Entries {
-        let mut entries = Entries::in_buffer(recorder::take_buffer());
+    fn annotation(&self, event: &Event<'_>, message: &Message) -> Box<Open> {
+        let mut open = Open::nameless();
+        let entries = &mut open.entries;
         entries.annotation(recorder::unix_nanos(Stamp::now()), message.text());
         if self.shows.level {
             entries.field("level", tracewell_model::ValueRef::Str(event.metadata().level().as_str()));
         }
-        event.record(&mut EventFields { tracer: self.tracer.id(), entries: &mut entries });
+        event.record(&mut EventFields { tracer: self.tracer.id(), entries });
         self.place(event.metadata(), &mut |key, value| entries.field(key, value.0));
-        entries
+        open
     }
 }
 
@@ -198,9 +199,9 @@ impl<S: Subscriber> Layer<S> for TracingLayer {
         let Some(mut span) = span.filter(Span::is_recorded) else { return };
         let mut message = Message::default();
         event.record(&mut message);
-        let mut annotation = self.annotation(event, &message);
-        span.append(&annotation);
-        recorder::return_buffer(&mut annotation);
+        let annotation = self.annotation(event, &message);
+        span.append(&annotation.entries);
+        recorder::keep(annotation);
         if *event.metadata().level() == Level::ERROR {
             span.error_message(message.text());
         }

@@ -63,6 +63,13 @@ impl<'a> EntryIter<'a> {
         Self { content, at: 0 }
     }
 
+    /// The name, if that is what they begin with.
+    #[inline]
+    pub(crate) fn first_name(mut self) -> Option<&'a str> {
+        let first = self.next_raw()?;
+        if first.entry == NAME { first.text(first.value_at, first.end) } else { None }
+    }
+
     /// Tags alone: others are stepped over unread.
     #[inline]
     pub(crate) fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
