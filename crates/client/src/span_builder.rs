@@ -6,7 +6,8 @@ use tracewell_model::{Kind, OwnedEndpoint};
 
 use crate::current::current;
 use crate::propagation::TraceContext;
-use crate::span::{Open, SAMPLING_PRIORITY, Span, TagValue, nanos};
+use crate::recorder::Open;
+use crate::span::{SAMPLING_PRIORITY, Span, TagValue, nanos};
 use crate::tracer::{Tracer, new_span_id};
 
 /// From [`Tracer::span`]. Nothing begins before [`SpanBuilder::start`].
@@ -43,7 +44,7 @@ pub struct SpanBuilder<'a> {
     kind: Kind,
     start: Option<u64>,
     /// What was written so far; none as long as nothing was.
-    open: Option<Open>,
+    open: Option<Box<Open>>,
 }
 
 impl<'a> SpanBuilder<'a> {

@@ -8,12 +8,12 @@ use tracewell_model::{SpanId, TraceId};
 
 use crate::propagation::{Extracted, HeaderGetter, Propagation, TraceContext};
 use crate::random::random;
-use crate::recorder::{self, Closing, Finish, Shared, Stamp, TracerStats};
+use crate::recorder::{self, Closing, Finish, Open, Shared, Stamp, TracerStats};
 use crate::reporter::ReporterStats;
 use crate::resource::Resource;
 use crate::sampler::{AnySampler, Sampler, SamplerParam, SamplerTags};
 use crate::settings::Settings;
-use crate::span::{Open, Span};
+use crate::span::Span;
 use crate::span_builder::SpanBuilder;
 use crate::tracer_builder::TracerBuilder;
 
@@ -314,14 +314,14 @@ impl Tracer {
 
     /// The span of this context, with what was already written about it.
     #[inline]
-    pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Open>) -> Span {
+    pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Box<Open>>) -> Span {
         let (context, tags) = self.decide(context, name);
         let (id, sampled) = (self.inner.shared.id, context.sampled() == Some(true));
         let mut span = match open {
             None => Span::begin(id, context, name, sampled),
             Some(open) if sampled => Span::begin_with(id, context, open),
-            Some(mut open) => {
-                recorder::return_buffer(&mut open.entries);
+            Some(open) => {
+                recorder::keep(open);
                 Span::begin(id, context, name, false)
             }
         };
@@ -343,7 +343,7 @@ impl Tracer {
 
     /// Gives a span another parent after it began. If it is recorded only from now on, `late` is what was said about it.
     #[cfg(feature = "tracing")]
-    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext, late: impl FnOnce() -> Open) {
+    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext, late: impl FnOnce() -> Box<Open>) {
         let context = match parent.has_ids() {
             true => parent.child(span.context().span_id()),
             false => self.root_context(parent, name),

@@ -284,18 +284,20 @@ impl Shared {
         self.lock().reporter.take()
     }
 
-    /// Appends all that is finished to `waiting`; says who asked for it, and whether it was the last time.
-    pub(super) fn take_round(&self, waiting: &mut Vec<u8>) -> (Vec<Flush>, Option<Closing>) {
+    /// Writes all that is finished to the beginning of `waiting`; says how many bytes that is, who asked for it, and
+    /// whether it was the last time.
+    pub(super) fn take_round(&self, waiting: &mut Vec<u8>) -> (usize, Vec<Flush>, Option<Closing>) {
         self.woken.store(false, Ordering::Release);
         let mut control = self.lock();
         // What was finished before either was asked for is in the rings by now.
-        let asked = (std::mem::take(&mut control.flushes), control.closing);
+        let (flushes, closing) = (std::mem::take(&mut control.flushes), control.closing);
+        let mut filled = 0;
         control.readers.retain(|reader| {
             let writer_gone = reader.is_closed();
-            reader.drain(waiting);
+            filled = reader.drain(waiting, filled);
             !writer_gone
         });
-        asked
+        (filled, flushes, closing)
     }
 
     pub(super) fn count(&self, spans: u64, taken: bool) {
@@ -343,12 +345,12 @@ impl Control {
         if !self.gone {
             return;
         }
-        let mut left_over = Vec::new();
+        let (mut left_over, mut filled) = (Vec::new(), 0);
         self.readers.retain(|reader| {
             let writer_gone = reader.is_closed();
-            reader.drain(&mut left_over);
+            filled = reader.drain(&mut left_over, filled);
             !writer_gone
         });
-        shared.dropped(SpanRecords::split(&left_over, usize::MAX).0.len() as u64);
+        shared.dropped(SpanRecords::split(&left_over[..filled], usize::MAX).0.len() as u64);
     }
 }
