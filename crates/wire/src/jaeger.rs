@@ -5,6 +5,7 @@
 mod agent;
 mod error;
 mod fill;
+mod names;
 mod proto_decode;
 mod proto_encode;
 mod thrift_decode;

@@ -138,7 +138,7 @@ fn limits_hold() {
     let max = DecodeError::TooMany { what: "logs in a span", max: 0 };
     assert_eq!(refused(Limits { annotations_max_per_span: 0, ..limits }, &logs), max);
     let DecodeError::Thrift(error) = refused(Limits { string_bytes_max: 0, ..limits }, &[]) else { panic!() };
-    assert_eq!(error.fault, ThriftFault::TextTooLong { bytes: 1, bytes_max: 0 });
+    assert_eq!(error.fault(), ThriftFault::TextTooLong { bytes: 1, bytes_max: 0 });
 }
 
 #[test]

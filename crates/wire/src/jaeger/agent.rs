@@ -5,15 +5,17 @@ use super::fill::{Fill, Sanitizers};
 use super::thrift_decode::{Decoder, ThriftProtocol, missing};
 use crate::Limits;
 use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
+use crate::zipkin_v1;
 use tracewell_model::SpanBatch;
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, Box<DecodeError>>;
 
 /// A function's name is echoed in an error up to this length.
 const NAME_ECHO_BYTES_MAX: usize = 100;
 
-/// Appends the spans of a datagram and answers how many they are: `Agent.emitBatch`, compact on UDP 6831 (and 5775), binary
-/// (with the strict header or the old one) on 6832. On an error the batch is what it was before.
+/// Appends the spans of a datagram and answers how many they are: `Agent.emitBatch`, compact on UDP 6831 and 5775, binary
+/// (with the strict header or the old one) on 6832; and `Agent.emitZipkinBatch`, compact on 5775. On an error the batch is
+/// what it was before.
 ///
 /// Whether the message says that it is a call or a oneway call, and what its number is, is not looked at, as by Jaeger.
 pub fn decode_agent_message(
@@ -22,16 +24,24 @@ pub fn decode_agent_message(
     sanitizers: Sanitizers,
     limits: &Limits,
     batch: &mut SpanBatch,
-) -> Result<usize> {
+) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
     let decoded = match protocol {
+        ThriftProtocol::Compact if calls_zipkin(datagram, limits) => {
+            return zipkin_v1::decode_agent_message(datagram, limits, batch).map_err(DecodeError::from);
+        }
         ThriftProtocol::Binary => message::<Binary>(datagram, sanitizers, limits, batch),
         ThriftProtocol::Compact => message::<Compact>(datagram, sanitizers, limits, batch),
     };
     if decoded.is_err() {
         batch.rollback(mark);
     }
-    decoded
+    decoded.map_err(|error| *error)
+}
+
+fn calls_zipkin(datagram: &[u8], limits: &Limits) -> bool {
+    let message = Reader::<Compact>::new(datagram, limits).message();
+    message.is_ok_and(|message| message.name == b"emitZipkinBatch")
 }
 
 fn message<P: Protocol>(
@@ -49,7 +59,7 @@ fn message<P: Protocol>(
         }
         name => {
             let shown = &name[..name.len().min(NAME_ECHO_BYTES_MAX)];
-            Err(DecodeError::UnknownFunction(String::from_utf8_lossy(shown).into_owned()))
+            Err(Box::new(DecodeError::UnknownFunction(String::from_utf8_lossy(shown).into_owned())))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why spans in Jaeger's formats were refused.
 
+use crate::zipkin_v1::AgentMessageError;
 use crate::{ProtobufError, ThriftError};
 use tracewell_model::BatchFull;
 
@@ -23,6 +24,9 @@ pub enum DecodeError {
     /// An agent's message calls something that an agent does not have.
     #[error("unknown function {0}")]
     UnknownFunction(String),
+    /// A datagram of Zipkin's spans, of which one is none.
+    #[error(transparent)]
+    Zipkin(#[from] AgentMessageError),
     /// More than [`Limits`](crate::Limits) allow.
     #[error("more than {max} {what}")]
     #[expect(missing_docs, reason = "the text says it")]
@@ -30,4 +34,17 @@ pub enum DecodeError {
     /// The batch can take no more.
     #[error(transparent)]
     BatchFull(#[from] BatchFull),
+}
+
+// Boxed while it is handed up: the results of the hot path stay small.
+impl From<ThriftError> for Box<DecodeError> {
+    fn from(error: ThriftError) -> Self {
+        Self::new(error.into())
+    }
+}
+
+impl From<ProtobufError> for Box<DecodeError> {
+    fn from(error: ProtobufError) -> Self {
+        Self::new(error.into())
+    }
 }

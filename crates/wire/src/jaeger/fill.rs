@@ -1,15 +1,17 @@
 //! A span of Jaeger's into the model, whatever encoding it came in. `docs/mapping.md` has the rules.
 
 use super::error::DecodeError;
+use super::names::{Meaning, SeenNames};
 use super::view::NEGATIVE_DURATION_TAG;
 use crate::Limits;
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
     Endpoint, EndpointId, ExtraRow, Kind, LinkRow, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow,
     StatusCode, StrId, Text, Time, TraceId, ValueRef,
 };
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, Box<DecodeError>>;
 
 /// What is put right in spans when they arrive, as Jaeger's collector does before it stores them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,10 +118,11 @@ pub(super) struct OpenSpan {
 }
 
 /// Fills a batch with Jaeger's spans.
-pub(super) struct Fill<'b> {
+pub(super) struct Fill<'a, 'b> {
     pub(super) batch: &'b mut SpanBatch,
     pub(super) limits: &'b Limits,
     sanitizers: Sanitizers,
+    seen: SeenNames<'a>,
     /// The references of the span being filled.
     references: Vec<Reference>,
     /// The last one pushed, with its name and version.
@@ -127,10 +130,10 @@ pub(super) struct Fill<'b> {
     spans: usize,
 }
 
-impl<'b> Fill<'b> {
+impl<'a, 'b> Fill<'a, 'b> {
     pub(super) fn new(limits: &'b Limits, sanitizers: Sanitizers, batch: &'b mut SpanBatch) -> Self {
         let scope = (ScopeId::default(), StrId::default(), StrId::default());
-        Self { batch, limits, sanitizers, references: vec![], scope, spans: 0 }
+        Self { batch, limits, sanitizers, seen: SeenNames::new(), references: vec![], scope, spans: 0 }
     }
 
     /// How many spans were committed.
@@ -138,15 +141,16 @@ impl<'b> Fill<'b> {
         self.spans
     }
 
-    pub(super) fn intern(&mut self, text: &[u8]) -> StrId {
-        self.batch.intern(&lossy(text))
+    #[inline]
+    pub(super) fn intern(&mut self, text: &'a [u8]) -> StrId {
+        self.seen.intern(text, self.batch).0
     }
 
     // ---- the process
 
     /// Begins a process; its tags follow by [`Fill::process_tag`]. Only an empty process without tags needs a resource of
     /// its own: it says that there was one.
-    pub(super) fn process(&mut self, service: &[u8], has_tags: bool) -> Process {
+    pub(super) fn process(&mut self, service: &'a [u8], has_tags: bool) -> Process {
         let needs_resource = has_tags || service.is_empty();
         let resource = if needs_resource { self.batch.push_resource(StrId::default(), 0) } else { ResourceId(0) };
         let sanitize = self.sanitizers != Sanitizers::None && service.is_empty();
@@ -155,7 +159,7 @@ impl<'b> Fill<'b> {
     }
 
     /// Adds a tag to the process begun last.
-    pub(super) fn process_tag(&mut self, tag: KeyValue<'_>) {
+    pub(super) fn process_tag(&mut self, tag: KeyValue<'a>) {
         let key = self.intern(tag.key);
         with_value(tag.value, |value| self.batch.resource_attribute(key, value));
     }
@@ -177,7 +181,7 @@ impl<'b> Fill<'b> {
 
     pub(super) fn begin_span(&mut self) -> Result<OpenSpan> {
         if self.spans == self.limits.spans_max {
-            return Err(DecodeError::TooMany { what: "spans", max: self.spans });
+            return Err(too_many("spans", self.spans));
         }
         self.references.clear();
         Ok(OpenSpan::default())
@@ -187,58 +191,47 @@ impl<'b> Fill<'b> {
         self.references.push(reference);
     }
 
-    pub(super) fn tag(&mut self, tag: KeyValue<'_>, span: &mut OpenSpan) -> Result<()> {
-        let key = self.intern(tag.key);
+    #[inline]
+    pub(super) fn tag(&mut self, tag: KeyValue<'a>, span: &mut OpenSpan) -> Result<()> {
+        let (key, meaning) = self.seen.intern(tag.key, self.batch);
         with_value(tag.value, |value| self.batch.tag(key, value));
         let max = self.limits.tags_max_per_span;
         if self.batch.open_tags_len() > max {
-            return Err(DecodeError::TooMany { what: "tags in a span", max });
+            return Err(too_many("tags in a span", max));
         }
-        self.notice(&tag, span);
+        if meaning != Meaning::Plain {
+            self.notice(meaning, tag.value, span);
+        }
         Ok(())
     }
 
     /// Tags that say what other formats have a field for.
-    #[inline]
-    fn notice(&mut self, tag: &KeyValue<'_>, span: &mut OpenSpan) {
-        match (tag.key, tag.value) {
-            (b"span.kind", Value::Text(text)) if span.kind == Kind::Unset => span.kind = kind_of(text),
-            (b"error", Value::Bool(true) | Value::Text(b"true")) => span.status = StatusCode::Error,
-            (key, value) if key.starts_with(b"otel.") => self.notice_otel(key, value, span),
-            (key, value) if key.starts_with(b"peer.") => self.notice_peer(key, value, &mut span.remote),
-            (b"w3c.tracestate", Value::Text(text)) => span.trace_state = self.batch.push_text(&lossy(text)),
-            _ => {}
-        }
-    }
-
-    fn notice_otel(&mut self, key: &[u8], value: Value<'_>, span: &mut OpenSpan) {
-        let Value::Text(text) = value else { return };
-        match key {
-            b"otel.status_code" if span.status == StatusCode::Unset => span.status = status_of(text),
-            b"otel.status_description" => span.status_message = self.batch.push_text(&lossy(text)),
-            b"otel.scope.name" | b"otel.library.name" => span.scope_name = self.intern(text),
-            b"otel.scope.version" | b"otel.library.version" => span.scope_version = self.intern(text),
-            _ => {}
-        }
-    }
-
-    /// OpenTracing's names of the other side.
-    fn notice_peer(&mut self, key: &[u8], value: Value<'_>, remote: &mut Endpoint) {
-        match (key, value) {
-            (b"peer.service", Value::Text(text)) => remote.service = self.intern(text),
-            (b"peer.ipv4", Value::Text(text)) => remote.ipv4 = parse::<std::net::Ipv4Addr>(text).map(|ip| ip.octets()),
+    fn notice(&mut self, meaning: Meaning, value: Value<'a>, span: &mut OpenSpan) {
+        let remote = &mut span.remote;
+        match (meaning, value) {
+            (Meaning::Kind, Value::Text(text)) if span.kind == Kind::Unset => span.kind = kind_of(text),
+            (Meaning::Error, Value::Bool(true) | Value::Text(b"true")) => span.status = StatusCode::Error,
+            (Meaning::StatusCode, Value::Text(text)) if span.status == StatusCode::Unset => {
+                span.status = status_of(text);
+            }
+            (Meaning::StatusDescription, Value::Text(text)) => span.status_message = self.batch.push_text(&lossy(text)),
+            (Meaning::TraceState, Value::Text(text)) => span.trace_state = self.batch.push_text(&lossy(text)),
+            (Meaning::ScopeName, Value::Text(text)) => span.scope_name = self.intern(text),
+            (Meaning::ScopeVersion, Value::Text(text)) => span.scope_version = self.intern(text),
+            (Meaning::PeerService, Value::Text(text)) => remote.service = self.intern(text),
+            (Meaning::PeerIpv4, Value::Text(text)) => remote.ipv4 = parse::<Ipv4Addr>(text).map(|ip| ip.octets()),
             // Clients of Jaeger's also send the number.
-            (b"peer.ipv4", Value::Long(bits)) => remote.ipv4 = Some((bits as u32).to_be_bytes()),
-            (b"peer.ipv6", Value::Text(text)) => remote.ipv6 = parse::<std::net::Ipv6Addr>(text).map(|ip| ip.octets()),
-            (b"peer.port", Value::Long(port)) => remote.port = u16::try_from(port).unwrap_or(0),
-            (b"peer.port", Value::Text(text)) => remote.port = parse(text).unwrap_or(0),
+            (Meaning::PeerIpv4, Value::Long(bits)) => remote.ipv4 = Some((bits as u32).to_be_bytes()),
+            (Meaning::PeerIpv6, Value::Text(text)) => remote.ipv6 = parse::<Ipv6Addr>(text).map(|ip| ip.octets()),
+            (Meaning::PeerPort, Value::Long(port)) => remote.port = u16::try_from(port).unwrap_or(0),
+            (Meaning::PeerPort, Value::Text(text)) => remote.port = parse(text).unwrap_or(0),
             _ => {}
         }
     }
 
     /// A log: its field `event` is the annotation's value. Where that is all there is to know of it (the first field, the
     /// only one of its name) it is not kept a second time.
-    pub(super) fn log(&mut self, time: Time, fields: &[KeyValue<'_>]) -> Result<()> {
+    pub(super) fn log(&mut self, time: Time, fields: &[KeyValue<'a>]) -> Result<()> {
         let is_event = |field: &KeyValue<'_>| field.key == b"event";
         let event = fields.iter().find_map(|field| match field.value {
             Value::Text(text) if is_event(field) && !text.is_empty() => Some(text),
@@ -253,7 +246,7 @@ impl<'b> Fill<'b> {
         }
         let max = self.limits.annotations_max_per_span;
         if self.batch.open_annotations_len() > max {
-            return Err(DecodeError::TooMany { what: "logs in a span", max });
+            return Err(too_many("logs in a span", max));
         }
         Ok(())
     }
@@ -281,7 +274,7 @@ impl<'b> Fill<'b> {
             scope: self.scope(&span),
             extra: extra(&span),
         };
-        self.batch.commit(row)?;
+        self.batch.commit(row).map_err(|full| Box::new(full.into()))?;
         self.spans += 1;
         Ok(())
     }
@@ -373,7 +366,15 @@ fn status_of(text: &[u8]) -> StatusCode {
 /// Texts need not be UTF-8, as Jaeger reads them.
 #[inline]
 pub(super) fn lossy(text: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(text)
+    match std::str::from_utf8(text) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(text),
+    }
+}
+
+#[cold]
+pub(super) fn too_many(what: &'static str, max: usize) -> Box<DecodeError> {
+    Box::new(DecodeError::TooMany { what, max })
 }
 
 fn holds(field: &KeyValue<'_>, text: &[u8]) -> bool {

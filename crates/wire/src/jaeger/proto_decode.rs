@@ -1,12 +1,12 @@
 //! `model.proto` of `jaeger.api_v2` into a span batch: what gRPC's `PostSpans` takes.
 
 use super::error::DecodeError;
-use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value};
+use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value, too_many};
 use crate::Limits;
 use crate::protobuf::{BYTES, FIXED64, Reader, VARINT, fields, key};
 use tracewell_model::{SpanBatch, SpanId, Time, TraceId};
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, Box<DecodeError>>;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -91,18 +91,18 @@ pub fn decode_proto_batch(
     sanitizers: Sanitizers,
     limits: &Limits,
     batch: &mut SpanBatch,
-) -> Result<usize> {
+) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
     let fill = Fill::new(limits, sanitizers, batch);
     let decoded = Decoder { fill, log_fields: vec![], own: None }.request(Reader::new(body));
     if decoded.is_err() {
         batch.rollback(mark);
     }
-    decoded
+    decoded.map_err(|error| *error)
 }
 
 struct Decoder<'a, 'b> {
-    fill: Fill<'b>,
+    fill: Fill<'a, 'b>,
     /// The fields of the log being read.
     log_fields: Vec<KeyValue<'a>>,
     /// The last process that a span brought along, and its bytes: spans of one service repeat it.
@@ -164,7 +164,7 @@ impl<'a> Decoder<'a, '_> {
         }
         let max = self.fill.limits.tags_max_per_span;
         if tags > max {
-            return Err(DecodeError::TooMany { what: "tags in a process", max });
+            return Err(too_many("tags in a process", max));
         }
         let taken = self.fill.process(service, tags > 0);
         let mut second = process;
@@ -238,7 +238,7 @@ impl<'a> Decoder<'a, '_> {
         }
         let max = self.fill.limits.tags_max_per_span;
         if self.log_fields.len() > max {
-            return Err(DecodeError::TooMany { what: "fields in a log", max });
+            return Err(too_many("fields in a log", max));
         }
         self.fill.log(at, &self.log_fields)
     }
@@ -341,13 +341,13 @@ fn trace_id(bytes: &[u8]) -> Result<TraceId> {
     }
     match bytes.try_into() {
         Ok(bytes) => Ok(TraceId::from_halves(0, u64::from_be_bytes(bytes))),
-        Err(_) => Err(DecodeError::IdLength { what: "TraceID", bytes: bytes.len() }),
+        Err(_) => Err(Box::new(DecodeError::IdLength { what: "TraceID", bytes: bytes.len() })),
     }
 }
 
 fn span_id(bytes: &[u8]) -> Result<SpanId> {
     match bytes.try_into() {
         Ok(bytes) => Ok(SpanId::new(u64::from_be_bytes(bytes))),
-        Err(_) => Err(DecodeError::IdLength { what: "SpanID", bytes: bytes.len() }),
+        Err(_) => Err(Box::new(DecodeError::IdLength { what: "SpanID", bytes: bytes.len() })),
     }
 }

@@ -3,9 +3,8 @@
 //! Written as Jaeger's own writer (gogo) has it: ids, times and durations always, everything else where it is not zero.
 
 use super::view::{self, ProcessView, TagSource};
-use crate::attribute_text;
+use crate::attribute_text::{Plain, write_value};
 use crate::protobuf::{push_bytes_field, push_double_field, push_message, push_text_field, push_varint_field};
-use std::fmt;
 use tracewell_model::{SpanRef, SpanView, Time, TraceId, ValueRef};
 
 /// About how long nested messages are, so that their lengths need not be moved for.
@@ -115,20 +114,10 @@ fn push_tag(out: &mut Vec<u8>, number: u32, key: &str, value: ValueRef<'_>) {
             // Jaeger has no arrays and maps; they are JSON.
             ValueRef::Nested(_) => push_message(out, 3, SMALL_BYTES_EXPECTED, |out| {
                 // Writing to memory does not fail.
-                attribute_text::write_value(&mut Utf8(out), value).ok();
+                write_value(&mut Plain(out), value).ok();
             }),
         }
     });
-}
-
-/// Text at the end of bytes.
-struct Utf8<'o>(&'o mut Vec<u8>);
-
-impl fmt::Write for Utf8<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
 }
 
 fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {

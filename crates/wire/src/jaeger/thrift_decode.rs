@@ -1,12 +1,12 @@
 //! `jaeger.thrift` into a span batch: `Batch`, from its bytes straight into columns.
 
 use super::error::DecodeError;
-use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value};
+use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value, too_many};
 use crate::Limits;
 use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
 use tracewell_model::{SpanBatch, SpanId, Time, TraceId};
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, Box<DecodeError>>;
 
 /// Which of Thrift's protocols bytes are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn decode_thrift_batch(
     sanitizers: Sanitizers,
     limits: &Limits,
     batch: &mut SpanBatch,
-) -> Result<usize> {
+) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
     let fill = Fill::new(limits, sanitizers, batch);
     let decoded = match protocol {
@@ -38,19 +38,19 @@ pub fn decode_thrift_batch(
     if decoded.is_err() {
         batch.rollback(mark);
     }
-    decoded
+    decoded.map_err(|error| *error)
 }
 
 /// Reads a batch that begins where the reader stands.
 pub(super) struct Decoder<'a, 'b, P> {
     reader: Reader<'a, P>,
-    fill: Fill<'b>,
+    fill: Fill<'a, 'b>,
     /// The fields of the log being read.
     log_fields: Vec<KeyValue<'a>>,
 }
 
 impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
-    pub(super) fn new(reader: Reader<'a, P>, fill: Fill<'b>) -> Self {
+    pub(super) fn new(reader: Reader<'a, P>, fill: Fill<'a, 'b>) -> Self {
         Self { reader, fill, log_fields: vec![] }
     }
 
@@ -76,7 +76,7 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
                 (_, kind) => self.reader.skip(kind)?,
             }
         }
-        let process = process.ok_or(missing("Batch", "Process"))?;
+        let process = process.ok_or_else(|| missing("Batch", "Process"))?;
         if !spans_seen {
             return Err(missing("Batch", "Spans"));
         }
@@ -101,12 +101,12 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
                 (_, kind) => self.reader.skip(kind)?,
             }
         }
-        let service = service.ok_or(missing("Process", "ServiceName"))?;
+        let service = service.ok_or_else(|| missing("Process", "ServiceName"))?;
         let Some(mut tags) = tags else { return Ok(self.fill.process(service, false)) };
         let len = tags.list_of(Type::Struct)?;
         let max = self.fill.limits.tags_max_per_span;
         if len > max {
-            return Err(DecodeError::TooMany { what: "tags in a process", max });
+            return Err(too_many("tags in a process", max));
         }
         let process = self.fill.process(service, len > 0);
         for _ in 0..len {
@@ -198,7 +198,7 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
                     (_, kind) => self.reader.skip(kind)?,
                 }
             }
-            let time = time.ok_or(missing("Log", "Timestamp"))?;
+            let time = time.ok_or_else(|| missing("Log", "Timestamp"))?;
             if !has_fields {
                 return Err(missing("Log", "Fields"));
             }
@@ -211,7 +211,7 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
         let len = self.reader.list_of(Type::Struct)?;
         let max = self.fill.limits.tags_max_per_span;
         if len > max {
-            return Err(DecodeError::TooMany { what: "fields in a log", max });
+            return Err(too_many("fields in a log", max));
         }
         for _ in 0..len {
             self.log_fields.push(tag(&mut self.reader)?);
@@ -265,8 +265,8 @@ fn tag<'a, P: Protocol>(reader: &mut Reader<'a, P>) -> Result<KeyValue<'a>> {
             (_, kind) => reader.skip(kind)?,
         }
     }
-    let key = key.ok_or(missing("Tag", "Key"))?;
-    let value = match kind.ok_or(missing("Tag", "VType"))? {
+    let key = key.ok_or_else(|| missing("Tag", "Key"))?;
+    let value = match kind.ok_or_else(|| missing("Tag", "VType"))? {
         0 => Value::Text(text),
         1 => Value::Double(double),
         2 => Value::Bool(boolean),
@@ -282,6 +282,7 @@ fn not_negative(micros: i64) -> Time {
     Time::from_micros(micros.max(0).unsigned_abs())
 }
 
-pub(super) const fn missing(structure: &'static str, field: &'static str) -> DecodeError {
-    DecodeError::Missing { structure, field }
+#[cold]
+pub(super) fn missing(structure: &'static str, field: &'static str) -> Box<DecodeError> {
+    Box::new(DecodeError::Missing { structure, field })
 }

@@ -3,6 +3,7 @@
 //! specification's page on Jaeger.
 
 use crate::otlp::DROPPED_ATTRIBUTES;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
     AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId, ValueRef,
@@ -199,7 +200,7 @@ fn rarer_tags<'a>(
 }
 
 fn address_tags(endpoint: EndpointRef<'_>, ip: &str, port: &str, visit: &mut impl FnMut(&str, ValueRef<'_>)) {
-    let mut buffer = [0; 48];
+    let mut buffer = AddressText { bytes: [0; 45], len: 0 };
     let text = match (endpoint.ipv6, endpoint.ipv4) {
         (Some(bytes), _) => print(&mut buffer, Ipv6Addr::from(bytes)),
         (None, Some(_)) if !endpoint.ipv4_text.is_empty() => endpoint.ipv4_text,
@@ -214,16 +215,27 @@ fn address_tags(endpoint: EndpointRef<'_>, ip: &str, port: &str, visit: &mut imp
     }
 }
 
-/// Prints an address where nothing needs to be allocated.
-fn print(buffer: &mut [u8; 48], address: impl std::fmt::Display) -> &str {
-    use std::io::Write as _;
-    let mut rest = &mut buffer[..];
-    // An address has at most 45 characters.
-    if write!(rest, "{address}").is_err() {
-        return "";
+/// Room for an address as text, which has at most 45 characters: nothing is allocated.
+struct AddressText {
+    bytes: [u8; 45],
+    len: usize,
+}
+
+impl fmt::Write for AddressText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes[self.len..].get_mut(..text.len()).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len += text.len();
+        Ok(())
     }
-    let len = 48 - rest.len();
-    std::str::from_utf8(&buffer[..len]).unwrap_or_default()
+}
+
+fn print(room: &mut AddressText, address: impl fmt::Display) -> &str {
+    use fmt::Write as _;
+    match write!(room, "{address}") {
+        Ok(()) => std::str::from_utf8(&room.bytes[..room.len]).unwrap_or_default(),
+        Err(fmt::Error) => "",
+    }
 }
 
 /// Tags that are there already, so that none is said twice.

@@ -23,7 +23,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn error<T>(&self, fault: ThriftFault) -> Result<T> {
-        Err(ThriftError { at: self.at, fault })
+        Err(ThriftError::new(self.at, fault))
     }
 
     #[inline]

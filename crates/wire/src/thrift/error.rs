@@ -1,13 +1,26 @@
 //! Why bytes are not Thrift.
 
 /// What is wrong, and where in the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{fault} at byte {at}")]
-pub struct ThriftError {
-    /// Bytes from the beginning of the input.
-    pub at: usize,
+// In a box: a reader's results are made for every value and are to be small.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} at byte {}", .0.1, .0.0)]
+pub struct ThriftError(Box<(usize, ThriftFault)>);
+
+impl ThriftError {
+    #[cold]
+    pub(super) fn new(at: usize, fault: ThriftFault) -> Self {
+        Self(Box::new((at, fault)))
+    }
+
+    /// Where it is, in bytes from the beginning of the input.
+    pub fn at(&self) -> usize {
+        self.0.0
+    }
+
     /// What is wrong there.
-    pub fault: ThriftFault,
+    pub fn fault(&self) -> ThriftFault {
+        self.0.1
+    }
 }
 
 /// What is wrong with bytes that should be Thrift.

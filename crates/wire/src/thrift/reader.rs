@@ -60,7 +60,7 @@ impl<'a, P: Protocol> Reader<'a, P> {
             (found, len) if found == element => Ok(len),
             (found, _) => {
                 let (expected, found) = (element.name(), found.name());
-                Err(ThriftError { at, fault: ThriftFault::WrongElement { expected, found } })
+                Err(ThriftError::new(at, ThriftFault::WrongElement { expected, found }))
             }
         }
     }

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tracewell_model::SpanBatch;
 use tracewell_wire::Limits;
 use tracewell_wire::jaeger::BatchForm;
-use tracewell_wire::zipkin_v2;
+use tracewell_wire::{zipkin_v1, zipkin_v2};
 
 use crate::compare::{difference, text};
 use crate::jaeger::Encoding;
 use crate::jaeger_json::{thrift_json, thrift_process, without_empty};
 use crate::tally::Tally;
+use crate::zipkin_words::{normal, of_proto3, of_v1};
 
 pub(crate) fn check(directory: &str) -> anyhow::Result<Tally> {
     let directory = Path::new(directory);
@@ -41,14 +42,38 @@ fn check_recording(directory: &Path, entry: &Value, tally: &mut Tally) -> anyhow
         return check_datagram(file, &recording, &bytes, tally);
     }
     let path = text(&recording, "request_line")?.split(' ').nth(1).unwrap_or_default();
-    match (path, content_type(&recording)) {
-        ("/api/v2/spans", "application/json") => check_zipkin_json(file, &bytes, tally),
-        (path, kind) => {
-            tally.leave_out(format!("{file}: {path} as {kind}, which has no decoder yet"));
-            Ok(())
-        }
-    }
+    let said = |list: &Value, words: fn(&Value) -> Value| -> Vec<Value> {
+        list.as_array().into_iter().flatten().map(words).collect()
+    };
+    let decoded = &recording["decoded"];
+    let (format, expected) = match (path, content_type(&recording)) {
+        ("/api/v2/spans", "application/json") => (ZIPKIN_V2_JSON, said(&serde_json::from_slice(&bytes)?, normal)),
+        ("/api/v1/spans", "application/json") => (ZIPKIN_V1_JSON, said(&serde_json::from_slice(&bytes)?, of_v1)),
+        ("/api/v2/spans", "application/x-protobuf") => (ZIPKIN_PROTO3, said(&decoded["spans"], of_proto3)),
+        ("/api/v1/spans", "application/x-thrift") => (ZIPKIN_V1_THRIFT, said(decoded, of_v1)),
+        (path, kind) => bail!("no format is known for {path} as {kind}"),
+    };
+    check_zipkin(file, &format, &expected, &bytes, tally)
 }
+
+/// A format of Zipkin's.
+struct ZipkinFormat {
+    decode: fn(&[u8], &Limits, &mut SpanBatch) -> Result<usize, zipkin_v2::DecodeError>,
+    encode: fn(&SpanBatch, &mut Vec<u8>),
+}
+
+const ZIPKIN_V2_JSON: ZipkinFormat =
+    ZipkinFormat { decode: zipkin_v2::decode_json, encode: |batch, out| zipkin_v2::encode_spans(batch.spans(), out) };
+const ZIPKIN_PROTO3: ZipkinFormat = ZipkinFormat {
+    decode: zipkin_v2::decode_proto3,
+    encode: |batch, out| batch.spans().for_each(|span| zipkin_v2::encode_proto3(span, out)),
+};
+const ZIPKIN_V1_JSON: ZipkinFormat =
+    ZipkinFormat { decode: zipkin_v1::decode_json, encode: |batch, out| zipkin_v1::encode_json(batch.spans(), out) };
+const ZIPKIN_V1_THRIFT: ZipkinFormat = ZipkinFormat {
+    decode: zipkin_v1::decode_thrift,
+    encode: |batch, out| zipkin_v1::encode_thrift(batch.spans(), out),
+};
 
 /// A datagram of jaeger-client's.
 fn check_datagram(name: &str, recording: &Value, bytes: &[u8], tally: &mut Tally) -> anyhow::Result<()> {
@@ -117,19 +142,28 @@ fn tags_in_words(of: &Value) -> Value {
     without_empty(&words)
 }
 
-/// A body of Zipkin's version 2: what is written back says the same of each span.
-fn check_zipkin_json(name: &str, body: &[u8], tally: &mut Tally) -> anyhow::Result<()> {
-    let sent: Value = serde_json::from_slice(body)?;
-    let expected: Vec<_> = sent.as_array().context("the body should be a list")?.iter().map(zipkin_span).collect();
+/// A body of Zipkin's: it says what its recording says, and so does what is written back in the same format.
+fn check_zipkin(
+    name: &str,
+    format: &ZipkinFormat,
+    expected: &[Value],
+    body: &[u8],
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let expected = json!(expected);
     let mut batch = SpanBatch::new();
-    zipkin_v2::decode_json(body, &Limits::default(), &mut batch)?;
-    let written = zipkin_json(&batch)?;
-    tally.case(format!("{name}, decoded and encoded"), difference(&json!(expected), &written));
+    (format.decode)(body, &Limits::default(), &mut batch)?;
+    tally.case(format!("{name}, decoded"), difference(&expected, &zipkin_json(&batch)?));
+    let mut written = vec![];
+    (format.encode)(&batch, &mut written);
+    let mut again = SpanBatch::new();
+    (format.decode)(&written, &Limits::default(), &mut again)?;
+    tally.case(format!("{name}, decoded, encoded and decoded"), difference(&expected, &zipkin_json(&again)?));
     let partial = (0..body.len()).find(|&len| {
         let mut batch = SpanBatch::new();
-        zipkin_v2::decode_json(&body[..len], &Limits::default(), &mut batch).is_err() && !batch.is_empty()
+        (format.decode)(&body[..len], &Limits::default(), &mut batch).is_err() && !batch.is_empty()
     });
-    let wrong = partial.map(|len| format!("cut to {len} bytes it gave a part of its spans"));
+    let wrong = partial.map(|len| format!("cut to {len} bytes it was refused and gave a part of its spans"));
     tally.case(format!("{name}, cut at every byte"), wrong);
     Ok(())
 }
@@ -138,39 +172,7 @@ fn zipkin_json(batch: &SpanBatch) -> anyhow::Result<Value> {
     let mut out = vec![];
     zipkin_v2::encode_spans(batch.spans(), &mut out);
     let spans: Value = serde_json::from_slice(&out)?;
-    Ok(spans.as_array().into_iter().flatten().map(zipkin_span).collect())
-}
-
-/// A span in Zipkin's normal form: ids padded, names in lower case, annotations by time, nothing that says nothing.
-fn zipkin_span(span: &Value) -> Value {
-    let mut span = without_empty(span);
-    let lower = |value: &mut Value| {
-        if let Value::String(text) = value {
-            *text = text.to_lowercase();
-        }
-    };
-    for member in ["traceId", "id", "parentId"] {
-        if let Some(Value::String(id)) = span.get_mut(member) {
-            let digits = if id.len() > 16 { 32 } else { 16 };
-            *id = format!("{id:0>digits$}");
-        }
-    }
-    if let Some(name) = span.get_mut("name") {
-        lower(name);
-    }
-    for member in ["localEndpoint", "remoteEndpoint"] {
-        if let Some(name) = span.get_mut(member).and_then(|endpoint| endpoint.get_mut("serviceName")) {
-            lower(name);
-        }
-    }
-    if let Some(Value::Array(annotations)) = span.get_mut("annotations") {
-        annotations.sort_by_key(|annotation| (annotation["timestamp"].as_u64(), annotation["value"].to_string()));
-    }
-    if let Some(members) = span.as_object_mut() {
-        // False and an empty object are what is meant where a member is missing.
-        members.retain(|_, value| *value != json!(false) && *value != json!({}));
-    }
-    span
+    Ok(spans.as_array().into_iter().flatten().map(normal).collect())
 }
 
 fn content_type(recording: &Value) -> &str {

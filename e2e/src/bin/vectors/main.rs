@@ -12,6 +12,7 @@ mod propagation;
 mod sampler;
 mod tally;
 mod zipkin;
+mod zipkin_words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
