@@ -10,6 +10,7 @@ mod proto_decode;
 mod proto_encode;
 mod thrift_decode;
 mod thrift_encode;
+mod ui;
 mod view;
 
 pub use agent::decode_agent_message;
@@ -19,3 +20,4 @@ pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
 pub use thrift_decode::{ThriftProtocol, decode_thrift_batch};
 pub use thrift_encode::{BatchEncoder, BatchForm, PushError, encode_thrift_batches};
+pub use ui::{Adjuster, Adjustments, UiLog, UiProcess, UiReference, UiSpan, UiTag, UiTrace, go_duration_text};
