@@ -53,6 +53,13 @@ impl Parameters {
     }
 }
 
+impl Parameters {
+    /// All values of a parameter, in order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
 fn check_escapes(text: &str) -> Result<(), InvalidPath> {
     let mut escapes = text.split('%').skip(1);
     let valid =

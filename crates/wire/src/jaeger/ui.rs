@@ -5,9 +5,11 @@
 
 mod adjust;
 mod json;
+mod tag_search;
 mod trace;
 
 pub use adjust::{Adjuster, Adjustments, go_duration_text};
+pub use tag_search::span_has_tags;
 pub use trace::{UiLog, UiProcess, UiReference, UiSpan, UiTag, UiTrace};
 
 #[cfg(test)]
