@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        let cases = [("100ms", 100_000_000), ("1.5ms", 1_500_000), ("1h2m3s", 3_723_000_000_000), ("0", 0), ("-5µs", -5000)];
+        let cases =
+            [("100ms", 100_000_000), ("1.5ms", 1_500_000), ("1h2m3s", 3_723_000_000_000), ("0", 0), ("-5µs", -5000)];
         for (text, nanos) in cases {
             assert_eq!(parse_duration(text), Ok(nanos), "{text}");
         }

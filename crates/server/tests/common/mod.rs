@@ -224,10 +224,7 @@ macro_rules! reads_nothing {
         ) -> Result<Vec<tracewell_model::SpanBatch>, tracewell_store::ReadError> {
             Ok(vec![])
         }
-        fn operations(
-            &self,
-            _: &str,
-        ) -> Result<Vec<(String, tracewell_model::Kind)>, tracewell_store::ReadError> {
+        fn operations(&self, _: &str) -> Result<Vec<(String, tracewell_model::Kind)>, tracewell_store::ReadError> {
             Ok(vec![])
         }
         fn visit_traces(

@@ -5,11 +5,13 @@
 
 mod adjust;
 mod json;
+mod otlp;
 mod tag_search;
 mod trace;
 
 pub use adjust::{Adjuster, Adjustments, go_duration_text};
-pub use tag_search::span_has_tags;
+pub use otlp::adjusted_batch;
+pub use tag_search::{service_shown, span_has_tags};
 pub use trace::{UiLog, UiProcess, UiReference, UiSpan, UiTag, UiTrace};
 
 #[cfg(test)]

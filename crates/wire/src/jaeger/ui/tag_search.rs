@@ -24,6 +24,11 @@ pub fn span_has_tags(span: SpanRef<'_>, wanted: &[(String, String)]) -> bool {
     open.is_empty()
 }
 
+/// The service that Jaeger shows for a span.
+pub fn service_shown(span: SpanRef<'_>) -> &str {
+    ProcessView::of(span).service
+}
+
 /// A value as Jaeger's stores compare it.
 fn value_text(value: ValueRef<'_>) -> Cow<'_, str> {
     match value {
@@ -34,7 +39,9 @@ fn value_text(value: ValueRef<'_>) -> Cow<'_, str> {
         ValueRef::Bytes(bytes) => {
             let mut text = String::with_capacity(2 * bytes.len());
             // Writing to a text does not fail.
-            bytes.iter().for_each(|byte| drop(write!(text, "{byte:02x}")));
+            for byte in bytes {
+                write!(text, "{byte:02x}").ok();
+            }
             Cow::Owned(text)
         }
         ValueRef::Nested(_) => {
