@@ -15,7 +15,6 @@ mod sync;
 mod view;
 mod worker;
 
-pub(crate) use entries::Entries;
 pub use entries::SPAN_BYTES_MAX;
 pub use entry::SpanEntry;
 pub use finish::Finish;

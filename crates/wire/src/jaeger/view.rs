@@ -13,7 +13,7 @@ use tracewell_model::{
 const REFERENCE_TYPE: &str = "opentracing.ref_type";
 const EVENT: &str = "event";
 /// The last tag of a span that was sent with a duration below zero says what it was, in nanoseconds. It is none of Jaeger's.
-pub(super) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
+pub(in crate::jaeger) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
 
 /// A reference to another span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
