@@ -15,6 +15,8 @@ mod sync;
 mod view;
 mod worker;
 
+#[cfg(feature = "tracing")]
+pub(crate) use entries::Entries;
 pub use entries::SPAN_BYTES_MAX;
 pub use entry::SpanEntry;
 pub use finish::Finish;
