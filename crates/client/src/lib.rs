@@ -42,6 +42,7 @@
 #[path = "trace_macro.rs"]
 pub mod __private;
 mod clock;
+#[cfg(any(feature = "zipkin", feature = "jaeger", feature = "otlp", feature = "otlp-grpc"))]
 pub mod config;
 mod current;
 mod in_span;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use tracewell::propagation::TraceContext;
@@ -22,7 +22,7 @@ struct Handle {
 
 impl Handle {
     fn change(&self, to: impl FnOnce(f64) -> f64) {
-        let mut values = self.kept.values.lock().unwrap();
+        let mut values = self.kept.values.lock().unwrap_or_else(PoisonError::into_inner);
         let value = values.entry(self.series.clone()).or_default();
         *value = to(*value);
     }

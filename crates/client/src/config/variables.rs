@@ -2,6 +2,7 @@
 
 use std::env;
 use std::str::FromStr;
+#[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 use std::time::Duration;
 
 use super::ConfigError;
@@ -35,10 +36,12 @@ impl<'a> Variables<'a> {
         text.parse().map(Some).map_err(|_| ConfigError::value(name, &text, allowed))
     }
 
+    #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
     pub(super) fn millis(&self, name: &str) -> Result<Option<Duration>, ConfigError> {
         Ok(self.parsed(name, "a number of milliseconds")?.map(Duration::from_millis))
     }
 
+    #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
     /// `true` in any case is true, everything else is false: OpenTelemetry's rule.
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.text(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))

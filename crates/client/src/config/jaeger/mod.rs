@@ -24,7 +24,7 @@ use crate::sampler::OPERATIONS_MAX;
 /// ```
 /// use tracewell::config::{JaegerConfig, JaegerSampler};
 /// let config = JaegerConfig::from_env()?
-///     .with_json(r#"{"service_name": "your-app-name", "sampler": {"type": "const", "param": 1}, "logging": true}"#)?;
+///     .with_json(r#"{"service_name": "your-app-name", "sampler": {"type": "const", "param": 1}, "tags": {"region": "eu"}}"#)?;
 /// assert_eq!(config.sampler, JaegerSampler::Const(true));
 /// let tracer = config.tracer()?;
 /// # Ok::<(), tracewell::config::ConfigError>(())
