@@ -98,7 +98,8 @@ impl JaegerQueryGrpcApi {
         Ok(self.stream(found, request.raw_traces))
     }
 
-    async fn find(&self, asked: TraceQueryParameters) -> Result<Answer> {
+    async fn find(&self, asked: Option<TraceQueryParameters>) -> Result<Answer> {
+        let asked = asked.ok_or_else(|| Status::new(Code::InvalidArgument, "missing query"))?;
         let raw = asked.raw_traces;
         let duration = |nanos: Option<i128>| bound(i64::try_from(nanos.unwrap_or(0)).unwrap_or(i64::MAX));
         let text = |text: String| Some(text).filter(|text| !text.is_empty());

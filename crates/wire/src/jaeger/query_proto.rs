@@ -82,14 +82,14 @@ impl GetTraceRequest {
 }
 
 impl TraceQueryParameters {
-    /// Reads a `FindTracesRequest`.
-    pub fn decode(message: &[u8]) -> Result<Self> {
+    /// Reads a `FindTracesRequest`; `None` where it holds no query.
+    pub fn decode(message: &[u8]) -> Result<Option<Self>> {
         const QUERY: u32 = key(1, BYTES);
-        let mut query = Self::default();
+        let mut query: Option<Self> = None;
         let mut reader = Reader::new(message);
         while let Some(key) = reader.key()? {
             match key {
-                QUERY => query.merge(reader.message()?)?,
+                QUERY => query.get_or_insert_default().merge(reader.message()?)?,
                 _ => reader.skip_unknown(key, fields(&[1]))?,
             }
         }
@@ -250,7 +250,7 @@ mod tests {
         push_varint_field(&mut query, 8, 20);
         let mut message = vec![];
         push_message(&mut message, 1, 30, |out| out.extend_from_slice(&query));
-        let read = TraceQueryParameters::decode(&message).unwrap();
+        let read = TraceQueryParameters::decode(&message).unwrap().unwrap();
         assert_eq!((read.service_name.as_str(), read.operation_name.as_str(), read.search_depth), ("s", "o", 20));
         assert_eq!(read.tags, [("k".to_owned(), "v".to_owned())]);
         assert_eq!((read.start_time_min_ns, read.start_time_max_ns), (Some(5_000_000_006), None));

@@ -2,6 +2,7 @@
 
 use super::super::view::{self, Duration, ProcessView, TagSource};
 use crate::attribute_text::write_value;
+use crate::otlp::negative_duration_warning;
 use tracewell_model::{
     BatchFull, Endpoint, ExtraRow, Kind, LinkRow, SpanBatch, SpanFlags, SpanId, SpanRef, SpanRow, Time, TraceId, Value,
     ValueRef,
@@ -116,7 +117,7 @@ impl UiSpan {
                 service: process.service.to_owned(),
                 tags: process.tags().map(|(key, value)| UiTag::of(key, value)).collect(),
             },
-            warnings: span.warnings().map(str::to_owned).collect(),
+            warnings: warnings(span),
         }
     }
 
@@ -179,6 +180,8 @@ impl UiTag {
     /// The tag, with arrays and maps as JSON.
     pub fn of(key: &str, value: ValueRef<'_>) -> Self {
         let value = match value {
+            // A value of no type.
+            ValueRef::Nested([]) => Value::Str(String::new()),
             ValueRef::Nested(_) => {
                 let mut text = String::new();
                 // A text takes everything.
@@ -189,6 +192,20 @@ impl UiTag {
         };
         Self { key: key.to_owned(), value }
     }
+}
+
+/// The span's warnings, and one where it took no time, unless it came in Jaeger's format: Jaeger 1.76 lets such a span end a
+/// nanosecond after its start.
+fn warnings(span: SpanRef<'_>) -> Vec<String> {
+    let mut warnings: Vec<String> = span.warnings().map(str::to_owned).collect();
+    let told = warnings.iter().any(|warning| warning.starts_with("Negative duration detected"));
+    if span.duration_us() == 0 && !told && !span.flags().contains(SpanFlags::JAEGER) {
+        let start = span.start().unwrap_or_default();
+        if span.duration().unwrap_or_default() == Time::ZERO {
+            warnings.push(negative_duration_warning(start, start));
+        }
+    }
+    warnings
 }
 
 /// Nanoseconds, also of times that are only known in microseconds because their nanoseconds do not fit into 64 bits.
