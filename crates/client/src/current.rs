@@ -302,14 +302,26 @@ pub(crate) const CHOSEN: u64 = 1 << 63;
 
 /// Puts a span on top under a number of one's own choice, from [`CHOSEN`] on.
 #[cfg(feature = "tracing")]
+#[inline]
 pub(crate) fn push_as(number: u64, span: Span) {
     STACK.try_with(|stack| stack.borrow_mut().entries.push((number, span))).ok();
 }
 
-/// Takes out what was put in last under this number.
+/// Drops what was put in last under this number.
 #[cfg(feature = "tracing")]
-pub(crate) fn remove_as(number: u64) -> Option<Span> {
-    remove(Ticket { number, stays_here: PhantomData })
+pub(crate) fn remove_as(number: u64) {
+    let drop_top = |stack: &RefCell<Stack>| {
+        let entries = &mut stack.borrow_mut().entries;
+        let is_top = entries.last().is_some_and(|(top, span)| *top == number && span.ends_elsewhere());
+        if is_top {
+            // Where it is: a guest's end calls nobody.
+            entries.truncate(entries.len() - 1);
+        }
+        is_top
+    };
+    if !STACK.try_with(drop_top).unwrap_or(false) {
+        drop(remove(Ticket { number, stays_here: PhantomData }));
+    }
 }
 
 /// Puts a span on top, and takes it from where it was. It stays there where the thread is being torn down and has no

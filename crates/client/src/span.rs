@@ -46,11 +46,7 @@ pub struct Span {
 impl Span {
     #[inline]
     pub(crate) fn begin(tracer: u64, context: TraceContext, name: &str, recorded: bool) -> Self {
-        let recording = match recorded {
-            true => Recording::Own(Open::new(name)),
-            false => Recording::off(tracer, name),
-        };
-        Self { context, tracer, recording }
+        Self { context, tracer, recording: Recording::begin(tracer, name, recorded) }
     }
 
     /// With entries that were written before it was known whether it is recorded.
@@ -343,6 +339,19 @@ impl Span {
         SpanHandle::new(self.context.clone(), self.tracer, self.recording.share())
     }
 
+    /// Whether nothing happens when it is dropped.
+    #[cfg(feature = "tracing")]
+    pub(crate) const fn ends_elsewhere(&self) -> bool {
+        matches!(self.recording, Recording::Off | Recording::Guest(_))
+    }
+
+    /// The same span, for one who does not end it.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn guest(&mut self) -> Self {
+        let recording = self.recording.share().map_or(Recording::Off, Recording::Guest);
+        Self { context: self.context.clone(), tracer: self.tracer, recording }
+    }
+
     /// Another span that caused this one, and does not wait for it: a link.
     ///
     /// ```
@@ -450,7 +459,11 @@ fn child(tracer: u64, parent: &TraceContext, name: &str, recorded: bool) -> Span
     if !parent.has_ids() {
         return Span::none();
     }
-    Span::begin(tracer, parent.child(new_span_id()), name, recorded)
+    let span_id = new_span_id();
+    // Before the context: while that waited for this it would be put aside, and moving what was just written in pieces
+    // waits for all of them, which is longer than all else in a span that is not recorded.
+    let recording = Recording::begin(tracer, name, recorded);
+    Span { context: parent.child(span_id), tracer, recording }
 }
 
 impl Drop for Span {

@@ -96,15 +96,16 @@ impl TracingLayer {
         self
     }
 
-    /// A span under what is current or was named as the parent; `None`: it is to be the root of a trace.
-    fn child(&self, attributes: &Attributes<'_>) -> Option<Span> {
+    /// A span under what is current or was named as the parent; one without ids: it is to be the root of a trace.
+    #[inline]
+    fn child(&self, attributes: &Attributes<'_>) -> Span {
         let name = attributes.metadata().name();
         match attributes.parent() {
             Some(parent) => self.table.read(parent, |kept| kept.span.new_child(name)),
             None if attributes.is_contextual() => top(|current| current.new_child(name)),
             None => None,
         }
-        .filter(|span| span.context().has_ids())
+        .unwrap_or_else(Span::none)
     }
 
     /// The root of a new trace. What is said about one that is not recorded is kept until it is entered: until then it
@@ -144,7 +145,7 @@ impl TracingLayer {
 
     /// The span, to write to without holding the table.
     fn guest(&self, id: &Id) -> Option<Span> {
-        self.table.read(id, |kept| Span::from(kept.span.handle()))
+        self.table.read(id, |kept| kept.span.guest())
     }
 
     /// An event as an annotation, written apart: what formats its fields is its author's code.
@@ -163,16 +164,14 @@ impl TracingLayer {
 
 impl<S: Subscriber> Layer<S> for TracingLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        let kept = match self.child(attributes) {
-            Some(mut span) => {
-                if span.is_recorded() {
-                    self.describe(&mut span, attributes);
-                }
-                Kept { span, late: None }
-            }
-            None => self.root(attributes),
-        };
-        self.table.insert(id, kept);
+        let mut span = self.child(attributes);
+        if !span.context().has_ids() {
+            return self.table.insert(id, self.root(attributes));
+        }
+        if span.is_recorded() {
+            self.describe(&mut span, attributes);
+        }
+        self.table.insert(id, Kept { span, late: None });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
@@ -191,9 +190,7 @@ impl<S: Subscriber> Layer<S> for TracingLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let span = match event.parent() {
             Some(parent) => self.guest(parent),
-            None if event.is_contextual() => {
-                top(|current| current.is_recorded().then(|| current.handle().into())).flatten()
-            }
+            None if event.is_contextual() => top(|current| current.is_recorded().then(|| current.guest())).flatten(),
             None => None,
         };
         let Some(mut span) = span.filter(Span::is_recorded) else { return };
@@ -208,12 +205,14 @@ impl<S: Subscriber> Layer<S> for TracingLayer {
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        let guest = self.table.read(id, |kept| {
+        let entered = self.table.read(id, |kept| {
             kept.forget_late();
-            Span::from(kept.span.handle())
+            push_as(number(id), kept.span.guest());
         });
-        // Also where there is none: each exit takes one out.
-        push_as(number(id), guest.unwrap_or_else(Span::none));
+        if entered.is_none() {
+            // Each exit takes one out.
+            push_as(number(id), Span::none());
+        }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {

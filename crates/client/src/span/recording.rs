@@ -45,7 +45,12 @@ thread_local! {
 
 impl Recording {
     #[inline]
-    pub(super) fn off(tracer: u64, name: &str) -> Self {
+    pub(super) fn begin(tracer: u64, name: &str, recorded: bool) -> Self {
+        if recorded { Self::Own(Open::new(name)) } else { Self::off(tracer, name) }
+    }
+
+    #[inline]
+    fn off(tracer: u64, name: &str) -> Self {
         if keeps_late(tracer) { Self::late(name) } else { Self::Off }
     }
 
