@@ -10,11 +10,13 @@ use crate::{Kind, OwnedEndpoint, Span};
 
 /// By whose conventions a request is told about.
 ///
-/// | | request | response |
-/// |---|---|---|
-/// | `Zipkin` | `http.method`, `http.path`, `http.route` | `http.status_code`; gRPC: `grpc.status_code` by name |
-/// | `OpenTelemetry` | `http.request.method`, `http.route`, `url.path`, `url.query`, `url.scheme`, `server.address`, `client.address`, `network.protocol.version`, `user_agent.original`; of clients `url.full` | `http.response.status_code`, `error.type`; gRPC: `rpc.system`, `rpc.service`, `rpc.method`, `rpc.grpc.status_code` |
-/// | `Starlette` | `component`, `ip`, `http.method`, `http.url`, `http.route`, `http.headers`, `query`, `remote_address` | `http.status_code`, `http.response.headers` |
+/// - `Zipkin`: `http.method`, `http.path`, `http.route`; `http.status_code`. gRPC: `rpc.service`, `rpc.method`;
+///   `grpc.status_code` by name.
+/// - `OpenTelemetry`: `http.request.method`, `http.route`, `url.path`, `url.query`, `url.scheme`, `server.address`,
+///   `client.address`, `network.protocol.version`, `user_agent.original`, of clients `url.full`;
+///   `http.response.status_code`, `error.type`. gRPC: `rpc.system`, `rpc.service`, `rpc.method`; `rpc.grpc.status_code`.
+/// - `Starlette`: `http.method`, `http.url`, `http.route`, `http.headers`, `query`, `remote_address`;
+///   `http.status_code`, `http.response.headers`.
 ///
 /// `Starlette` is what starlette-zipkin 0.3 sends: its spans have the scheme in their names (`HTTP GET /cart`), and a
 /// status of 400 and above is an error. It keeps all headers as JSON, so mind what is in them.
