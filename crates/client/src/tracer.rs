@@ -338,7 +338,9 @@ impl Tracer {
             return (context, None);
         }
         let decision = self.inner.sampler.sample(context.trace_id(), name);
-        (context.with_sampled(Some(decision.sampled)), Some(decision.tags))
+        // Tags are for what is recorded; the others do not wait for them to be moved.
+        let tags = if decision.sampled { Some(decision.tags) } else { None };
+        (context.with_sampled(Some(decision.sampled)), tags)
     }
 
     /// Gives a span another parent after it began. If it is recorded only from now on, `late` is what was said about it.
