@@ -1,5 +1,7 @@
 //! Every example, run as a user runs it against a server, leaves the trace that it is to show.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
+
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
