@@ -27,16 +27,16 @@ pub(super) fn adjust(trace: &mut UiTrace, max: Duration) {
     }
     let mut children: Vec<Vec<usize>> = vec![vec![]; spans.len()];
     let mut open = vec![];
-    for at in 0..spans.len() {
-        if by_id.get(&spans[at].id) != Some(&at) {
+    for (at, span) in spans.iter_mut().enumerate() {
+        if by_id.get(&span.id) != Some(&at) {
             continue;
         }
-        let parent = spans[at].parent().filter(|parent| !parent.is_none());
+        let parent = span.parent().filter(|parent| !parent.is_none());
         match parent.map(|parent| by_id.get(&parent).copied().ok_or(parent)) {
             Some(Ok(parent)) => children[parent].push(at),
             Some(Err(missing)) => {
                 let text = format!("invalid parent span IDs={missing}; skipping clock skew adjustment");
-                spans[at].warnings.push(text);
+                span.warnings.push(text);
                 open.push((at, None));
             }
             None => open.push((at, None)),
