@@ -189,12 +189,12 @@ fn one(encode: impl FnOnce(&mut Vec<u8>)) -> Answer {
     grpc::unary(Ok(message))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn unreadable(error: QueryRequestError) -> Status {
     Status::new(Code::Internal, format!("grpc: error unmarshalling request: {error}"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn failed(error: QueryError) -> Status {
     let text = error.to_string();
     match error {

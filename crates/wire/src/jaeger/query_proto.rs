@@ -162,8 +162,19 @@ pub fn encode_services(services: &[String], out: &mut Vec<u8>) {
     services.iter().for_each(|service| push_text_field(out, 1, service));
 }
 
-/// Appends a `GetOperationsResponse`: names with their kinds.
-pub fn encode_operations<'a>(operations: impl IntoIterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {
+/// Appends a `GetOperationsResponse`: names, each once, as older clients read them, and names with their kinds. Sorted by
+/// name.
+pub fn encode_operations<'a>(
+    operations: impl IntoIterator<Item = (&'a str, &'a str), IntoIter: Clone>,
+    out: &mut Vec<u8>,
+) {
+    let operations = operations.into_iter();
+    let mut last = None;
+    for (name, _) in operations.clone() {
+        if last.replace(name) != Some(name) {
+            push_text_field(out, 1, name);
+        }
+    }
     for (name, kind) in operations {
         push_message(out, 2, name.len() + kind.len() + 8, |out| {
             push_text(out, 1, name);
