@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from harness.paths import CONFORMANCE, OUTPUT
-from harness.server import OTHER_LISTENERS
 
 SCENARIOS = sorted((CONFORMANCE / "jaeger").glob("*.json"))
 assert SCENARIOS, "no recorded scenarios"
@@ -75,9 +74,8 @@ def server_of(start_server):
         def server(options: dict[str, str]):
             key = tuple(sorted(options.items()))
             if key not in running:
-                listeners = {f"TRACEWELL_{name.replace('-', '_').upper()}": "0" for name in OTHER_LISTENERS}
-                name = f"conformance-jaeger-{len(running)}"
-                running[key] = stack.enter_context(start_server(name, **listeners, **options))
+                started = start_server(f"conformance-jaeger-{len(running)}", every_port=True, **options)
+                running[key] = stack.enter_context(started)
             return running[key]
 
         yield server
