@@ -14,9 +14,11 @@ PAGE := ui/dist/index.html
 NODE_MODULES := ui/node_modules/.package-lock.json
 DEMO_DATA := $(TARGET)/demo-data
 FUZZ_SECONDS ?= 60
+# Nothing is published yet, so a change is held against what is on main.
+SEMVER_BASE ?= main
 ARGS ?=
 
-.PHONY: help run test test-loom lint bench bench-axum bench-client demo fuzz clean
+.PHONY: help run test test-loom lint semver bench bench-axum bench-client demo fuzz clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +48,10 @@ lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all wit
 	then PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo deny check advisories; \
 	else echo "the list of known vulnerabilities cannot be reached from here: not checked"; fi
 	cd ui && npm run lint
+
+semver: ## hold the library's interface against SEMVER_BASE, a git revision (main)
+	@command -v cargo-semver-checks >/dev/null || [ -x $(TARGET)/tools/bin/cargo-semver-checks ] || cargo install --locked --root $(TARGET)/tools cargo-semver-checks
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo semver-checks --package tracewell --baseline-rev $(SEMVER_BASE) --all-features
 
 bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS="--spans 100000" for a quick one)
 	cargo build --release --locked -p tracewell-server -p tracewell-bench

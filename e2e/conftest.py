@@ -22,12 +22,13 @@ VIEWPORT = {"width": 1440, "height": 900}
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory):
-    """`with start_server("name", KEY="value") as server:` a server of its own with an empty store and these variables."""
+    """`with start_server("name", KEY="value") as server:` a server of its own with an empty store and these variables;
+    with `every_port=True` all of its listeners are on."""
 
-    def start(name: str, **environment: str):
+    def start(name: str, every_port: bool = False, **environment: str):
         if os.environ.get("TRACEWELL_URL"):
             pytest.skip("needs a server of its own, TRACEWELL_URL names a running one")
-        return running_server(name, tmp_path_factory.mktemp("data"), environment)
+        return running_server(name, tmp_path_factory.mktemp("data"), environment, every_port)
 
     return start
 

@@ -92,7 +92,8 @@ async fn call(sender: &mut SendRequest<Full<Bytes>>, url: &str, message: &[u8]) 
     let head = answer.headers().clone();
     let collected = answer.into_body().collect().await?;
     // An answer of nothing but a status has it in front.
-    let status = collected.trailers().and_then(|trailers| trailers.get("grpc-status")).or(head.get("grpc-status"));
+    let status =
+        collected.trailers().and_then(|trailers| trailers.get("grpc-status")).or_else(|| head.get("grpc-status"));
     match status.context("a call without a status")?.as_bytes() {
         b"0" => Ok(Sent::Taken),
         status if RETRIED.contains(&status) => Ok(Sent::Refused),

@@ -59,8 +59,13 @@ class Answer:
 class Server:
     """A server that answers Zipkin's HTTP API at `url`; `pid` is None when somebody else started it."""
 
-    def __init__(self, url: str, pid: int | None = None, is_peer: bool = False):
+    def __init__(self, url: str, pid: int | None = None, is_peer: bool = False, addresses: dict[str, str] | None = None):
         self.url, self.pid, self.is_peer = url.rstrip("/"), pid, is_peer
+        self._addresses = addresses or {}
+
+    def address(self, listener: str) -> str:
+        """`host:port` of another listener, by the name of its option; the server was started with `every_port`."""
+        return self._addresses[listener]
 
     @property
     def host(self) -> str:
@@ -105,20 +110,22 @@ class Server:
 
 
 @contextmanager
-def running_server(name: str, data_dir: Path, environment: dict[str, str] | None = None):
-    """Starts the binary on a free port with an empty data directory; at the end it must stop on SIGTERM with exit code 0."""
+def running_server(name: str, data_dir: Path, environment: dict[str, str] | None = None, every_port: bool = False):
+    """Starts the binary on free ports with an empty data directory; at the end it must stop on SIGTERM with exit code 0."""
     is_peer = os.environ.get("TRACEWELL_PEER") is not None
     log_path = OUTPUT / "logs" / f"server-{name}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [server_binary(), "serve", "--zipkin", "127.0.0.1:0", "--data-dir", data_dir, "--log-format", "json"]
-    command += [argument for name in OTHER_LISTENERS for argument in (f"--{name}", "off")]
+    listen_at = "127.0.0.1:0" if every_port else "off"
+    command += [argument for name in OTHER_LISTENERS for argument in (f"--{name}", listen_at)]
     inherited = {key: os.environ[key] for key in ENVIRONMENT_KEPT if key in os.environ}
     process = subprocess.Popen(
         command, env=inherited | (environment or {}), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     log = _Log(process.stderr, log_path)
     try:
-        yield Server(f"http://{log.address_of('zipkin')}", process.pid, is_peer)
+        zipkin = log.address_of("zipkin")  # told last
+        yield Server(f"http://{zipkin}", process.pid, is_peer, log.addresses())
         assert process.poll() is None, f"the server ended by itself with {process.returncode}: see {log_path}"
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS_MAX) == 0, f"exit code {process.returncode} after SIGTERM: see {log_path}"
@@ -156,6 +163,10 @@ class _Log:
                 f"the server told no address of its listener '{listener}': {self._path.read_text()[-2000:]}"
             )
             return self._addresses[listener]
+
+    def addresses(self) -> dict[str, str]:
+        with self._changed:
+            return dict(self._addresses)
 
     def join(self) -> None:
         self._thread.join(STOP_SECONDS_MAX)

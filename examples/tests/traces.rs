@@ -1,5 +1,7 @@
 //! Every example, run as a user runs it against a server, leaves the trace that it is to show.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
+
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -274,4 +276,18 @@ fn jaeger_s_first_steps_reach_an_agent() {
         assert!(packet.contains(text), "no {text} in {packet:?}");
     }
     assert!(packet.contains("sampler.type") && packet.contains("const"), "{packet:?}");
+}
+
+#[test]
+fn prometheus_reads_what_the_library_counts() {
+    let test = Test::start();
+    let (text, _) = test.run(env!("CARGO_BIN_EXE_prometheus"), &["--port", "0", "--once"]);
+    for line in [
+        r#"jaeger:traces{service="shop",state="started",sampled="y"} 1"#,
+        r#"jaeger:finished_spans{service="shop"} 2"#,
+        r#"jaeger:reporter_spans{service="shop",result="ok"} 2"#,
+        r#"jaeger:reporter_queue_length{service="shop"} 0"#,
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line} is not in {text}");
+    }
 }

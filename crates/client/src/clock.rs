@@ -4,12 +4,29 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 /// Seconds since any fixed moment.
+///
+/// ```
+/// use tracewell::Clock;
+/// /// Stands still.
+/// struct Stopped;
+/// impl Clock for Stopped {
+///     fn seconds(&self) -> f64 {
+///         0.0
+///     }
+/// }
+/// ```
 pub trait Clock: Send + Sync {
     /// Now. Must not go back.
     fn seconds(&self) -> f64;
 }
 
 /// The system's monotonic clock, from when it was first asked.
+///
+/// ```
+/// use tracewell::{Clock, MonotonicClock};
+/// let before = MonotonicClock.seconds();
+/// assert!(MonotonicClock.seconds() >= before);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MonotonicClock;
 

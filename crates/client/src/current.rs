@@ -88,6 +88,13 @@ impl CurrentSpan {
     }
 
     /// To write to it from elsewhere: another task, another thread. See [`Span::handle`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.in_scope(|| tracewell::current().handle());
+    /// # drop(handle);
+    /// ```
     pub fn handle(self) -> Option<SpanHandle> {
         top(Span::handle)
     }
@@ -103,6 +110,12 @@ impl CurrentSpan {
     }
 
     /// See [`Span::tag`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// request.in_scope(|| tracewell::current().tag("user", 7).annotate("found"));
+    /// ```
     pub fn tag<'v>(self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
         let value = value.into();
         self.write(|span| span.tag(key, value))
@@ -235,6 +248,13 @@ impl Span {
 
 impl EnteredSpan {
     /// Leaves it without ending it.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let entered = tracer.new_trace("GET /cart").entered();
+    /// let mut span = entered.exit();
+    /// span.finish();
+    /// ```
     pub fn exit(mut self) -> Span {
         self.leave()
     }
@@ -302,14 +322,26 @@ pub(crate) const CHOSEN: u64 = 1 << 63;
 
 /// Puts a span on top under a number of one's own choice, from [`CHOSEN`] on.
 #[cfg(feature = "tracing")]
+#[inline]
 pub(crate) fn push_as(number: u64, span: Span) {
     STACK.try_with(|stack| stack.borrow_mut().entries.push((number, span))).ok();
 }
 
-/// Takes out what was put in last under this number.
+/// Drops what was put in last under this number.
 #[cfg(feature = "tracing")]
-pub(crate) fn remove_as(number: u64) -> Option<Span> {
-    remove(Ticket { number, stays_here: PhantomData })
+pub(crate) fn remove_as(number: u64) {
+    let drop_top = |stack: &RefCell<Stack>| {
+        let entries = &mut stack.borrow_mut().entries;
+        let is_top = entries.last().is_some_and(|(top, span)| *top == number && span.ends_elsewhere());
+        if is_top {
+            // Where it is: a guest's end calls nobody.
+            entries.truncate(entries.len() - 1);
+        }
+        is_top
+    };
+    if !STACK.try_with(drop_top).unwrap_or(false) {
+        drop(remove(Ticket { number, stays_here: PhantomData }));
+    }
 }
 
 /// Puts a span on top, and takes it from where it was. It stays there where the thread is being torn down and has no

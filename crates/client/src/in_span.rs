@@ -10,6 +10,14 @@ use crate::current::{self, Ticket, current};
 use crate::span::Span;
 
 /// Gives futures a span. In scope by `use tracewell::InSpanExt`.
+///
+/// ```
+/// use tracewell::{InMemoryReporter, InSpanExt, Tracer, sampler::ConstSampler};
+/// let reporter = InMemoryReporter::default();
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
+/// let work = async { tracewell::current().tag("rows", 1).is_recorded() }.in_span(tracer.new_trace("work"));
+/// # tokio::runtime::Builder::new_current_thread().build().map(|runtime| assert!(runtime.block_on(work))).unwrap();
+/// ```
 pub trait InSpanExt: Future + Sized {
     /// The span is current while this future runs, and ends when it is ready (or dropped).
     ///

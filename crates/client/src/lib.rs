@@ -22,14 +22,32 @@
 //!   each end. A ring that is full drops the newest span and counts it; nothing waits.
 //! - **Time** is read from the processor's time stamp counter where there is one.
 //! - **The tracer's thread starts with the first span that ends**, so a process may fork before that.
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `macros` (default) | the attribute [`trace`] |
+//! | `zipkin` (default) | spans to Zipkin; [`config`]`::ZipkinConfig` |
+//! | `jaeger`, `yaml` | spans to Jaeger, samplers and throttlers that it leads; `JaegerConfig`, also from YAML |
+//! | `otlp`, `otlp-grpc` | spans as OTLP; `OtelConfig` |
+//! | `tls` | reporters that speak HTTPS |
+//! | `tower`, `axum`, `reqwest`, `actix`, `sqlx` | spans of requests and queries: `middleware` |
+//! | `tracing` | spans and events of the crate `tracing` |
+//! | `http` | trace contexts in `http::HeaderMap` |
+//! | `log`, `metrics` | what the library has to say, to these crates |
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "trace_macro.rs"]
 pub mod __private;
 mod clock;
+#[cfg(any(feature = "zipkin", feature = "jaeger", feature = "otlp", feature = "otlp-grpc"))]
+pub mod config;
 mod current;
 mod in_span;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(any(feature = "tower", feature = "reqwest", feature = "actix", feature = "sqlx"))]
 pub mod middleware;
 #[cfg(feature = "jaeger")]
@@ -121,3 +139,16 @@ pub use tracewell_model::{Kind, OwnedEndpoint, SpanId, StatusCode, TraceId, Valu
 pub use tracewell_wire::propagation;
 #[cfg(feature = "tracing")]
 pub use tracing_layer::{TracingLayer, TracingSpanExt, tracing_layer};
+
+/// The code of the guide, compiled and run.
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "jaeger",
+    feature = "otlp",
+    feature = "reqwest",
+    feature = "yaml",
+    feature = "zipkin"
+))]
+#[doc = include_str!("../../../docs/guide.md")]
+mod guide {}

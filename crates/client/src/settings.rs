@@ -11,6 +11,9 @@ use crate::throttler::DebugThrottler;
 /// Whether an error is none.
 pub(crate) type IgnoreError = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
 
+/// jaeger-client's `max_traceback_length`.
+const ERROR_CHAIN_BYTES_MAX: usize = 4096;
+
 pub(crate) struct Settings {
     /// Travels in the tracer's id, see [`text_bytes_max`].
     pub(crate) text_bytes_max: u32,
@@ -18,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) late_sampling: bool,
     pub(crate) throttler: Option<Arc<DebugThrottler>>,
     pub(crate) ignore_error: Option<Box<IgnoreError>>,
+    /// Of an error's chain of causes.
+    pub(crate) error_chain_bytes_max: usize,
     pub(crate) malformed_headers: AtomicU64,
     pub(crate) throttled_debug_spans: AtomicU64,
 }
@@ -46,6 +51,7 @@ impl Default for Settings {
             late_sampling: false,
             throttler: None,
             ignore_error: None,
+            error_chain_bytes_max: ERROR_CHAIN_BYTES_MAX,
             malformed_headers: AtomicU64::new(0),
             throttled_debug_spans: AtomicU64::new(0),
         }

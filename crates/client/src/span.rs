@@ -11,12 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracewell_model::{Kind, OwnedEndpoint, ValueRef};
 
 use crate::propagation::{HeaderSetter, Propagation, TraceContext};
-use crate::recorder::{self, Stamp};
+use crate::recorder::{self, Open, Stamp};
 use crate::tracer::new_span_id;
 
 pub(crate) use error::Failure;
 pub use handle::SpanHandle;
-pub(crate) use recording::Open;
 use recording::Recording;
 pub use tag_value::TagValue;
 
@@ -47,23 +46,11 @@ pub struct Span {
 impl Span {
     #[inline]
     pub(crate) fn begin(tracer: u64, context: TraceContext, name: &str, recorded: bool) -> Self {
-        let mut span = Self { context, tracer, recording: Recording::Off };
-        span.set_recorded(name, recorded);
-        span
-    }
-
-    /// Behind the rest, so that a span is built where it stays: to move what was just written in pieces waits for all of
-    /// them, which is longer than all else in a span that is not recorded.
-    #[inline]
-    fn set_recorded(&mut self, name: &str, recorded: bool) {
-        self.recording = match recorded {
-            true => Recording::Own(Open::new(name)),
-            false => Recording::off(self.tracer, name),
-        };
+        Self { context, tracer, recording: Recording::begin(tracer, name, recorded) }
     }
 
     /// With entries that were written before it was known whether it is recorded.
-    pub(crate) const fn begin_with(tracer: u64, context: TraceContext, open: Open) -> Self {
+    pub(crate) const fn begin_with(tracer: u64, context: TraceContext, open: Box<Open>) -> Self {
         Self { context, tracer, recording: Recording::Own(open) }
     }
 
@@ -96,6 +83,12 @@ impl Span {
     }
 
     /// What is to travel to a callee.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let request = tracer.new_trace("GET /cart");
+    /// assert!(request.context().has_ids());
+    /// ```
     pub const fn context(&self) -> &TraceContext {
         &self.context
     }
@@ -115,9 +108,15 @@ impl Span {
     }
 
     /// Whether it is recorded.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(false)).build(InMemoryReporter::default());
+    /// assert!(!tracer.new_trace("GET /cart").is_recorded());
+    /// ```
     #[inline]
     pub const fn is_recorded(&self) -> bool {
-        matches!(self.recording, Recording::Own(_) | Recording::Shared(..))
+        matches!(self.recording, Recording::Own(_) | Recording::Shared(_) | Recording::Guest(_))
     }
 
     /// Another name.
@@ -171,7 +170,9 @@ impl Span {
         match &mut self.recording {
             Recording::Own(open) => open.entries.tag(key, value.cut(self.tracer)),
             Recording::Off | Recording::Late(_) => {}
-            Recording::Shared(shared, _) => shared.write(|open| open.entries.tag(key, value.cut(self.tracer))),
+            Recording::Shared(shared) | Recording::Guest(shared) => {
+                shared.write(|open| open.entries.tag(key, value.cut(self.tracer)))
+            }
         }
         self
     }
@@ -298,7 +299,7 @@ impl Span {
     /// ```
     #[inline]
     pub fn finish(&mut self) {
-        if self.is_recorded() {
+        if matches!(self.recording, Recording::Own(_) | Recording::Shared(_)) {
             self.end_now();
         }
     }
@@ -350,6 +351,19 @@ impl Span {
         SpanHandle::new(self.context.clone(), self.tracer, self.recording.share())
     }
 
+    /// Whether nothing happens when it is dropped.
+    #[cfg(feature = "tracing")]
+    pub(crate) const fn ends_elsewhere(&self) -> bool {
+        matches!(self.recording, Recording::Off | Recording::Guest(_))
+    }
+
+    /// The same span, for one who does not end it.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn guest(&mut self) -> Self {
+        let recording = self.recording.share().map_or(Recording::Off, Recording::Guest);
+        Self { context: self.context.clone(), tracer: self.tracer, recording }
+    }
+
     /// Another span that caused this one, and does not wait for it: a link.
     ///
     /// ```
@@ -370,7 +384,7 @@ impl Span {
 
     /// Of another trace, whose decision holds from now on.
     #[cfg(feature = "tracing")]
-    pub(crate) fn become_part_of(&mut self, context: TraceContext, late: impl FnOnce() -> Open) {
+    pub(crate) fn become_part_of(&mut self, context: TraceContext, late: impl FnOnce() -> Box<Open>) {
         match context.sampled() {
             Some(true) if !self.is_recorded() => self.recording = Recording::Own(late()),
             Some(true) => {}
@@ -381,7 +395,7 @@ impl Span {
 
     /// What was written, without the span.
     #[cfg(feature = "tracing")]
-    pub(crate) fn into_open(mut self) -> Option<Open> {
+    pub(crate) fn into_open(mut self) -> Option<Box<Open>> {
         self.recording.take()
     }
 
@@ -411,28 +425,25 @@ impl Span {
         match &mut self.recording {
             Recording::Own(open) => write(open),
             Recording::Off | Recording::Late(_) => {}
-            Recording::Shared(shared, _) => shared.write(write),
+            Recording::Shared(shared) | Recording::Guest(shared) => shared.write(write),
         }
         self
     }
 
     pub(crate) fn forget(&mut self) {
-        self.recording.take().into_iter().for_each(|mut open| recorder::return_buffer(&mut open.entries));
+        self.recording.take().into_iter().for_each(recorder::keep);
     }
 
     #[inline]
     fn end(&mut self, end: Result<u64, Stamp>) {
-        match &mut self.recording {
-            // By reference: copying what was just written piece by piece would wait for it.
-            Recording::Own(open) => open.end(self.tracer, &self.context, end),
-            Recording::Off => return,
-            Recording::Late(_) | Recording::Shared(..) => {
-                if let Some(mut open) = self.recording.take_own_share() {
-                    open.end(self.tracer, &self.context, end);
-                }
-            }
+        let open = match std::mem::replace(&mut self.recording, Recording::Off) {
+            Recording::Own(open) => Some(open),
+            Recording::Shared(place) => place.take(),
+            Recording::Off | Recording::Late(_) | Recording::Guest(_) => None,
+        };
+        if let Some(open) = open {
+            open.end(self.tracer, &self.context, end);
         }
-        self.recording = Recording::Off;
     }
 
     /// Jaeger's `sampling.priority`. True: the tag is to be kept.
@@ -457,13 +468,14 @@ impl Span {
 /// A span under the one with this context.
 #[inline]
 fn child(tracer: u64, parent: &TraceContext, name: &str, recorded: bool) -> Span {
-    let mut span = Span::none();
-    if parent.has_ids() {
-        span.context = parent.child(new_span_id());
-        span.tracer = tracer;
-        span.set_recorded(name, recorded);
+    if !parent.has_ids() {
+        return Span::none();
     }
-    span
+    let span_id = new_span_id();
+    // Before the context: while that waited for this it would be put aside, and moving what was just written in pieces
+    // waits for all of them, which is longer than all else in a span that is not recorded.
+    let recording = Recording::begin(tracer, name, recorded);
+    Span { context: parent.child(span_id), tracer, recording }
 }
 
 impl Drop for Span {

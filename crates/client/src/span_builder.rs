@@ -6,7 +6,8 @@ use tracewell_model::{Kind, OwnedEndpoint};
 
 use crate::current::current;
 use crate::propagation::TraceContext;
-use crate::span::{Open, SAMPLING_PRIORITY, Span, TagValue, nanos};
+use crate::recorder::Open;
+use crate::span::{SAMPLING_PRIORITY, Span, TagValue, nanos};
 use crate::tracer::{Tracer, new_span_id};
 
 /// From [`Tracer::span`]. Nothing begins before [`SpanBuilder::start`].
@@ -43,7 +44,7 @@ pub struct SpanBuilder<'a> {
     kind: Kind,
     start: Option<u64>,
     /// What was written so far; none as long as nothing was.
-    open: Option<Open>,
+    open: Option<Box<Open>>,
 }
 
 impl<'a> SpanBuilder<'a> {
@@ -63,6 +64,13 @@ impl<'a> SpanBuilder<'a> {
 
     /// Under this one, which may wait for it. Of several, the first is the parent, and the others are links. A context
     /// without usable ids begins a trace, as in [`Tracer::new_child`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let parent = tracer.new_trace("request");
+    /// let child = tracer.span("query").child_of(parent.context()).start();
+    /// assert_eq!(child.context().parent_id(), parent.context().span_id());
+    /// ```
     pub fn child_of(mut self, context: &TraceContext) -> Self {
         if self.parent.is_none() || self.parent_is_reference {
             self.parent = Some(context.clone());
@@ -98,6 +106,13 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// When it began, if not now.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let span = tracer.span("import").start_at(SystemTime::now() - Duration::from_secs(3)).start();
+    /// # drop(span);
+    /// ```
     pub fn start_at(mut self, time: SystemTime) -> Self {
         self.start = Some(nanos(time));
         self
@@ -129,10 +144,18 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// Begins it.
+    ///
+    /// ```
+    /// use tracewell::Kind;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut span = tracer.span("GET /").kind(Kind::Client).tag("http.method", "GET").start();
+    /// span.finish();
+    /// ```
     pub fn start(mut self) -> Span {
         let parent = self.parent.take().unwrap_or_default();
         let shared = self.one_span_per_rpc && matches!(self.kind, Kind::Server) && parent.has_ids();
-        let mut context = match (parent.has_ids(), shared) {
+        let has_parent = parent.has_ids();
+        let mut context = match (has_parent, shared) {
             (false, _) => self.tracer.root_context(&parent, self.name),
             (true, true) => parent,
             (true, false) => parent.child(new_span_id()),
@@ -148,6 +171,11 @@ impl<'a> SpanBuilder<'a> {
             _ => {}
         }
         let mut span = self.tracer.decided(context, self.name, self.open.take());
+        if !has_parent {
+            self.tracer.count_started(&span);
+        } else if matches!(self.kind, Kind::Server) {
+            self.tracer.count_joined(&span);
+        }
         if let Some(priority) = prioritized {
             span.keep_priority(priority);
         }

@@ -57,6 +57,11 @@ pub enum CreditsError {
 
 impl DebugThrottler {
     /// Whether a debug trace of this operation may pass, and takes its credit if so.
+    ///
+    /// ```
+    /// use tracewell::DebugThrottler;
+    /// assert!(!DebugThrottler::default().allow("no credit yet"));
+    /// ```
     pub fn allow(&self, operation: &str) -> bool {
         #[cfg(feature = "jaeger")]
         self.poller.iter().for_each(polling::CreditsPoller::start);

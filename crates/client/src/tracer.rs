@@ -8,12 +8,12 @@ use tracewell_model::{SpanId, TraceId};
 
 use crate::propagation::{Extracted, HeaderGetter, Propagation, TraceContext};
 use crate::random::random;
-use crate::recorder::{self, Closing, Finish, Shared, Stamp, TracerStats};
+use crate::recorder::{self, Closing, Finish, Open, Shared, Stamp, TracerStats};
 use crate::reporter::ReporterStats;
 use crate::resource::Resource;
 use crate::sampler::{AnySampler, Sampler, SamplerParam, SamplerTags};
 use crate::settings::Settings;
-use crate::span::{Open, Span};
+use crate::span::Span;
 use crate::span_builder::SpanBuilder;
 use crate::tracer_builder::TracerBuilder;
 
@@ -54,6 +54,12 @@ struct Inner {
 impl Tracer {
     /// For a service of that name. By default one trace in a thousand is recorded
     /// ([`crate::sampler::DEFAULT_SAMPLING_RATE`]).
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().endpoint.service, "shop");
+    /// ```
     pub fn builder(service: &str) -> TracerBuilder {
         TracerBuilder::new(service)
     }
@@ -76,6 +82,12 @@ impl Tracer {
     }
 
     /// The root of a new trace. The sampler decides whether it is recorded.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let root = tracer.new_trace("GET /cart");
+    /// assert!(root.context().parent_id().is_none());
+    /// ```
     #[inline]
     pub fn new_trace(&self, name: &str) -> Span {
         self.new_root(name, &TraceContext::default())
@@ -83,16 +95,34 @@ impl Tracer {
 
     /// A span under the one that sent this context. Where that left the decision open, the sampler decides. A context
     /// without usable ids begins a trace, for which its decision, its baggage and its debug id hold.
+    ///
+    /// ```
+    /// use tracewell::{SpanId, TraceId, propagation::TraceContext};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let caller = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_sampled(Some(true));
+    /// let span = tracer.new_child(&caller, "GET /cart");
+    /// assert_eq!(span.context().parent_id(), SpanId::new(1));
+    /// ```
     pub fn new_child(&self, parent: &TraceContext, name: &str) -> Span {
         if !parent.has_ids() {
             return self.new_root(name, parent);
         }
-        self.decided(parent.child(new_span_id()), name, None)
+        let span = self.decided(parent.child(new_span_id()), name, None);
+        self.count_joined(&span);
+        span
     }
 
     /// The same span as the one that sent this context, seen from the other side: Zipkin's way, where a client and its
     /// server share a span id. It is marked as shared if the decision came with it. A context without usable ids begins
     /// a trace, as in [`Tracer::new_child`].
+    ///
+    /// ```
+    /// use tracewell::{SpanId, TraceId, propagation::TraceContext};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let caller = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_sampled(Some(true));
+    /// let span = tracer.join_span(&caller, "GET /cart");
+    /// assert_eq!(span.context().span_id(), SpanId::new(1));
+    /// ```
     pub fn join_span(&self, context: &TraceContext, name: &str) -> Span {
         if !context.has_ids() {
             return self.new_root(name, context);
@@ -100,16 +130,35 @@ impl Tracer {
         let shared = context.sampled().is_some();
         let mut span = self.decided(context.clone(), name, None);
         span.set_shared(shared);
+        self.count_joined(&span);
         span
     }
 
     /// Has all spans reported that have ended by now, and blocks until they are. A reporter whose server does not take
     /// them tries once, and keeps them; [`Tracer::flush_async`] can be given more time.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::default();
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans().len(), 1);
+    /// ```
     pub fn flush(&self) {
         self.flush_async().wait();
     }
 
     /// The same in a task: `tracer.flush_async().await`, or with a limit, see [`Finish::within`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # let work = async move {
+    /// tracer.flush_async().within(Duration::from_secs(2)).await;
+    /// # };
+    /// # tokio::runtime::Builder::new_current_thread().build().map(|runtime| runtime.block_on(work)).unwrap();
+    /// ```
     pub fn flush_async(&self) -> Finish {
         Finish::new(Arc::clone(&self.inner.shared), false)
     }
@@ -117,11 +166,26 @@ impl Tracer {
     /// Reports what has ended, takes nothing more, blocks until that is done and says what became of all spans. A reporter
     /// whose server does not take them tries once, and what is lost is counted; [`Tracer::close_async`] can be given more
     /// time. Spans that end later are dropped.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let stats = tracer.close();
+    /// assert_eq!(stats.failed + stats.dropped, 0);
+    /// ```
     pub fn close(&self) -> TracerStats {
         self.close_async().wait()
     }
 
     /// The same in a task: `tracer.close_async().await`, or with a limit, see [`Finish::within`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # let work = async move {
+    /// let stats = tracer.close_async().await;
+    /// assert_eq!(stats.dropped, 0);
+    /// # };
+    /// # tokio::runtime::Builder::new_current_thread().build().map(|runtime| runtime.block_on(work)).unwrap();
+    /// ```
     pub fn close_async(&self) -> Finish {
         self.inner.stop_asking();
         Finish::new(Arc::clone(&self.inner.shared), true)
@@ -133,6 +197,11 @@ impl Tracer {
     }
 
     /// What became of the spans so far.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// assert_eq!(tracer.stats().malformed_headers, 0);
+    /// ```
     pub fn stats(&self) -> TracerStats {
         self.inner.shared.stats()
     }
@@ -140,6 +209,37 @@ impl Tracer {
     /// What each reporter made of them that counts itself: one that sends spans, each of a composite.
     pub fn reporter_stats(&self) -> Vec<ReporterStats> {
         self.inner.shared.reporter_stats()
+    }
+
+    /// Hands what was counted since the last time to the crate `metrics`, by jaeger-client's names. The tracer's thread
+    /// does so after each round, once a span has ended; a program that records nothing for long may do it itself, before
+    /// its counts are read. The recorder of `metrics` is to be installed before: what was handed over without one is gone.
+    ///
+    /// | name | labels | |
+    /// |---|---|---|
+    /// | `jaeger:traces` | `state` = `started`, `joined`; `sampled` = `y`, `n` | traces that began here, or came with a request |
+    /// | `jaeger:started_spans` | `sampled` = `y` | recorded spans, counted when they end |
+    /// | `jaeger:finished_spans` | | recorded spans that have ended |
+    /// | `jaeger:reporter_spans` | `result` = `ok`, `err`, `dropped` | what became of them |
+    /// | `jaeger:reporter_queue_length` | | a gauge: spans that wait |
+    /// | `jaeger:sampler_queries` | `result` = `ok`, `err` | how often the remote sampler asked |
+    /// | `jaeger:sampler_updates` | `result` = `ok`, `err` | answers that changed something, or could not be used |
+    /// | `jaeger:throttled_debug_spans` | | spans without credit |
+    /// | `jaeger:throttler_update` | `result` = `ok`, `err` | answers about credits |
+    ///
+    /// There is no `jaeger:started_spans` for `n`: a span that is not recorded leaves nothing that could be counted at its
+    /// price.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// // Any recorder of the crate `metrics`, installed first: metrics-exporter-prometheus, say.
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(false)).build(InMemoryReporter::default());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.publish_metrics();
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        self.inner.shared.publish_metrics();
     }
 
     /// Reads what came with a request, and counts requests of which not all could be read
@@ -174,7 +274,33 @@ impl Tracer {
 
     #[inline]
     fn new_root(&self, name: &str, hints: &TraceContext) -> Span {
-        self.decided(self.root_context(hints, name), name, None)
+        let span = self.decided(self.root_context(hints, name), name, None);
+        self.count_started(&span);
+        span
+    }
+
+    /// A trace that began here.
+    #[inline]
+    pub(crate) fn count_started(&self, span: &Span) {
+        #[cfg(feature = "metrics")]
+        self.count_trace(crate::metrics::TraceState::Started, span);
+        #[cfg(not(feature = "metrics"))]
+        let _ = span;
+    }
+
+    /// A trace that came with a request.
+    #[inline]
+    pub(crate) fn count_joined(&self, span: &Span) {
+        #[cfg(feature = "metrics")]
+        self.count_trace(crate::metrics::TraceState::Joined, span);
+        #[cfg(not(feature = "metrics"))]
+        let _ = span;
+    }
+
+    #[cfg(feature = "metrics")]
+    fn count_trace(&self, state: crate::metrics::TraceState, span: &Span) {
+        let sampled = span.context().sampled() == Some(true);
+        self.inner.shared.options.metrics.count_trace(state, sampled);
     }
 
     /// New ids, and what else came with the hints.
@@ -188,14 +314,14 @@ impl Tracer {
 
     /// The span of this context, with what was already written about it.
     #[inline]
-    pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Open>) -> Span {
+    pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Box<Open>>) -> Span {
         let (context, tags) = self.decide(context, name);
         let (id, sampled) = (self.inner.shared.id, context.sampled() == Some(true));
         let mut span = match open {
             None => Span::begin(id, context, name, sampled),
             Some(open) if sampled => Span::begin_with(id, context, open),
-            Some(mut open) => {
-                recorder::return_buffer(&mut open.entries);
+            Some(open) => {
+                recorder::keep(open);
                 Span::begin(id, context, name, false)
             }
         };
@@ -212,12 +338,14 @@ impl Tracer {
             return (context, None);
         }
         let decision = self.inner.sampler.sample(context.trace_id(), name);
-        (context.with_sampled(Some(decision.sampled)), Some(decision.tags))
+        // Tags are for what is recorded; the others do not wait for them to be moved.
+        let tags = if decision.sampled { Some(decision.tags) } else { None };
+        (context.with_sampled(Some(decision.sampled)), tags)
     }
 
     /// Gives a span another parent after it began. If it is recorded only from now on, `late` is what was said about it.
     #[cfg(feature = "tracing")]
-    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext, late: impl FnOnce() -> Open) {
+    pub(crate) fn adopt(&self, span: &mut Span, name: &str, parent: &TraceContext, late: impl FnOnce() -> Box<Open>) {
         let context = match parent.has_ids() {
             true => parent.child(span.context().span_id()),
             false => self.root_context(parent, name),

@@ -43,11 +43,22 @@ impl TracerBuilder {
             settings: Settings::default(),
             queue_bytes: 1 << 20,
             flush_interval: Duration::from_secs(1),
+            #[cfg(feature = "metrics")]
+            metrics: crate::metrics::Metrics::default(),
+            #[cfg(all(feature = "metrics", feature = "jaeger"))]
+            sampler_polls: None,
         };
         Self { options, sampler: None, ids: TraceIds::default(), one_span_per_rpc: false }
     }
 
     /// Who decides about new traces.
+    ///
+    /// ```
+    /// use tracewell::sampler::RateLimitingSampler;
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").sampler(RateLimitingSampler::new(2.0)?).build(InMemoryReporter::default());
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     #[must_use]
     pub fn sampler(mut self, sampler: impl Into<AnySampler>) -> Self {
         self.sampler = Some(sampler.into());
@@ -55,6 +66,13 @@ impl TracerBuilder {
     }
 
     /// The service's name and address.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, OwnedEndpoint, Tracer};
+    /// let here = OwnedEndpoint { service: "shop".into(), port: 8080, ..OwnedEndpoint::default() };
+    /// let tracer = Tracer::builder("shop").local_endpoint(here).build(InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().endpoint.port, 8080);
+    /// ```
     #[must_use]
     pub fn local_endpoint(mut self, endpoint: OwnedEndpoint) -> Self {
         self.options.resource.endpoint = endpoint;
@@ -62,6 +80,12 @@ impl TracerBuilder {
     }
 
     /// A tag that holds for all spans and is sent once beside them: see [`Resource`].
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").resource_tag("region", "eu").build(InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().tags[0].0, "region");
+    /// ```
     #[must_use]
     pub fn resource_tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
         self.options.resource.tags.push((key.to_owned(), value.into().0.to_value()));
@@ -166,8 +190,47 @@ impl TracerBuilder {
         self
     }
 
+    /// What [`Span::log_error`] writes of an error and its causes, bytes; 4,096 if not said, which is jaeger-client's
+    /// `max_traceback_length`.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, Value, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::default();
+    /// let builder = Tracer::builder("shop").sampler(ConstSampler::new(true)).error_chain_bytes_max(8);
+    /// let tracer = builder.build(reporter.clone());
+    /// tracer.new_trace("format").log_error(&std::fmt::Error);
+    /// tracer.flush();
+    /// let log = &reporter.spans()[0].annotations[0].details;
+    /// assert_eq!(log.last(), Some(&("stack".to_owned(), Value::Str("an error".into()))));
+    /// ```
+    ///
+    /// [`Span::log_error`]: crate::Span::log_error
+    #[must_use]
+    pub const fn error_chain_bytes_max(mut self, bytes: usize) -> Self {
+        self.options.settings.error_chain_bytes_max = bytes;
+        self
+    }
+
+    /// Whether the tracer's counts go to the crate `metrics`; true if not said. See [`Tracer::publish_metrics`].
+    ///
+    /// ```
+    /// # use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("probe").metrics(false).build(InMemoryReporter::default());
+    /// ```
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub const fn metrics(mut self, metrics: bool) -> Self {
+        self.options.metrics.enabled = metrics;
+        self
+    }
+
     /// How much each thread that ends spans may have waiting, 4 KiB at least; 1 MiB if not said. Spans beyond are
     /// dropped and counted.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").queue_bytes(4 << 20).build(InMemoryReporter::default());
+    /// ```
     #[must_use]
     pub const fn queue_bytes(mut self, bytes: usize) -> Self {
         self.options.queue_bytes = if bytes < 4096 { 4096 } else { bytes };
@@ -175,6 +238,12 @@ impl TracerBuilder {
     }
 
     /// How long a finished span waits at most before it is given to the reporter; a second if not said.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").flush_interval(Duration::from_millis(200)).build(InMemoryReporter::default());
+    /// ```
     #[must_use]
     pub const fn flush_interval(mut self, interval: Duration) -> Self {
         self.options.flush_interval = interval;
@@ -182,11 +251,16 @@ impl TracerBuilder {
     }
 
     /// The tracer. Its thread starts with the first span that ends.
-    pub fn build(self, reporter: impl Reporter + 'static) -> Tracer {
+    #[cfg_attr(not(all(feature = "metrics", feature = "jaeger")), expect(unused_mut, reason = "only metrics write"))]
+    pub fn build(mut self, reporter: impl Reporter + 'static) -> Tracer {
         let default = || ProbabilisticSampler::new(DEFAULT_SAMPLING_RATE).map(AnySampler::from).ok();
         // The default rate is between 0.0 and 1.0, so there always is a sampler.
         let never = || AnySampler::from(crate::sampler::ConstSampler::new(false));
         let sampler = self.sampler.or_else(default).unwrap_or_else(never);
+        #[cfg(all(feature = "metrics", feature = "jaeger"))]
+        {
+            self.options.sampler_polls = crate::sampler::Sampler::poll_counters(&sampler);
+        }
         let shared = Shared::new(self.options, Box::new(reporter));
         Tracer::new(shared, sampler, self.ids, self.one_span_per_rpc)
     }

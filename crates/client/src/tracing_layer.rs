@@ -17,8 +17,8 @@ use tracing_subscriber::layer::Context;
 
 use crate::current::{CHOSEN, push_as, remove_as, top};
 use crate::propagation::TraceContext;
-use crate::recorder::{self, Entries, Stamp};
-use crate::span::{Open, Span};
+use crate::recorder::{self, Open, Stamp};
+use crate::span::Span;
 use crate::tracer::{Tracer, tag_root};
 
 pub use span_ext::TracingSpanExt;
@@ -96,15 +96,16 @@ impl TracingLayer {
         self
     }
 
-    /// A span under what is current or was named as the parent; `None`: it is to be the root of a trace.
-    fn child(&self, attributes: &Attributes<'_>) -> Option<Span> {
+    /// A span under what is current or was named as the parent; one without ids: it is to be the root of a trace.
+    #[inline]
+    fn child(&self, attributes: &Attributes<'_>) -> Span {
         let name = attributes.metadata().name();
         match attributes.parent() {
             Some(parent) => self.table.read(parent, |kept| kept.span.new_child(name)),
             None if attributes.is_contextual() => top(|current| current.new_child(name)),
             None => None,
         }
-        .filter(|span| span.context().has_ids())
+        .unwrap_or_else(Span::none)
     }
 
     /// The root of a new trace. What is said about one that is not recorded is kept until it is entered: until then it
@@ -119,9 +120,12 @@ impl TracingLayer {
         if context.sampled() == Some(true) {
             let mut span = Span::begin_with(self.tracer.id(), context, open);
             tag_root(&mut span, tags.as_ref());
+            self.tracer.count_started(&span);
             return Kept { span, late: None };
         }
-        Kept { span: Span::begin(self.tracer.id(), context, name, false), late: Some(open) }
+        let span = Span::begin(self.tracer.id(), context, name, false);
+        self.tracer.count_started(&span);
+        Kept { span, late: Some(open) }
     }
 
     fn describe(&self, span: &mut Span, attributes: &Attributes<'_>) {
@@ -144,34 +148,33 @@ impl TracingLayer {
 
     /// The span, to write to without holding the table.
     fn guest(&self, id: &Id) -> Option<Span> {
-        self.table.read(id, |kept| Span::from(kept.span.handle()))
+        self.table.read(id, |kept| kept.span.guest())
     }
 
     /// An event as an annotation, written apart: what formats its fields is its author's code.
-    fn annotation(&self, event: &Event<'_>, message: &Message) -> Entries {
-        let mut entries = Entries::in_buffer(recorder::take_buffer());
+    fn annotation(&self, event: &Event<'_>, message: &Message) -> Box<Open> {
+        let mut open = Open::nameless();
+        let entries = &mut open.entries;
         entries.annotation(recorder::unix_nanos(Stamp::now()), message.text());
         if self.shows.level {
             entries.field("level", tracewell_model::ValueRef::Str(event.metadata().level().as_str()));
         }
-        event.record(&mut EventFields { tracer: self.tracer.id(), entries: &mut entries });
+        event.record(&mut EventFields { tracer: self.tracer.id(), entries });
         self.place(event.metadata(), &mut |key, value| entries.field(key, value.0));
-        entries
+        open
     }
 }
 
 impl<S: Subscriber> Layer<S> for TracingLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        let kept = match self.child(attributes) {
-            Some(mut span) => {
-                if span.is_recorded() {
-                    self.describe(&mut span, attributes);
-                }
-                Kept { span, late: None }
-            }
-            None => self.root(attributes),
-        };
-        self.table.insert(id, kept);
+        let mut span = self.child(attributes);
+        if !span.context().has_ids() {
+            return self.table.insert(id, self.root(attributes));
+        }
+        if span.is_recorded() {
+            self.describe(&mut span, attributes);
+        }
+        self.table.insert(id, Kept { span, late: None });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
@@ -190,29 +193,29 @@ impl<S: Subscriber> Layer<S> for TracingLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let span = match event.parent() {
             Some(parent) => self.guest(parent),
-            None if event.is_contextual() => {
-                top(|current| current.is_recorded().then(|| current.handle().into())).flatten()
-            }
+            None if event.is_contextual() => top(|current| current.is_recorded().then(|| current.guest())).flatten(),
             None => None,
         };
         let Some(mut span) = span.filter(Span::is_recorded) else { return };
         let mut message = Message::default();
         event.record(&mut message);
-        let mut annotation = self.annotation(event, &message);
-        span.append(&annotation);
-        recorder::return_buffer(&mut annotation);
+        let annotation = self.annotation(event, &message);
+        span.append(&annotation.entries);
+        recorder::keep(annotation);
         if *event.metadata().level() == Level::ERROR {
             span.error_message(message.text());
         }
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        let guest = self.table.read(id, |kept| {
+        let entered = self.table.read(id, |kept| {
             kept.forget_late();
-            Span::from(kept.span.handle())
+            push_as(number(id), kept.span.guest());
         });
-        // Also where there is none: each exit takes one out.
-        push_as(number(id), guest.unwrap_or_else(Span::none));
+        if entered.is_none() {
+            // Each exit takes one out.
+            push_as(number(id), Span::none());
+        }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {

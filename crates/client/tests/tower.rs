@@ -1,5 +1,6 @@
 //! The tower layers: what becomes of requests, whatever happens to them, and what a client sends.
 #![cfg(feature = "tower")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
 use std::convert::Infallible;
 use std::future::pending;

@@ -9,7 +9,7 @@ use crate::intern::Interner;
 use crate::span::SpanRef;
 use crate::value::{Kind, SpanFlags, StatusCode, ValueRef};
 use crate::{SpanId, StrId, Time, TraceId, compare_utf16};
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 
 /// The arenas of a batch hold at most this much, so that a `u32` reaches every byte of the span being filled too.
@@ -283,6 +283,24 @@ impl SpanBatch {
         self.tags.values.shrink_to_fit();
         self.tags.keys.shrink_to_fit();
         self.tags.types.shrink_to_fit();
+    }
+
+    /// Puts the names of spans and services into lower case, as Zipkin has them. For a batch that is only read from now on.
+    pub fn lower_names(&mut self) {
+        let Self { names, span_names, endpoints, .. } = self;
+        let mut known: HashMap<u32, u32> = HashMap::new();
+        let mut lower = |id: u32| {
+            *known.entry(id).or_insert_with(|| {
+                let name = names.get(StrId(id));
+                if !name.chars().any(char::is_uppercase) {
+                    return id;
+                }
+                let lower = name.to_lowercase();
+                names.intern(&lower).0
+            })
+        };
+        span_names.iter_mut().for_each(|name| *name = lower(*name));
+        endpoints.iter_mut().for_each(|endpoint| endpoint.service = StrId(lower(endpoint.service.0)));
     }
 
     // ---- texts

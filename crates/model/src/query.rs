@@ -13,7 +13,8 @@ pub enum TraceGrouping {
 }
 
 /// A search as Zipkin's `GET /api/v2/traces` has it. Conditions may be met by different spans of a trace; where a service
-/// is named, only its spans count for the other conditions.
+/// is named, only its spans count for the other conditions. Names are compared in lower case, as Zipkin stores them:
+/// other formats keep their case ([`same_name`]).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TraceQuery {
     /// The local service of some span; lower case.
@@ -101,6 +102,15 @@ impl TraceQuery {
     }
 }
 
+/// Whether a name, of whatever case, is the one that is asked for in lower case.
+pub fn same_name(found: &str, asked: &str) -> bool {
+    if found.is_ascii() {
+        return found.len() == asked.len()
+            && found.bytes().zip(asked.bytes()).all(|(found, asked)| found.to_ascii_lowercase() == asked);
+    }
+    found == asked || found.to_lowercase() == asked
+}
+
 struct OpenConditions {
     service: bool,
     remote_service: bool,
@@ -121,12 +131,13 @@ impl OpenConditions {
     }
 
     fn meet(&mut self, query: &TraceQuery, span: SpanRef<'_>) {
-        if query.service_name.as_deref().is_some_and(|name| name != span.service_name()) {
+        if query.service_name.as_deref().is_some_and(|name| !same_name(span.service_name(), name)) {
             return;
         }
         self.service = false;
-        self.remote_service &= query.remote_service_name.as_deref() != Some(span.remote_service_name());
-        self.span_name &= query.span_name.as_deref() != Some(span.name());
+        self.remote_service &=
+            !query.remote_service_name.as_deref().is_some_and(|name| same_name(span.remote_service_name(), name));
+        self.span_name &= !query.span_name.as_deref().is_some_and(|name| same_name(span.name(), name));
         self.duration &= !query.duration_met(span.duration_us());
         if !self.annotations.is_empty() {
             self.annotations.retain(|&at| {

@@ -71,7 +71,7 @@ impl Server {
             return Err(StartError::NothingToDo);
         }
         let app = App::new(options, Arc::clone(&store)).map_err(|error| {
-            let file = options.sampling_strategies.as_deref().unwrap_or(Path::new("")).display().to_string();
+            let file = options.sampling_strategies.as_deref().unwrap_or_else(|| Path::new("")).display().to_string();
             StartError::SamplingStrategies { file, error }
         })?;
         let start = |(name, socket, address)| {

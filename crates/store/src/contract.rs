@@ -5,12 +5,12 @@
 mod cases;
 mod random;
 
-pub use random::{Random, Shape, random_batch, random_query};
+pub use random::{Random, Shape, random_batch, random_query, random_span_query};
 
 use crate::reference::ReferenceStore;
 use crate::store::{DependencyWindow, Store, WriteError};
 use std::sync::mpsc;
-use tracewell_model::{SpanBatch, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 
 /// Rounds of [`compare_with_reference`] in [`run`].
 const ROUNDS: u64 = 12;
@@ -68,6 +68,7 @@ pub fn compare_with_reference(store: &dyn Store, seed: u64) {
         if random.below(4) == 0 || at + 1 == batches {
             for _ in 0..30 {
                 compare_find(store, &reference, &random_query(random, &shape));
+                compare_find_spans(store, &reference, &random_span_query(random, &shape));
             }
             compare_rest(store, &reference, random, &shape);
         }
@@ -79,6 +80,26 @@ fn compare_find(store: &dyn Store, reference: &ReferenceStore, query: &TraceQuer
     assert_same_traces(found.as_deref(), expected.as_deref(), query);
 }
 
+fn compare_find_spans(store: &dyn Store, reference: &ReferenceStore, query: &SpanQuery) {
+    let also = |span: SpanRef<'_>| !span.id().value().is_multiple_of(3);
+    let (found, expected) = (store.find_spans(query, &also), reference.find_spans(query, &also));
+    assert_same_traces(found.as_deref(), expected.as_deref(), query);
+}
+
+fn compare_visits(store: &dyn Store, reference: &ReferenceStore, window: DependencyWindow, grouping: TraceGrouping) {
+    let visit = |store: &dyn Store| {
+        let mut traces = vec![];
+        let visited = store.visit_traces(window, grouping, &mut |spans| {
+            traces.push(spans.iter().map(|span| span.to_span()).collect::<Vec<_>>());
+        });
+        assert_eq!(visited, Ok(()));
+        traces.sort_by_key(|spans| (spans[0].trace_id, spans.len()));
+        // As text, because a NaN does not equal itself.
+        traces.iter().map(|spans| format!("{spans:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(visit(store), visit(reference), "visited with {window:?}, {grouping:?}");
+}
+
 fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Random, shape: &Shape) {
     for grouping in [TraceGrouping::Strict, TraceGrouping::LowBits] {
         let ids: Vec<TraceId> = (0..8).map(|_| shape.trace_id(random)).collect();
@@ -87,6 +108,8 @@ fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Rand
     }
     assert_eq!(store.service_names(), reference.service_names());
     for service in random::SERVICES.iter().filter(|service| !service.is_empty()) {
+        assert_eq!(store.operations(service), reference.operations(service), "operations of {service}");
+        let service = &service.to_lowercase();
         assert_eq!(store.span_names(service), reference.span_names(service), "span names of {service}");
         let (found, expected) = (store.remote_service_names(service), reference.remote_service_names(service));
         assert_eq!(found, expected, "remote services of {service}");
@@ -98,6 +121,7 @@ fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Rand
         let start_us = shape.time_us(random);
         let window = DependencyWindow { start_us, end_us: start_us + random.below(shape.seconds * 1_000_000) };
         assert_eq!(store.dependencies(window), reference.dependencies(window), "{window:?}");
+        compare_visits(store, reference, window, random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]));
     }
     let all = DependencyWindow { start_us: 0, end_us: u64::MAX };
     assert_eq!(store.dependencies(all), reference.dependencies(all));

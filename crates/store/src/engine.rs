@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 use write::GroupWriter;
 
 /// How often the thread that seals looks around by itself: for age, and for room on the disk.
@@ -110,6 +110,11 @@ impl Store for EmbeddedStore {
         self.engine.view().find(query)
     }
 
+    fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError> {
+        self.searchable()?;
+        self.engine.view().find_spans(query, also)
+    }
+
     fn service_names(&self) -> Result<Vec<String>, ReadError> {
         self.searchable()?;
         self.engine.view().service_names()
@@ -118,6 +123,11 @@ impl Store for EmbeddedStore {
     fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
         self.searchable()?;
         self.engine.view().span_names(service)
+    }
+
+    fn operations(&self, service: &str) -> Result<Vec<(String, Kind)>, ReadError> {
+        self.searchable()?;
+        self.engine.view().operations(service)
     }
 
     fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
@@ -139,6 +149,15 @@ impl Store for EmbeddedStore {
 
     fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
         self.engine.view().dependencies(window)
+    }
+
+    fn visit_traces(
+        &self,
+        window: DependencyWindow,
+        grouping: TraceGrouping,
+        visit: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        self.engine.view().visit_traces(window, grouping, visit)
     }
 
     fn health(&self) -> StoreHealth {

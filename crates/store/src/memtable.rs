@@ -9,7 +9,7 @@ use crate::part::next_part_id;
 use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use tracewell_model::{EndpointId, SpanBatch, StrId, TraceQuery, ValueRef};
+use tracewell_model::{EndpointId, Kind, SpanBatch, StrId, TraceQuery, ValueRef};
 
 /// Of one tag at most this many values are remembered for completion.
 const TAG_VALUES_MAX: usize = 10_000;
@@ -74,6 +74,8 @@ pub(crate) struct Names {
 pub(crate) struct ServiceNames {
     pub(crate) spans: BTreeSet<String>,
     pub(crate) remotes: BTreeSet<String>,
+    /// Names, the empty one too, with the kinds of such spans.
+    pub(crate) operations: BTreeSet<(String, u8)>,
 }
 
 /// Traces that an older part holds too: those among the first `checked`.
@@ -182,11 +184,11 @@ impl Memtable {
 
     fn names_of(&self, batch: &SpanBatch) -> Names {
         let mut names = Names::default();
-        let mut seen: HashSet<(EndpointId, EndpointId, StrId)> = HashSet::new();
+        let mut seen: HashSet<(EndpointId, EndpointId, StrId, Kind)> = HashSet::new();
         let keys: Vec<StrId> = self.tag_keys.iter().filter_map(|key| batch.find_interned(key)).collect();
         for span in batch.spans() {
-            if seen.insert((span.local_id(), span.remote_id(), span.name_id())) {
-                names.put(span.service_name(), span.name(), span.remote_service_name());
+            if seen.insert((span.local_id(), span.remote_id(), span.name_id(), span.kind())) {
+                names.put(span.service_name(), span.name(), span.remote_service_name(), span.kind());
             }
             if keys.is_empty() {
                 continue;
@@ -249,6 +251,7 @@ impl State {
     fn put_names(&mut self, names: Names) {
         /// About what one entry of a tree costs beside its text.
         const NODE_BYTES: usize = 40;
+        let mut all_operations = 0;
         let Self { names: all, names_bytes, .. } = self;
         let mut insert = |set: &mut BTreeSet<String>, name: String| {
             let bytes = name.len() + NODE_BYTES;
@@ -260,6 +263,9 @@ impl State {
             let known = all.services.entry(service).or_default();
             found.spans.into_iter().for_each(|name| insert(&mut known.spans, name));
             found.remotes.into_iter().for_each(|name| insert(&mut known.remotes, name));
+            let operations = known.operations.len();
+            known.operations.extend(found.operations);
+            all_operations += known.operations.len() - operations;
         }
         for (key, values) in names.tag_values {
             let known = all.tag_values.entry(key).or_default();
@@ -269,6 +275,7 @@ impl State {
                 }
             }
         }
+        *names_bytes += all_operations * 2 * NODE_BYTES;
     }
 }
 
@@ -279,7 +286,7 @@ impl TraceEntry {
 }
 
 impl Names {
-    fn put(&mut self, service: &str, span: &str, remote: &str) {
+    fn put(&mut self, service: &str, span: &str, remote: &str, kind: Kind) {
         if service.is_empty() {
             return;
         }
@@ -292,6 +299,7 @@ impl Names {
                 set.insert(name.to_owned());
             }
         }
+        known.operations.insert((span.to_owned(), kind as u8));
     }
 
     fn put_tag_value(&mut self, key: &str, value: &str) {
@@ -374,9 +382,17 @@ impl MemSnapshot {
     }
 }
 
+/// The same for a name in any case.
 fn service_bit(service: &str) -> u64 {
+    if !service.is_ascii() {
+        return bit_of(service.to_lowercase().bytes());
+    }
+    bit_of(service.bytes().map(|byte| byte.to_ascii_lowercase()))
+}
+
+fn bit_of(bytes: impl Iterator<Item = u8>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a
-    for &byte in service.as_bytes() {
+    for byte in bytes {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     }
     1 << (hash >> 58)

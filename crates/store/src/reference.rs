@@ -7,8 +7,8 @@ use crate::store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracewell_model::{
-    DependencyLink, DependencyLinker, SpanBatch, SpanRef, TraceGrouping, TraceId, TraceQuery, ValueRef,
-    trace_timestamp_us,
+    DependencyLink, DependencyLinker, Kind, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery,
+    ValueRef, same_name, trace_timestamp_us,
 };
 
 /// See the module's text.
@@ -108,16 +108,39 @@ impl Store for ReferenceStore {
         found.iter().take(query.limit).map(|(_, _, spans)| to_batch(spans)).collect()
     }
 
+    fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError> {
+        let batches = self.snapshot();
+        let traces = by_trace(&batches, TraceGrouping::Strict);
+        let mut found: Vec<_> = traces
+            .iter()
+            .filter_map(|(id, spans)| {
+                let met = spans.iter().filter(|span| query.matches(**span) && also(**span));
+                let newest = met.map(|span| span.timestamp_us()).max()?;
+                Some((std::cmp::Reverse(newest), *id, spans))
+            })
+            .collect();
+        found.sort_by_key(|(time, id, _)| (*time, *id));
+        found.iter().take(query.limit).map(|(_, _, spans)| to_batch(spans)).collect()
+    }
+
     fn service_names(&self) -> Result<Vec<String>, ReadError> {
         Ok(self.names(|span| Some(span.service_name().to_owned())))
     }
 
     fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
-        Ok(self.names(|span| (span.service_name() == service).then(|| span.name().to_owned())))
+        Ok(self.names(|span| same_name(span.service_name(), service).then(|| span.name().to_owned())))
+    }
+
+    fn operations(&self, service: &str) -> Result<Vec<(String, Kind)>, ReadError> {
+        let batches = self.snapshot();
+        let spans = batches.iter().flat_map(|batch| batch.spans()).filter(|span| span.service_name() == service);
+        let operations: BTreeMap<(&str, u8), Kind> =
+            spans.map(|span| ((span.name(), span.kind() as u8), span.kind())).collect();
+        Ok(operations.into_iter().map(|((name, _), kind)| (name.to_owned(), kind)).collect())
     }
 
     fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
-        Ok(self.names(|span| (span.service_name() == service).then(|| span.remote_service_name().to_owned())))
+        Ok(self.names(|span| same_name(span.service_name(), service).then(|| span.remote_service_name().to_owned())))
     }
 
     fn tag_values(&self, key: &str) -> Result<Vec<String>, ReadError> {
@@ -138,18 +161,24 @@ impl Store for ReferenceStore {
     }
 
     fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
+        let mut linker = DependencyLinker::default();
+        self.visit_traces(window, TraceGrouping::LowBits, &mut |spans| linker.put_trace(spans))?;
+        Ok(linker.links())
+    }
+
+    fn visit_traces(
+        &self,
+        window: DependencyWindow,
+        grouping: TraceGrouping,
+        visit: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
         let batches = self.snapshot();
         let inside = |span: &SpanRef<'_>| {
             let start_us = span.timestamp_us();
             start_us != 0 && start_us >= window.start_us && start_us <= window.end_us
         };
-        let mut linker = DependencyLinker::default();
-        for spans in by_trace(&batches, TraceGrouping::LowBits).values() {
-            if spans.iter().any(inside) {
-                linker.put_trace(spans);
-            }
-        }
-        Ok(linker.links())
+        by_trace(&batches, grouping).values().filter(|spans| spans.iter().any(inside)).for_each(|spans| visit(spans));
+        Ok(())
     }
 
     fn health(&self) -> StoreHealth {

@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod gather;
+mod operations;
 mod split;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,7 +20,10 @@ use split::SplitTraces;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
-use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{
+    DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, Time, TraceGrouping, TraceId, TraceQuery, same_name,
+    trace_timestamp_us,
+};
 
 /// What a store holds at one moment. Parts are in the order in which they were filled, oldest first; of the memtables only
 /// the last may still grow. A span must not lie in two of them.
@@ -37,7 +41,30 @@ pub(crate) struct Parts<'a> {
 impl View {
     /// See [`crate::Store::find`].
     pub(crate) fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError> {
-        Search::new(&self.parts(), query).run()
+        Search::new(&self.parts(), query, &Rule::Traces).run()
+    }
+
+    /// See [`crate::Store::find_spans`].
+    pub(crate) fn find_spans(
+        &self,
+        query: &SpanQuery,
+        also: &dyn Fn(SpanRef<'_>) -> bool,
+    ) -> Result<Vec<SpanBatch>, ReadError> {
+        let end_ts_ms = query.start_max.as_micros().div_ceil(1000);
+        // The traces in which different spans may meet the conditions: more than those in which one does.
+        let traces = TraceQuery {
+            service_name: query.service_name.as_deref().map(str::to_lowercase),
+            span_name: query.span_name.as_deref().map(str::to_lowercase),
+            min_duration_us: query.min_duration.map(Time::as_micros).filter(|&min| min > 0),
+            end_ts_ms,
+            lookback_ms: end_ts_ms.saturating_sub(query.start_min.as_micros() / 1000),
+            limit: query.limit,
+            ..TraceQuery::default()
+        };
+        if query.start_min > query.start_max {
+            return Ok(vec![]);
+        }
+        Search::new(&self.parts(), &traces, &Rule::Spans(query, also)).run()
     }
 
     /// See [`crate::Store::traces`].
@@ -64,7 +91,7 @@ impl View {
     /// See [`crate::Store::span_names`].
     pub(crate) fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
         Ok(self.names(|of, name| match name {
-            SpanName::Span(name) if of == service => Some(name),
+            SpanName::Span(name) if same_name(of, service) => Some(name),
             _ => None,
         }))
     }
@@ -72,7 +99,7 @@ impl View {
     /// See [`crate::Store::remote_service_names`].
     pub(crate) fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
         Ok(self.names(|of, name| match name {
-            SpanName::Remote(name) if of == service => Some(name),
+            SpanName::Remote(name) if same_name(of, service) => Some(name),
             _ => None,
         }))
     }
@@ -95,6 +122,21 @@ impl View {
     /// See [`crate::Store::dependencies`].
     pub(crate) fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
         dependencies::links(&self.parts(), window)
+    }
+
+    /// See [`crate::Store::visit_traces`].
+    pub(crate) fn visit_traces(
+        &self,
+        window: DependencyWindow,
+        grouping: TraceGrouping,
+        visit: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        dependencies::visit(&self.parts(), window, grouping, visit)
+    }
+
+    /// See [`crate::Store::operations`].
+    pub(crate) fn operations(&self, service: &str) -> Result<Vec<(String, Kind)>, ReadError> {
+        operations::operations(self, service)
     }
 
     fn parts(&self) -> Parts<'_> {
@@ -138,13 +180,23 @@ fn group(id: TraceId, grouping: TraceGrouping) -> TraceId {
 /// One search.
 struct Search<'a> {
     parts: &'a Parts<'a>,
+    /// What a trace has to meet; by another rule than that for traces it says which may be looked into.
     query: &'a TraceQuery,
+    rule: &'a Rule<'a>,
     /// By part: `None` where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
     split: Arc<SplitTraces>,
     queue: BinaryHeap<Waiting>,
     seen: HashSet<u64>,
     found: Vec<SpanBatch>,
+}
+
+/// What makes a trace an answer.
+enum Rule<'a> {
+    /// [`TraceQuery::matches`].
+    Traces,
+    /// One of its spans meets this.
+    Spans(&'a SpanQuery, &'a dyn Fn(SpanRef<'_>) -> bool),
 }
 
 /// What may still hold answers.
@@ -167,11 +219,11 @@ enum What {
 }
 
 impl<'a> Search<'a> {
-    fn new(parts: &'a Parts<'a>, query: &'a TraceQuery) -> Self {
+    fn new(parts: &'a Parts<'a>, query: &'a TraceQuery, rule: &'a Rule<'a>) -> Self {
         let filters = parts.segments.iter().map(|segment| SegmentFilter::new(segment, query)).collect();
         let split = split::of_segments(parts.segments);
         let (queue, seen, found) = (BinaryHeap::new(), HashSet::new(), vec![]);
-        Self { parts, query, filters, split, queue, seen, found }
+        Self { parts, query, rule, filters, split, queue, seen, found }
     }
 
     fn run(mut self) -> Result<Vec<SpanBatch>, ReadError> {
@@ -236,13 +288,26 @@ impl<'a> Search<'a> {
     fn check(&mut self, low: u64) -> Result<(), ReadError> {
         let gathered = Gathered::read(self.parts, low)?;
         for (id, spans) in gathered.traces(self.query.grouping) {
-            if self.query.matches(spans.iter().copied()) {
-                let time_us = tracewell_model::trace_timestamp_us(spans.iter().copied());
+            if let Some(time_us) = self.time_of_match(&spans) {
                 let batch = gather::to_batch(&spans)?;
                 self.queue.push(Waiting { newest_us: time_us, what: What::Found(id, Box::new(batch)) });
             }
         }
         Ok(())
+    }
+
+    /// The time by which answers are ordered, if these spans of one trace are one. At most the latest start of them.
+    fn time_of_match(&self, spans: &[SpanRef<'_>]) -> Option<u64> {
+        match *self.rule {
+            Rule::Traces => {
+                let matches = self.query.matches(spans.iter().copied());
+                matches.then(|| trace_timestamp_us(spans.iter().copied()))
+            }
+            Rule::Spans(query, also) => {
+                let met = spans.iter().filter(|span| query.matches(**span) && also(**span));
+                met.map(|span| span.timestamp_us()).max()
+            }
+        }
     }
 
     fn wait_split(&mut self, at: usize) {

@@ -1,6 +1,6 @@
 //! The contract between the server and whatever keeps its spans.
 
-use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 
 /// Keeps spans and finds them.
 ///
@@ -29,13 +29,24 @@ pub trait Store: Send + Sync + 'static {
     /// The traces a query asks for, one batch a trace. See the trait's text.
     fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError>;
 
-    /// All names of local services, sorted, each once, without the empty one.
+    /// The traces of which one span meets a query and also `also`, one batch a trace: whole, exactly as [`Store::traces`] with
+    /// [`TraceGrouping::Strict`] answers them. Ordered by the latest start of such a span, newest first, then by id; the
+    /// `limit` newest of all matches. `also` is asked only about spans that meet the query.
+    fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError>;
+
+    /// All names of local services as they were sent, sorted, each once, without the empty one.
     fn service_names(&self) -> Result<Vec<String>, ReadError>;
 
-    /// The names of spans recorded by a service, sorted, each once, without the empty one.
+    /// The names of spans recorded by a service as they were sent, sorted, each once, without the empty one. The service is
+    /// asked for in lower case and found in any.
     fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError>;
 
-    /// The remote services of spans recorded by a service, sorted, each once, without the empty one.
+    /// The names of spans recorded by a service, the empty one too, each with the kinds such spans have; sorted, each pair
+    /// once. The service is found as it was sent.
+    fn operations(&self, service: &str) -> Result<Vec<(String, Kind)>, ReadError>;
+
+    /// The remote services of spans recorded by a service as they were sent, sorted, each once, without the empty one. The
+    /// service is asked for in lower case and found in any.
     fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError>;
 
     /// Values of a tag, sorted, each once; of those with many values some may be left out. Only for the keys that the store
@@ -49,6 +60,15 @@ pub trait Store: Send + Sync + 'static {
     /// with a start inside the window; all spans of such a trace count. Traces are told apart by their lower 64 bits, as
     /// Zipkin 3.5 does. Sorted by parent, then child.
     fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError>;
+
+    /// Calls `visit` with every trace which has a span with a start inside the window: all its spans, in the order they
+    /// arrived, equal copies once. In no particular order; holds a small part of them in memory.
+    fn visit_traces(
+        &self,
+        window: DependencyWindow,
+        grouping: TraceGrouping,
+        visit: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError>;
 
     /// Whether it works, for `/health`.
     fn health(&self) -> StoreHealth;

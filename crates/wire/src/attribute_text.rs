@@ -119,14 +119,20 @@ fn push_any_value(out: &mut impl Write, bytes: &[u8], depth: usize, quoted: bool
         (6, Field::Bytes(map)) => {
             out.write_char('{')?;
             let entries = Fields { bytes: map }.filter_map(|field| field.bytes_of(1));
-            for (at, entry) in entries.enumerate() {
+            let part = |entry, number| {
+                let parts = Fields { bytes: entry }.filter_map(|field| field.bytes_of(number));
+                parts.last().unwrap_or_default()
+            };
+            // By key, as Jaeger has it: a map has no order of its own.
+            let mut entries: Vec<(&[u8], &[u8])> = entries.map(|entry| (part(entry, 1), part(entry, 2))).collect();
+            entries.sort_by_key(|(key, _)| *key);
+            for (at, (key, value)) in entries.into_iter().enumerate() {
                 if at > 0 {
                     out.write_char(',')?;
                 }
-                let part = |number| Fields { bytes: entry }.filter_map(|field| field.bytes_of(number)).last();
-                push_quoted(out, &String::from_utf8_lossy(part(1).unwrap_or_default()))?;
+                push_quoted(out, &String::from_utf8_lossy(key))?;
                 out.write_char(':')?;
-                push_any_value(out, part(2).unwrap_or_default(), depth + 1, true)?;
+                push_any_value(out, value, depth + 1, true)?;
             }
             out.write_char('}')
         }
@@ -240,7 +246,7 @@ mod tests {
         assert_eq!(text(ValueRef::Nested(&array)), r#"["a\"b",-1,1.5,null]"#);
         let entry = [field(1, b"k"), field(2, &array)].concat();
         let map = field(6, &[field(1, &entry), field(1, &[])].concat());
-        assert_eq!(text(ValueRef::Nested(&map)), r#"{"k":["a\"b",-1,1.5,null],"":null}"#);
+        assert_eq!(text(ValueRef::Nested(&map)), r#"{"":null,"k":["a\"b",-1,1.5,null]}"#);
         for cut in 0..map.len() {
             text(ValueRef::Nested(&map[..cut]));
         }

@@ -9,9 +9,11 @@ mod fill;
 mod names;
 mod proto_decode;
 mod proto_encode;
+mod query_proto;
 mod sampling;
 mod thrift_decode;
 mod thrift_encode;
+mod ui;
 mod view;
 
 pub use agent::decode_agent_message;
@@ -19,9 +21,17 @@ pub use error::DecodeError;
 pub use fill::Sanitizers;
 pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
+pub use query_proto::{
+    GetOperationsRequest, GetTraceRequest, QueryRequestError, TimeWindow, TraceQueryParameters, encode_dependencies,
+    encode_operations, encode_services,
+};
 pub use sampling::{
     OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters,
     decode_sampling_proto, encode_sampling_json, encode_sampling_parameters, encode_sampling_proto,
 };
 pub use thrift_decode::{ThriftProtocol, decode_thrift_batch};
 pub use thrift_encode::{BatchEncoder, BatchForm, PushError, encode_thrift_batches};
+pub use ui::{
+    Adjuster, Adjustments, UiLog, UiProcess, UiReference, UiSpan, UiTag, UiTrace, adjusted_batch, go_duration_text,
+    service_shown, span_has_tags,
+};

@@ -21,7 +21,7 @@ mod time_text;
 
 pub use decode_json::decode_json;
 pub use decode_protobuf::decode_protobuf;
-pub use encode_json::{encode_json, encode_span_json};
+pub use encode_json::{encode_json, encode_json_traces, encode_span_json};
 pub use encode_protobuf::{encode_protobuf, encode_span};
 pub use error::OtlpError;
 pub use names::{

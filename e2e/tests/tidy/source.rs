@@ -81,7 +81,7 @@ pub(crate) fn check(path: &str, text: &str) -> Vec<String> {
 
 fn is_data(path: &str) -> bool {
     let folders = ["/fixtures/", "/goldens/", "/snapshots/", "/corpus/", "/conformance/", "/vectors/"];
-    let names = ["Cargo.lock", "package-lock.json", "LICENSE"];
+    let names = ["Cargo.lock", "go.sum", "package-lock.json", "LICENSE"];
     folders.iter().any(|folder| path.contains(folder)) && !path.ends_with(".rs")
         || names.iter().any(|name| path.ends_with(name))
         || path.ends_with(".svg")
@@ -99,7 +99,7 @@ fn lines(path: &str, text: &str, findings: &mut Vec<String>) {
         // The page has its own lints.
         _ => usize::MAX,
     };
-    let tabs = path.ends_with("Makefile");
+    let tabs = ["Makefile", ".go", "go.mod"].iter().any(|end| path.ends_with(end));
     // Texts may be long where they cannot be broken: those blanked out of Rust, and lines with a quote anywhere.
     let code = if path.ends_with(".rs") { code_only(text) } else { text.to_owned() };
     for ((number, line), code) in (1..).zip(text.lines()).zip(code.lines()) {

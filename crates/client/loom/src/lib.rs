@@ -105,6 +105,6 @@ pub fn a_span_that_ends_while_the_tracer_closes_is_counted() {
 
 fn drain(reader: &Reader, words: &mut Vec<u64>) {
     let mut bytes = Vec::new();
-    reader.drain(&mut bytes);
+    _ = reader.drain(&mut bytes, 0);
     words.extend(bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)));
 }

@@ -45,6 +45,13 @@ type Predicate = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 type Namer = Arc<dyn Fn(&RequestHead<'_>) -> String + Send + Sync>;
 
 /// Which span a request that came with a trace gets.
+///
+/// ```
+/// use tracewell::middleware::{Continuing, ServerTracing};
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// let settings = ServerTracing::new(&tracer).continuing(Continuing::Join);
+/// # let _ = settings;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Continuing {
     /// As senders of the format expect: [`Continuing::Join`] for B3, [`Continuing::Child`] for the others.
@@ -118,6 +125,13 @@ impl ServerTracing {
 
     /// Requests of these routes or paths get no span, and pass as if there were no middleware. A `*` at the end stands
     /// for anything.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).skip_routes(["/health", "/static/*"]);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn skip_routes<R: AsRef<str>>(mut self, routes: impl IntoIterator<Item = R>) -> Self {
         self.skipped_routes.extend(routes.into_iter().map(|route| route.as_ref().into()));
@@ -125,6 +139,13 @@ impl ServerTracing {
     }
 
     /// Requests of which this says true get no span.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).skip_if(|head| head.method() == "OPTIONS");
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn skip_if(mut self, skip: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.skip = Some(Arc::new(skip));
@@ -133,6 +154,13 @@ impl ServerTracing {
 
     /// Other names. By default `GET /cart/{id}` where the framework knows the route, else with the path (and
     /// `GET not_found` where nothing was found, lest every typing error be a name), and `shop.Cart/Add` for gRPC.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| format!("{} {}", head.method(), head.route().unwrap_or("?")));
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn names(mut self, names: impl Fn(&RequestHead<'_>) -> String + Send + Sync + 'static) -> Self {
         self.names = Some(Arc::new(names));

@@ -20,6 +20,13 @@ use crate::{Kind, OwnedEndpoint, Span};
 ///
 /// `Starlette` is what starlette-zipkin 0.3 sends: its spans have the scheme in their names (`HTTP GET /cart`), and a
 /// status of 400 and above is an error. It keeps all headers as JSON, so mind what is in them.
+///
+/// ```
+/// use tracewell::middleware::{ServerTracing, TagSet};
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// let settings = ServerTracing::new(&tracer).tags(TagSet::OpenTelemetry);
+/// # let _ = settings;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TagSet {
@@ -33,6 +40,13 @@ pub enum TagSet {
 }
 
 /// When the span of a request ends. The span of a gRPC call always ends with its body, where the status is.
+///
+/// ```
+/// use tracewell::middleware::{ServerTracing, SpanEnd};
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// let settings = ServerTracing::new(&tracer).ends_with(SpanEnd::Body);
+/// # let _ = settings;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpanEnd {
     /// With the head of the response: what a handler took.

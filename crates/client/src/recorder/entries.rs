@@ -71,13 +71,9 @@ pub(crate) struct LeftOut {
     pub(crate) links: u8,
 }
 
-/// The entries of a span that has not ended. A pointer, so that spans are cheap to move.
+/// The entries of a span that has not ended: a buffer and how far it is filled.
 #[derive(Debug, Default)]
-pub(crate) struct Entries(Option<Box<Written>>);
-
-/// A buffer and how far it is filled; kept for other spans when one has ended.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
+pub(crate) struct Entries {
     /// Filled up to `used`; what is behind was left by other spans.
     buffer: Vec<u64>,
     used: usize,
@@ -88,80 +84,6 @@ pub(crate) struct Written {
 }
 
 impl Entries {
-    /// In a buffer that held other entries, or in none yet.
-    #[inline]
-    pub(crate) fn in_buffer(buffer: Option<Box<Written>>) -> Self {
-        Self(Some(buffer.unwrap_or_default()))
-    }
-
-    /// Leaves no entries.
-    #[inline]
-    pub(crate) fn take_buffer(&mut self) -> Option<Box<Written>> {
-        self.0.take()
-    }
-
-    #[inline]
-    pub(crate) fn written(&self) -> Option<&Written> {
-        self.0.as_deref()
-    }
-
-    #[inline]
-    fn writable(&mut self) -> &mut Written {
-        self.0.get_or_insert_default()
-    }
-
-    #[inline]
-    pub(crate) fn name(&mut self, name: &str) {
-        self.writable().name(name);
-    }
-
-    #[expect(clippy::inline_always, reason = "type of the value and length of the key are then mostly constants")]
-    #[inline(always)]
-    pub(crate) fn tag(&mut self, key: &str, value: ValueRef<'_>) {
-        self.writable().value(0, key, value);
-    }
-
-    pub(crate) fn annotation(&mut self, time_nanos: u64, value: &str) {
-        self.writable().annotation(time_nanos, value);
-    }
-
-    /// Another span that this one has to do with: its cause ("follows from"), or another parent (`child_of`).
-    pub(crate) fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
-        self.writable().link(trace_id, span_id, child_of, trace_state);
-    }
-
-    /// A field of the annotation or the link before.
-    pub(crate) fn field(&mut self, key: &str, value: ValueRef<'_>) {
-        self.writable().field(key, value);
-    }
-
-    pub(crate) fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
-        self.writable().remote_endpoint(endpoint);
-    }
-
-    pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
-        self.writable().status(code, message);
-    }
-
-    pub(crate) fn trace_state(&mut self, state: &str) {
-        self.writable().trace_state(state);
-    }
-
-    /// An annotation with its fields, written apart so that nobody writes between them.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn append(&mut self, annotation: &Self) {
-        if let Some(annotation) = annotation.written() {
-            self.writable().append(annotation);
-        }
-    }
-
-    /// The name said last.
-    pub(crate) fn last_name(&self) -> String {
-        self.written().map(Written::last_name).unwrap_or_default()
-    }
-}
-
-impl Written {
     /// For other entries.
     #[inline]
     pub(crate) fn clear(&mut self) {
@@ -179,7 +101,7 @@ impl Written {
     }
 
     /// The name said last.
-    fn last_name(&self) -> String {
+    pub(crate) fn last_name(&self) -> String {
         let bytes: Vec<u8> = self.words().iter().flat_map(|word| word.to_le_bytes()).collect();
         let name = |entry| if let SpanEntry::Name(name) = entry { Some(name.to_owned()) } else { None };
         EntryIter::new(&bytes).filter_map(name).last().unwrap_or_default()
@@ -196,21 +118,28 @@ impl Written {
     }
 
     #[inline]
-    fn name(&mut self, name: &str) {
+    pub(crate) fn name(&mut self, name: &str) {
         if self.used > 0 {
             self.note(Present::NAME_AGAIN);
         }
         self.tag_like(NAME, "", &[], name.as_bytes());
     }
 
-    fn annotation(&mut self, time_nanos: u64, value: &str) {
+    #[expect(clippy::inline_always, reason = "type of the value and length of the key are then mostly constants")]
+    #[inline(always)]
+    pub(crate) fn tag(&mut self, key: &str, value: ValueRef<'_>) {
+        self.value(0, key, value);
+    }
+
+    pub(crate) fn annotation(&mut self, time_nanos: u64, value: &str) {
         self.note(Present::ANNOTATIONS);
         let written = self.push(ANNOTATION, "", &number(time_nanos), value.as_bytes());
         self.skips_fields = !written;
         self.left_out.annotations = self.left_out.annotations.saturating_add(u8::from(!written));
     }
 
-    fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
+    /// Another span that this one has to do with: its cause ("follows from"), or another parent (`child_of`).
+    pub(crate) fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
         self.note(Present::LINKS);
         let [a, b] = number(trace_id.high());
         let [c, d] = number(trace_id.low());
@@ -220,13 +149,14 @@ impl Written {
         self.left_out.links = self.left_out.links.saturating_add(u8::from(!written));
     }
 
-    fn field(&mut self, key: &str, value: ValueRef<'_>) {
+    /// A field of the annotation or the link before.
+    pub(crate) fn field(&mut self, key: &str, value: ValueRef<'_>) {
         if !self.skips_fields {
             self.value(FIELD, key, value);
         }
     }
 
-    fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
+    pub(crate) fn remote_endpoint(&mut self, endpoint: &OwnedEndpoint) {
         self.note(Present::REMOTE);
         let mut first = u64::from(endpoint.port);
         if let Some(ipv4) = endpoint.ipv4 {
@@ -242,19 +172,19 @@ impl Written {
         self.tag_like(REMOTE, "", &[a, b, c, d, e, f], endpoint.service.as_bytes());
     }
 
-    fn status(&mut self, code: StatusCode, message: &str) {
+    pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
         self.note(Present::STATUS);
         self.tag_like(STATUS, "", &[code as u64], message.as_bytes());
     }
 
-    fn trace_state(&mut self, state: &str) {
+    pub(crate) fn trace_state(&mut self, state: &str) {
         self.note(Present::TRACE_STATE);
         self.tag_like(TRACE_STATE, "", &[], state.as_bytes());
     }
 
     /// An annotation with its fields, written apart so that nobody writes between them.
     #[cfg(feature = "tracing")]
-    fn append(&mut self, annotation: &Self) {
+    pub(crate) fn append(&mut self, annotation: &Self) {
         let used = self.used + annotation.used;
         self.skips_fields = used > self.buffer.len() && !self.grow(used);
         if self.skips_fields {

@@ -63,6 +63,13 @@ impl<'a> EntryIter<'a> {
         Self { content, at: 0 }
     }
 
+    /// The name, if that is what they begin with.
+    #[inline]
+    pub(crate) fn first_name(mut self) -> Option<&'a str> {
+        let first = self.next_raw()?;
+        if first.entry == NAME { first.text(first.value_at, first.end) } else { None }
+    }
+
     /// Tags alone: others are stepped over unread.
     #[inline]
     pub(crate) fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
@@ -87,9 +94,9 @@ impl<'a> EntryIter<'a> {
         let head = u64::from_le_bytes(*self.content.bytes().get(self.at..)?.first_chunk()?);
         let (entry, key_len, value_len) = read_entry_head(head);
         let key_at = self.at + WORD;
-        let value_at = key_at + key_len.next_multiple_of(WORD);
+        let value_at = key_at + padded(key_len);
         let (key_end, end) = (key_at + key_len, value_at + value_len);
-        self.at = value_at + value_len.next_multiple_of(WORD);
+        self.at = value_at + padded(value_len);
         Some(RawEntry { entry, content: self.content, key_at, key_end, value_at, end })
     }
 }
@@ -101,6 +108,12 @@ impl<'a> Iterator for EntryIter<'a> {
     fn next(&mut self) -> Option<SpanEntry<'a>> {
         self.next_raw()?.read()
     }
+}
+
+/// Up to whole words.
+#[inline]
+const fn padded(len: usize) -> usize {
+    (len + WORD - 1) & !(WORD - 1)
 }
 
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{Entries, Written};
+use super::open::Open;
 use super::record::{HEAD_WORDS, Head};
 use super::ring::Writer;
 use super::shared::{self, Shared};
@@ -12,20 +12,20 @@ use super::shared::{self, Shared};
 /// A reading of the fast clock (the time stamp counter where there is one).
 pub(crate) type Stamp = fastant::Instant;
 
-/// Buffers a thread keeps; spans that were open at the same time beyond that allocate.
-const BUFFERS_MAX: usize = 64;
+/// What a thread keeps of spans that ended; spans that are open at the same time beyond that allocate.
+const KEPT_MAX: usize = 64;
 /// Larger buffers are given back to the allocator.
 const BUFFER_BYTES_KEPT_MAX: usize = 4096;
 /// How long the relation of the fast clock to the wall clock is believed; the wall clock may be set.
 const ANCHOR_KEPT: Duration = Duration::from_secs(10);
 
 thread_local! {
-    static LOCAL: RefCell<Local> = const { RefCell::new(Local { buffers: Vec::new(), outlets: Vec::new(), anchor: None }) };
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local { kept: Vec::new(), outlets: Vec::new(), anchor: None }) };
 }
 
 struct Local {
     #[expect(clippy::vec_box, reason = "they move from spans to here and back")]
-    buffers: Vec<Box<Written>>,
+    kept: Vec<Box<Open>>,
     outlets: Vec<Outlet>,
     anchor: Option<Anchored>,
 }
@@ -44,17 +44,16 @@ struct Outlet {
     shared: Arc<Shared>,
 }
 
-/// A buffer that other spans were done with, or an empty one.
+/// What another span was done with.
 #[inline]
-pub(crate) fn take_buffer() -> Option<Box<Written>> {
-    // While the thread is being torn down there is no pool.
-    LOCAL.try_with(|local| local.borrow_mut().buffers.pop()).ok().flatten()
+pub(super) fn take_kept() -> Option<Box<Open>> {
+    // While the thread is being torn down nothing is kept.
+    LOCAL.try_with(|local| local.borrow_mut().kept.pop()).ok().flatten()
 }
 
-/// Gives a buffer back that no span was finished with.
-pub(crate) fn return_buffer(entries: &mut Entries) {
-    let Some(buffer) = entries.take_buffer() else { return };
-    LOCAL.try_with(|local| local.borrow_mut().keep(buffer)).ok();
+/// Keeps what no span was finished with.
+pub(crate) fn keep(open: Box<Open>) {
+    LOCAL.try_with(|local| local.borrow_mut().keep(open)).ok();
 }
 
 /// The wall clock's time of a stamp.
@@ -64,25 +63,19 @@ pub(crate) fn unix_nanos(stamp: Stamp) -> u64 {
         .unwrap_or_else(|_| stamp.as_unix_nanos(&fastant::Anchor::new()))
 }
 
-/// Hands a finished span over, and takes its buffer: `start` and `end` as stamps or as nanoseconds of the wall clock.
-pub(crate) fn finish(
-    tracer: u64,
-    mut head: Head,
-    start: Result<u64, Stamp>,
-    end: Result<u64, Stamp>,
-    entries: &mut Entries,
-) {
+/// Hands a finished span over: `end` as a stamp or as nanoseconds of the wall clock.
+#[inline]
+pub(crate) fn finish(tracer: u64, mut head: Head, end: Result<u64, Stamp>, open: Box<Open>) {
     let handed_over = LOCAL.try_with(|local| {
         let local = &mut *local.borrow_mut();
         // Both by one anchor, the later one first: it decides whether the anchor is still believed.
         let end_nanos = end.unwrap_or_else(|stamp| local.unix_nanos(stamp));
-        head.start_nanos = start.unwrap_or_else(|stamp| local.unix_nanos(stamp));
+        head.start_nanos = open.start.unwrap_or_else(|stamp| local.unix_nanos(stamp));
         head.duration_nanos = end_nanos.saturating_sub(head.start_nanos);
-        let Some(buffer) = entries.take_buffer() else { return };
         if let Some(outlet) = local.outlet(tracer) {
-            outlet.put(&head.to_words(&buffer), buffer.words());
+            outlet.put(&head.to_words(&open.entries), open.entries.words());
         }
-        local.keep(buffer);
+        local.keep(open);
     });
     if handed_over.is_err() {
         shared::count_dropped(tracer);
@@ -91,10 +84,10 @@ pub(crate) fn finish(
 
 impl Local {
     #[inline]
-    fn keep(&mut self, mut buffer: Box<Written>) {
-        if self.buffers.len() < BUFFERS_MAX && buffer.capacity_bytes() <= BUFFER_BYTES_KEPT_MAX {
-            buffer.clear();
-            self.buffers.push(buffer);
+    fn keep(&mut self, mut open: Box<Open>) {
+        if self.kept.len() < KEPT_MAX && open.entries.capacity_bytes() <= BUFFER_BYTES_KEPT_MAX {
+            open.clear();
+            self.kept.push(open);
         }
     }
 

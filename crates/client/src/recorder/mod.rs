@@ -7,6 +7,7 @@ mod entries;
 mod entry;
 mod finish;
 mod local;
+mod open;
 mod record;
 mod ring;
 mod shared;
@@ -14,11 +15,13 @@ mod sync;
 mod view;
 mod worker;
 
+#[cfg(feature = "tracing")]
 pub(crate) use entries::Entries;
 pub use entries::SPAN_BYTES_MAX;
 pub use entry::SpanEntry;
 pub use finish::Finish;
-pub(crate) use local::{Stamp, finish, return_buffer, take_buffer, unix_nanos};
+pub(crate) use local::{Stamp, finish, keep, unix_nanos};
+pub(crate) use open::Open;
 pub(crate) use record::Head;
 pub use record::{SpanRecord, SpanRecords};
 pub(crate) use shared::{Closing, Options, Shared, find};

@@ -7,7 +7,7 @@
 
 use tracewell_model::{Kind, OwnedEndpoint, Span, SpanFlags, SpanId, Time, TraceId};
 
-use super::entries::{LeftOut, Present, WORD, Written};
+use super::entries::{Entries, LeftOut, Present, WORD};
 use super::entry::{EntryIter, SpanEntry};
 use super::view::LocalSpan;
 
@@ -28,7 +28,7 @@ pub(crate) struct Head {
 
 impl Head {
     #[inline]
-    pub(crate) fn to_words(self, entries: &Written) -> [u64; HEAD_WORDS] {
+    pub(crate) fn to_words(self, entries: &Entries) -> [u64; HEAD_WORDS] {
         let left_out = entries.left_out();
         [
             entries.words().len() as u64,
@@ -49,6 +49,17 @@ impl Head {
 }
 
 /// Finished spans, borrowed from the reporter's buffer.
+///
+/// ```
+/// use tracewell::{FnReporter, Tracer, sampler::ConstSampler};
+/// let reporter = FnReporter::new(|_, spans| {
+///     assert_eq!((spans.len(), spans.iter().count()), (1, 1));
+///     Ok(())
+/// });
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+/// tracer.new_trace("GET /").finish();
+/// assert_eq!(tracer.close().reported, 1);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SpanRecords<'a> {
     bytes: &'a [u8],
@@ -135,6 +146,18 @@ impl<'a> Iterator for Records<'a> {
 }
 
 /// One finished span.
+///
+/// ```
+/// use tracewell::{FnReporter, Tracer, sampler::ConstSampler};
+/// let reporter = FnReporter::new(|resource, spans| {
+///     for span in spans.iter() {
+///         println!("{} {} took {:?}", resource.endpoint.service, span.trace_id(), span.duration());
+///     }
+///     Ok(())
+/// });
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+/// tracer.new_trace("GET /").finish();
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SpanRecord<'a> {
     head: &'a HeadBytes,
@@ -225,7 +248,13 @@ impl<'a> SpanRecord<'a> {
     /// All entries, or none where none of that sort is among them.
     #[inline]
     pub(crate) const fn entries_if(&self, present: Present) -> EntryIter<'a> {
-        if Present((self.word(7) >> 24) as u8).has(present) { self.entries } else { EntryIter::NONE }
+        if self.has(present) { self.entries } else { EntryIter::NONE }
+    }
+
+    /// Whether there are entries of that sort.
+    #[inline]
+    pub(crate) const fn has(&self, present: Present) -> bool {
+        Present((self.word(7) >> 24) as u8).has(present)
     }
 
     /// An owned copy, as recorded by the service `local`.
@@ -240,12 +269,10 @@ mod tests {
 
     use tracewell_model::{OwnedAnnotation, OwnedLink, SpanView as _, StatusCode, Value, ValueRef};
 
-    use super::super::entries::{Entries, SPAN_BYTES_MAX};
+    use super::super::entries::SPAN_BYTES_MAX;
     use super::*;
 
     fn records(entries: &Entries, head: Head) -> Vec<u8> {
-        let nothing = Written::default();
-        let entries = entries.written().unwrap_or(&nothing);
         let words = head.to_words(entries);
         words.iter().chain(entries.words()).flat_map(|word| word.to_le_bytes()).collect()
     }

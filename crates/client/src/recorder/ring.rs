@@ -113,20 +113,25 @@ impl Drop for Writer {
 }
 
 impl Reader {
-    /// Appends all that waits to `out`, each word as 8 little-endian bytes. Records come whole: a writer publishes
+    /// Writes all that waits to `out`, from `filled` on, each word as 8 little-endian bytes; answers up to where. What is
+    /// behind that in `out` was left by others, so that nothing is zeroed first. Records come whole: a writer publishes
     /// them so.
-    pub(crate) fn drain(&self, out: &mut Vec<u8>) {
+    #[must_use]
+    pub(crate) fn drain(&self, out: &mut Vec<u8>, filled: usize) -> usize {
         let head = self.ring.head.0.load(Ordering::Acquire);
         // Only this end writes the tail.
         let tail = self.ring.tail.0.load(Ordering::Relaxed);
         let (before, after) = self.ring.words.split_at(tail & (self.ring.words.len() - 1));
-        let filled = out.len();
-        out.resize(filled + (head - tail) * 8, 0);
-        let places = out[filled..].as_chunks_mut::<8>().0;
+        let end = filled + (head - tail) * 8;
+        if out.len() < end {
+            out.resize(end, 0);
+        }
+        let places = out[filled..end].as_chunks_mut::<8>().0;
         let (straight, around) = places.split_at_mut(after.len().min(places.len()));
         load(straight, after);
         load(around, before);
         self.ring.tail.0.store(head, Ordering::Release);
+        end
     }
 
     /// Whether the writer is gone. Ask before the last [`Reader::drain`], not after it.
@@ -152,7 +157,7 @@ mod tests {
         assert!(!writer.push(&[4], &[5]));
         assert!(writer.push(&[6], &[]));
         let mut out = Vec::new();
-        reader.drain(&mut out);
+        assert_eq!(reader.drain(&mut out, 0), 32);
         assert_eq!(words(&out), [1, 2, 3, 6]);
         assert!(writer.push(&[7; 4], &[]));
     }
@@ -168,10 +173,10 @@ mod tests {
                 }
             }
         });
-        let mut out = Vec::new();
+        let (mut out, mut filled) = (Vec::new(), 0);
         loop {
             let closed = reader.is_closed();
-            reader.drain(&mut out);
+            filled = reader.drain(&mut out, filled);
             if closed {
                 break;
             }
@@ -190,8 +195,9 @@ mod tests {
             for (head_words, body) in records {
                 let head: Vec<u64> = (0..head_words).collect();
                 prop_assert!(writer.push(&head, &body));
-                let mut out = vec![0; 8];
-                reader.drain(&mut out);
+                let mut out = vec![0; 8 + body.len()];
+                let filled = reader.drain(&mut out, 8);
+                out.truncate(filled);
                 prop_assert_eq!(words(&out), [vec![0], head, body].concat());
             }
         }

@@ -15,6 +15,14 @@ use crate::settings::{Settings, tracer_id};
 
 /// What became of the spans that were recorded. When the tracer is closed, `reported + failed + dropped` are all that
 /// ended; until then some are still on their way.
+///
+/// ```
+/// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(InMemoryReporter::default());
+/// tracer.new_trace("GET /").finish();
+/// let stats = tracer.close();
+/// assert_eq!((stats.reported, stats.failed + stats.dropped), (1, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TracerStats {
     /// Taken by the reporter; of a reporter that sends them, those that arrived.
@@ -59,6 +67,11 @@ pub(crate) struct Options {
     /// Of each thread's queue.
     pub(crate) queue_bytes: usize,
     pub(crate) flush_interval: Duration,
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: crate::metrics::Metrics,
+    /// How the sampler asks, if it asks.
+    #[cfg(all(feature = "metrics", feature = "jaeger"))]
+    pub(crate) sampler_polls: Option<crate::poll::PollCounters>,
 }
 
 pub(crate) struct Shared {
@@ -198,6 +211,8 @@ impl Shared {
             let reporter = control.reporter.take();
             drop(control);
             reporter.into_iter().for_each(|mut reporter| reporter.close());
+            #[cfg(feature = "metrics")]
+            self.publish_metrics();
             return None;
         }
         let thread = control.waitable_thread()?;
@@ -240,6 +255,27 @@ impl Shared {
         }
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn publish_metrics(&self) {
+        #[cfg(feature = "jaeger")]
+        let polls = |counters: Option<crate::poll::PollCounters>| {
+            counters.map_or_else(Default::default, |counters| crate::metrics::Polls {
+                answers: counters.answers(),
+                failures: counters.failures(),
+                updates: counters.updates(),
+                bad_answers: counters.bad_answers(),
+            })
+        };
+        #[cfg(feature = "jaeger")]
+        let polls = (
+            polls(self.options.sampler_polls.clone()),
+            polls(self.options.settings.throttler.as_ref().and_then(|throttler| throttler.counters())),
+        );
+        #[cfg(not(feature = "jaeger"))]
+        let polls = Default::default();
+        self.options.metrics.publish(self.stats(), polls);
+    }
+
     pub(crate) fn reporter_stats(&self) -> Vec<ReporterStats> {
         self.counters.as_ref().map(ReporterCounters::each).unwrap_or_default()
     }
@@ -248,18 +284,20 @@ impl Shared {
         self.lock().reporter.take()
     }
 
-    /// Appends all that is finished to `waiting`; says who asked for it, and whether it was the last time.
-    pub(super) fn take_round(&self, waiting: &mut Vec<u8>) -> (Vec<Flush>, Option<Closing>) {
+    /// Writes all that is finished to the beginning of `waiting`; says how many bytes that is, who asked for it, and
+    /// whether it was the last time.
+    pub(super) fn take_round(&self, waiting: &mut Vec<u8>) -> (usize, Vec<Flush>, Option<Closing>) {
         self.woken.store(false, Ordering::Release);
         let mut control = self.lock();
         // What was finished before either was asked for is in the rings by now.
-        let asked = (std::mem::take(&mut control.flushes), control.closing);
+        let (flushes, closing) = (std::mem::take(&mut control.flushes), control.closing);
+        let mut filled = 0;
         control.readers.retain(|reader| {
             let writer_gone = reader.is_closed();
-            reader.drain(waiting);
+            filled = reader.drain(waiting, filled);
             !writer_gone
         });
-        asked
+        (filled, flushes, closing)
     }
 
     pub(super) fn count(&self, spans: u64, taken: bool) {
@@ -307,12 +345,12 @@ impl Control {
         if !self.gone {
             return;
         }
-        let mut left_over = Vec::new();
+        let (mut left_over, mut filled) = (Vec::new(), 0);
         self.readers.retain(|reader| {
             let writer_gone = reader.is_closed();
-            reader.drain(&mut left_over);
+            filled = reader.drain(&mut left_over, filled);
             !writer_gone
         });
-        shared.dropped(SpanRecords::split(&left_over, usize::MAX).0.len() as u64);
+        shared.dropped(SpanRecords::split(&left_over[..filled], usize::MAX).0.len() as u64);
     }
 }

@@ -34,7 +34,13 @@ impl<'a> LocalSpan<'a> {
     /// The last entry that `pick` takes, if there can be one.
     #[inline]
     fn last<T>(&self, present: Present, pick: impl Fn(SpanEntry<'a>) -> Option<T>) -> Option<T> {
-        self.record.entries_if(present).filter_map(pick).last()
+        if self.record.has(present) { self.search_last(pick) } else { None }
+    }
+
+    /// Most spans have none of what is looked for.
+    #[inline(never)]
+    fn search_last<T>(&self, pick: impl Fn(SpanEntry<'a>) -> Option<T>) -> Option<T> {
+        self.record.entry_iter().filter_map(pick).last()
     }
 }
 
@@ -56,10 +62,10 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
 
     #[inline]
     fn name(self) -> &'a str {
-        let name = |entry| if let SpanEntry::Name(name) = entry { Some(name) } else { None };
         // A span begins with its name.
-        let last = self.last(Present::NAME_AGAIN, name);
-        last.or_else(|| self.record.entry_iter().next().and_then(name)).unwrap_or_default()
+        let last =
+            self.last(Present::NAME_AGAIN, |entry| if let SpanEntry::Name(name) = entry { Some(name) } else { None });
+        last.or_else(|| self.record.entry_iter().first_name()).unwrap_or_default()
     }
 
     #[inline]

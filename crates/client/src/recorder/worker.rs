@@ -16,7 +16,8 @@ pub(super) fn run(shared: &Shared) {
     let _gone = Gone(shared);
     let Some(reporter) = shared.take_reporter() else { return };
     // Dropped before `_gone`, so that everything is counted when the thread says that it is gone.
-    let mut worker = Worker { shared, reporter, waiting: Vec::new(), reported_bytes: 0, flushes: Vec::new() };
+    let mut worker =
+        Worker { shared, reporter, waiting: Vec::new(), waiting_bytes: 0, reported_bytes: 0, flushes: Vec::new() };
     loop {
         let closing = worker.round();
         if let Some(closing) = closing {
@@ -29,8 +30,9 @@ pub(super) fn run(shared: &Shared) {
 struct Worker<'a> {
     shared: &'a Shared,
     reporter: Box<dyn Reporter>,
-    /// What was taken from the rings in this round.
+    /// What was taken from the rings in this round, and behind it what is left of others.
     waiting: Vec<u8>,
+    waiting_bytes: usize,
     /// How much of it the reporter was given.
     reported_bytes: usize,
     /// Flushes under way that have a deadline.
@@ -40,15 +42,17 @@ struct Worker<'a> {
 impl Worker<'_> {
     /// Reports what has ended by now, and begins what was asked for.
     fn round(&mut self) -> Option<Closing> {
-        self.waiting.clear();
-        self.reported_bytes = 0;
-        let (flushes, closing) = self.shared.take_round(&mut self.waiting);
+        (self.waiting_bytes, self.reported_bytes) = (0, 0);
+        let (taken_bytes, flushes, closing) = self.shared.take_round(&mut self.waiting);
+        self.waiting_bytes = taken_bytes;
         // From here on they end with this thread if with nothing else.
         let flushes: Vec<Done> = flushes.into_iter().map(|flush| self.begin(flush)).collect();
         self.report();
         for done in flushes {
             self.reporter.flush(done);
         }
+        #[cfg(feature = "metrics")]
+        self.shared.publish_metrics();
         closing
     }
 
@@ -60,15 +64,15 @@ impl Worker<'_> {
     }
 
     fn report(&mut self) {
-        while self.reported_bytes < self.waiting.len() {
-            let waiting = &self.waiting[self.reported_bytes..];
+        while self.reported_bytes < self.waiting_bytes {
+            let waiting = &self.waiting[self.reported_bytes..self.waiting_bytes];
             let (spans, rest) = SpanRecords::split(waiting, REPORT_SPANS_MAX);
             if spans.is_empty() {
                 return;
             }
             let result = self.reporter.report(&self.shared.options.resource, &spans);
             self.shared.count(spans.len() as u64, result.is_ok());
-            self.reported_bytes = self.waiting.len() - rest.len();
+            self.reported_bytes = self.waiting_bytes - rest.len();
         }
     }
 
@@ -102,13 +106,15 @@ impl Worker<'_> {
             thread::park_timeout(left.map_or(rest, |left| left.min(rest)));
         }
         self.reporter.close();
+        #[cfg(feature = "metrics")]
+        self.shared.publish_metrics();
     }
 }
 
 impl Drop for Worker<'_> {
     /// What a reporter that panicked was given, and what it would have been given next, is lost.
     fn drop(&mut self) {
-        let (lost, _) = SpanRecords::split(&self.waiting[self.reported_bytes..], usize::MAX);
+        let (lost, _) = SpanRecords::split(&self.waiting[self.reported_bytes..self.waiting_bytes], usize::MAX);
         self.shared.count_failed(lost.len() as u64);
     }
 }

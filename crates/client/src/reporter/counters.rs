@@ -31,6 +31,13 @@ struct Inner {
 }
 
 /// What became of the spans that a reporter took. Those taken are `reported + failed + dropped + queued`.
+///
+/// ```
+/// use tracewell::{CompositeReporter, InMemoryReporter, Tracer};
+/// let both = CompositeReporter::default().with(InMemoryReporter::default()).with(InMemoryReporter::default());
+/// let tracer = Tracer::builder("shop").build(both);
+/// assert!(tracer.reporter_stats().iter().all(|stats| stats.reported == 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ReporterStats {

@@ -49,6 +49,13 @@ pub struct ZipkinReporterBuilder {
 }
 
 /// How spans are written.
+///
+/// ```
+/// use tracewell::{ZipkinEncoding, ZipkinReporter};
+/// let reporter = ZipkinReporter::builder("http://zipkin:9411")?.encoding(ZipkinEncoding::Proto3).build();
+/// # drop(reporter);
+/// # Ok::<(), tracewell::AddressError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ZipkinEncoding {

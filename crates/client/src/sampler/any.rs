@@ -9,6 +9,12 @@ use super::{ConstSampler, Decision, GuaranteedThroughputSampler, PerOperationSam
 use super::{RateLimitingSampler, Sampler, SamplerError};
 
 /// One of the samplers, or one of your own.
+///
+/// ```
+/// use tracewell::sampler::{AnySampler, ConstSampler};
+/// let sampler = AnySampler::from(ConstSampler::new(true));
+/// assert_eq!(sampler.to_string(), "ConstSampler(true)");
+/// ```
 pub enum AnySampler {
     /// Always or never.
     Const(ConstSampler),
@@ -25,6 +31,12 @@ pub enum AnySampler {
 }
 
 /// Why a configuration names no sampler.
+///
+/// ```
+/// use tracewell::sampler::AnySampler;
+/// let error = AnySampler::from_config("adaptive", None).unwrap_err();
+/// assert_eq!(error.to_string(), "unknown sampler type adaptive: use const, probabilistic or ratelimiting");
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SamplerConfigError {
@@ -91,6 +103,11 @@ impl Sampler for AnySampler {
         if let Self::Custom(sampler) = self {
             sampler.close();
         }
+    }
+
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        if let Self::Custom(sampler) = self { sampler.poll_counters() } else { None }
     }
 }
 

@@ -63,9 +63,23 @@ pub trait Sampler: Send + Sync {
 
     /// The tracer is closed: what runs by itself should end.
     fn close(&self) {}
+
+    /// How a server is asked, if one is.
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        None
+    }
 }
 
 /// What a sampler decided, and the tags that say why.
+///
+/// ```
+/// use tracewell::TraceId;
+/// use tracewell::sampler::{ConstSampler, Sampler, SamplerType};
+/// let decision = ConstSampler::new(true).sample(TraceId::new(1), "GET /");
+/// assert!(decision.sampled);
+/// assert_eq!(decision.tags.sampler_type, SamplerType::Const);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decision {
     /// Whether the trace is recorded.
@@ -75,6 +89,12 @@ pub struct Decision {
 }
 
 /// Why a sampler could not be made.
+///
+/// ```
+/// use tracewell::sampler::ProbabilisticSampler;
+/// let error = ProbabilisticSampler::new(50.0).unwrap_err();
+/// assert_eq!(error.to_string(), "sampling rate is 50: it must be between 0.0 and 1.0");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SamplerError {
@@ -100,6 +120,11 @@ impl<T: Sampler + ?Sized> Sampler for Arc<T> {
     fn close(&self) {
         (**self).close();
     }
+
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        (**self).poll_counters()
+    }
 }
 
 impl<T: Sampler + ?Sized> Sampler for Box<T> {
@@ -109,6 +134,11 @@ impl<T: Sampler + ?Sized> Sampler for Box<T> {
 
     fn close(&self) {
         (**self).close();
+    }
+
+    #[cfg(feature = "jaeger")]
+    fn poll_counters(&self) -> Option<crate::PollCounters> {
+        (**self).poll_counters()
     }
 }
 

@@ -100,6 +100,10 @@ impl Sampler for PollingSampler {
     fn close(&self) {
         self.poller.stop();
     }
+
+    fn poll_counters(&self) -> Option<PollCounters> {
+        Some(self.counters())
+    }
 }
 
 impl fmt::Debug for PollingSampler {

@@ -3,6 +3,11 @@
 use tracewell_model::Value;
 
 /// `sampler.type`.
+///
+/// ```
+/// use tracewell::sampler::SamplerType;
+/// assert_eq!(SamplerType::LowerBound.name(), "lowerbound");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SamplerType {
     /// Always or never.
@@ -37,6 +42,11 @@ pub enum SamplerParam {
 }
 
 /// Both tags.
+///
+/// ```
+/// use tracewell::sampler::SamplerTags;
+/// assert_eq!((SamplerTags::TYPE_KEY, SamplerTags::PARAM_KEY), ("sampler.type", "sampler.param"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplerTags {
     /// `sampler.type`.

@@ -9,9 +9,7 @@ use tracewell_model::{StatusCode, ValueRef};
 use super::Span;
 use super::tag_value::cut;
 use crate::recorder;
-
-/// Bytes of the chain of causes: jaeger-client's `max_traceback_length`.
-const STACK_BYTES_MAX: usize = 4096;
+use crate::settings::Settings;
 
 /// What is to be written about an error: read off it before anything is locked, for its words are its author's.
 pub(crate) struct Failure {
@@ -21,13 +19,13 @@ pub(crate) struct Failure {
 impl Failure {
     /// `None`: the tracer was told to take no notice of it.
     pub(crate) fn of(tracer: u64, error: &(dyn Error + 'static)) -> Option<Self> {
-        (!is_ignored(tracer, error)).then(|| Self { text: error.to_string() })
+        let ignored = recorder::find(tracer).is_some_and(|tracer| is_ignored(&tracer.options.settings, error));
+        (!ignored).then(|| Self { text: error.to_string() })
     }
 }
 
-fn is_ignored(tracer: u64, error: &(dyn Error + 'static)) -> bool {
-    let tracer = recorder::find(tracer);
-    tracer.is_some_and(|tracer| tracer.options.settings.ignore_error.as_ref().is_some_and(|ignore| ignore(error)))
+fn is_ignored(settings: &Settings, error: &(dyn Error + 'static)) -> bool {
+    settings.ignore_error.as_ref().is_some_and(|ignore| ignore(error))
 }
 
 impl Span {
@@ -97,12 +95,19 @@ impl Span {
     /// assert_eq!(log[3], ("error.kind".to_owned(), tracewell::Value::Str("core::fmt::Error".into())));
     /// ```
     pub fn log_error<E: Error + 'static>(&mut self, error: &E) -> &mut Self {
-        if !self.is_recorded() || is_ignored(self.tracer(), error) {
+        if !self.is_recorded() {
+            return self;
+        }
+        // Without its tracer nothing more of the span will be seen.
+        let Some(found) = recorder::find(self.tracer()) else { return self };
+        let settings = &found.options.settings;
+        if is_ignored(settings, error) {
             return self;
         }
         let message = error.to_string();
         let object = format!("{error:?}");
-        let stack = causes(error);
+        let stack_bytes_max = settings.error_chain_bytes_max;
+        let stack = causes(error, stack_bytes_max);
         let tracer = self.tracer();
         self.write(|open| {
             open.entries.status(StatusCode::Error, &message);
@@ -117,16 +122,16 @@ impl Span {
                     ("error.kind", type_name::<E>().into()),
                 ],
             );
-            open.entries.field("stack", ValueRef::Str(cut(&stack, STACK_BYTES_MAX)));
+            open.entries.field("stack", ValueRef::Str(cut(&stack, stack_bytes_max)));
         })
     }
 }
 
 /// An error and what caused it, a line each.
-fn causes(error: &dyn Error) -> String {
+fn causes(error: &dyn Error, bytes_max: usize) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
-    while let Some(error) = cause.filter(|_| text.len() < STACK_BYTES_MAX) {
+    while let Some(error) = cause.filter(|_| text.len() < bytes_max) {
         // Writing to a text cannot fail.
         write!(text, "\ncaused by: {error}").ok();
         cause = error.source();

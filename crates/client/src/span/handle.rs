@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracewell_model::{Kind, OwnedEndpoint};
 
 use super::error::Failure;
-use super::recording::{Recording, Role, SharedOpen};
+use super::recording::{Recording, SharedOpen};
 use super::{Span, TagValue, child};
 use crate::current::EnteredSpan;
 use crate::propagation::TraceContext;
@@ -124,7 +124,7 @@ impl SpanHandle {
 impl From<SpanHandle> for Span {
     fn from(handle: SpanHandle) -> Self {
         let SpanHandle { context, tracer, place } = handle;
-        let recording = place.map_or(Recording::Off, |place| Recording::Shared(place, Role::Guest));
+        let recording = place.map_or(Recording::Off, Recording::Guest);
         Self { context, tracer, recording }
     }
 }

@@ -6,29 +6,25 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tracewell_model::{Kind, SpanFlags};
+use tracewell_model::SpanFlags;
 
 use crate::propagation::TraceContext;
-use crate::recorder::{self, Entries, Head, Stamp};
+use crate::recorder::{self, Head, Open, Stamp};
 use crate::settings::keeps_late;
 use crate::span::TagValue;
 
 /// Places a thread keeps for spans to come.
 const PLACES_MAX: usize = 64;
 
+/// A word and a pointer: they are moved in registers.
 pub(crate) enum Recording {
     Off,
     /// Off, but may be switched on.
     Late(Box<Late>),
-    Own(Open),
-    Shared(Arc<SharedOpen>, Role),
-}
-
-/// Who ends a shared span.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Owner,
-    Guest,
+    Own(Box<Open>),
+    Shared(Arc<SharedOpen>),
+    /// Shared, and ended by somebody else.
+    Guest(Arc<SharedOpen>),
 }
 
 /// What a span that is not recorded needs to begin to be.
@@ -37,20 +33,10 @@ pub(crate) struct Late {
     pub(super) start: Result<u64, Stamp>,
 }
 
-/// What only a recorded span has.
-pub(crate) struct Open {
-    /// Given, as nanoseconds of the wall clock, or read from the fast clock.
-    pub(crate) start: Result<u64, Stamp>,
-    pub(crate) entries: Entries,
-    pub(crate) kind: Kind,
-    pub(crate) shared: bool,
-    pub(crate) debug: bool,
-}
-
 #[derive(Default)]
 pub(crate) struct SharedOpen {
     /// `None`: it has ended.
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<Box<Open>>>,
 }
 
 thread_local! {
@@ -59,7 +45,12 @@ thread_local! {
 
 impl Recording {
     #[inline]
-    pub(super) fn off(tracer: u64, name: &str) -> Self {
+    pub(super) fn begin(tracer: u64, name: &str, recorded: bool) -> Self {
+        if recorded { Self::Own(Open::new(name)) } else { Self::off(tracer, name) }
+    }
+
+    #[inline]
+    fn off(tracer: u64, name: &str) -> Self {
         if keeps_late(tracer) { Self::late(name) } else { Self::Off }
     }
 
@@ -77,7 +68,7 @@ impl Recording {
                 open.start = late.start;
                 *self = Self::Own(open);
             }
-            Self::Own(_) | Self::Shared(..) => {}
+            Self::Own(_) | Self::Shared(_) | Self::Guest(_) => {}
         }
     }
 
@@ -87,11 +78,15 @@ impl Recording {
             Self::Own(open) => {
                 let place = SharedOpen::place();
                 *place.lock() = Some(open);
-                *self = Self::Shared(Arc::clone(&place), Role::Owner);
+                *self = Self::Shared(Arc::clone(&place));
                 Some(place)
             }
-            Self::Shared(place, role) => {
-                *self = Self::Shared(Arc::clone(&place), role);
+            Self::Shared(place) => {
+                *self = Self::Shared(Arc::clone(&place));
+                Some(place)
+            }
+            Self::Guest(place) => {
+                *self = Self::Guest(Arc::clone(&place));
                 Some(place)
             }
             off => {
@@ -102,22 +97,11 @@ impl Recording {
     }
 
     /// Takes the entries away, wherever they are.
-    pub(super) fn take(&mut self) -> Option<Open> {
+    pub(super) fn take(&mut self) -> Option<Box<Open>> {
         match std::mem::replace(self, Self::Off) {
             Self::Off | Self::Late(_) => None,
             Self::Own(open) => Some(open),
-            Self::Shared(place, _) => place.take(),
-        }
-    }
-
-    /// As [`Recording::take`], but a guest leaves them.
-    pub(super) fn take_own_share(&mut self) -> Option<Open> {
-        match std::mem::replace(self, Self::Off) {
-            Self::Shared(_, Role::Guest) => None,
-            other => {
-                *self = other;
-                self.take()
-            }
+            Self::Shared(place) | Self::Guest(place) => place.take(),
         }
     }
 
@@ -128,7 +112,7 @@ impl Recording {
             Self::Off => tracer.options.settings.allows_debug(""),
             Self::Late(late) => tracer.options.settings.allows_debug(&late.name),
             Self::Own(open) => tracer.options.settings.allows_debug(&open.entries.last_name()),
-            Self::Shared(place, _) => place
+            Self::Shared(place) | Self::Guest(place) => place
                 .lock()
                 .as_ref()
                 .is_some_and(|open| tracer.options.settings.allows_debug(&open.entries.last_name())),
@@ -151,7 +135,7 @@ impl SharedOpen {
     }
 
     /// Takes the entries and gives the place back.
-    fn take(self: Arc<Self>) -> Option<Open> {
+    pub(super) fn take(self: Arc<Self>) -> Option<Box<Open>> {
         let open = self.lock().take();
         if Arc::strong_count(&self) == 1 {
             let keep = |places: &RefCell<Vec<_>>| {
@@ -165,21 +149,13 @@ impl SharedOpen {
         open
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Open>>> {
         // Entries are appended whole, so a panic elsewhere left them so.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Open {
-    /// Kept out of the way of spans that are not recorded.
-    #[inline(never)]
-    pub(crate) fn new(name: &str) -> Self {
-        let mut entries = Entries::in_buffer(recorder::take_buffer());
-        entries.name(name);
-        Self { start: Err(Stamp::now()), entries, kind: Kind::Unset, shared: false, debug: false }
-    }
-
     pub(super) fn log(&mut self, tracer: u64, at: Option<u64>, fields: &[(&str, TagValue<'_>)]) {
         self.entries.annotation(at.unwrap_or_else(|| recorder::unix_nanos(Stamp::now())), "");
         for (key, value) in fields {
@@ -187,13 +163,16 @@ impl Open {
         }
     }
 
-    pub(super) fn end(&mut self, tracer: u64, context: &TraceContext, end: Result<u64, Stamp>) {
+    /// Hands it over.
+    #[inline]
+    pub(super) fn end(self: Box<Self>, tracer: u64, context: &TraceContext, end: Result<u64, Stamp>) {
+        let mut open = self;
         if let Some(state) = context.trace_state() {
-            self.entries.trace_state(state);
+            open.entries.trace_state(state);
         }
         let mut flags = SpanFlags::SAMPLED;
-        let debug = self.debug || context.debug();
-        for (is_set, flag) in [(debug, SpanFlags::DEBUG), (self.shared, SpanFlags::SHARED)] {
+        let debug = open.debug || context.debug();
+        for (is_set, flag) in [(debug, SpanFlags::DEBUG), (open.shared, SpanFlags::SHARED)] {
             flags = if is_set { flags.with(flag) } else { flags };
         }
         let head = Head {
@@ -202,9 +181,9 @@ impl Open {
             parent_id: context.parent_id(),
             start_nanos: 0,
             duration_nanos: 0,
-            kind: self.kind,
+            kind: open.kind,
             flags,
         };
-        recorder::finish(tracer, head, self.start, end, &mut self.entries);
+        recorder::finish(tracer, head, end, open);
     }
 }

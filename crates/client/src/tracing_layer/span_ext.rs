@@ -2,7 +2,7 @@
 
 use super::TracingLayer;
 use crate::propagation::TraceContext;
-use crate::span::Open;
+use crate::recorder::Open;
 
 /// What [`TracingLayer`] adds to `tracing::Span`.
 pub trait TracingSpanExt {

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::span::Id;
 
-use crate::recorder;
-use crate::span::{Open, Span};
+use crate::recorder::{self, Open};
+use crate::span::Span;
 
 const SHARDS: usize = 32;
 
@@ -25,13 +25,13 @@ struct Shard(Mutex<HashMap<u64, Kept, BuildHasherDefault<Spread>>>);
 pub(super) struct Kept {
     pub(super) span: Span,
     /// What was said about a root that is not recorded, as long as that may change.
-    pub(super) late: Option<Open>,
+    pub(super) late: Option<Box<Open>>,
 }
 
 impl Kept {
     pub(super) fn forget_late(&mut self) {
-        if let Some(mut open) = self.late.take() {
-            recorder::return_buffer(&mut open.entries);
+        if let Some(open) = self.late.take() {
+            recorder::keep(open);
         }
     }
 }

@@ -182,6 +182,10 @@ options! {
         names_max_age: Duration = "5m", "DURATION", [],
             "How long browsers may keep the names of services, spans and tag values.";
     }
+    "Jaeger" {
+        jaeger_max_clock_skew_adjustment: Duration = "0", "DURATION", ["QUERY_MAX_CLOCK_SKEW_ADJUSTMENT"],
+            "How far spans are moved at most in Jaeger's answers because the clocks of hosts differ; 0 moves none and says so in warnings.";
+    }
     "Page" {
         ui_enabled: bool = "true", "true|false", ["UI_ENABLED"],
             "Whether the page is served.";

@@ -9,7 +9,7 @@ use crate::queries::QueryError;
 use http::{HeaderValue, StatusCode};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
-use tracewell_model::{DependencyLink, SpanBatch, TraceGrouping};
+use tracewell_model::{DependencyLink, DependencyLinker, SpanBatch, TraceGrouping};
 use tracewell_store::{ReadError, Store};
 use tracewell_wire::zipkin_v2::encode_spans;
 
@@ -43,7 +43,7 @@ fn answered(answer: Result<Answer, Refused>) -> Answer {
 
 impl ZipkinApi {
     pub(super) async fn services(&self, asked: &Asked<'_>) -> Answer {
-        let names = self.names(|store| store.service_names()).await;
+        let names = self.names(|store| store.service_names()).await.map(lower);
         if let Ok(names) = &names {
             self.many_services.store(names.len() > NAMES_CACHED_MIN, Ordering::Relaxed);
         }
@@ -67,7 +67,7 @@ impl ZipkinApi {
         // Spans without a service are nobody's.
         let names = match service.as_str() {
             "" => vec![],
-            _ => self.names(move |store| read(store, &service)).await?,
+            _ => lower(self.names(move |store| read(store, &service)).await?),
         };
         Ok(self.names_answer(&names, asked))
     }
@@ -112,7 +112,7 @@ impl ZipkinApi {
             let (true, Some(query)) = (self.app.options.search_enabled, query) else {
                 return Ok(answer::json(b"[]".to_vec(), false));
             };
-            let read = move |store: &dyn Store| Ok(traces_answer(&store.find(&query)?, takes_gzip));
+            let read = move |store: &dyn Store| Ok(traces_answer(store.find(&query)?, takes_gzip));
             Ok(self.app.queries.run(read).await?)
         };
         answered(found.await)
@@ -123,8 +123,9 @@ impl ZipkinApi {
             let id = parameters::trace_id_of_path(id)?;
             let (grouping, takes_gzip) = (self.grouping(), asked.takes_gzip);
             let read = move |store: &dyn Store| {
-                let traces = store.traces(&[id], grouping)?;
-                Ok(traces.first().map(|trace| {
+                let mut traces = store.traces(&[id], grouping)?;
+                Ok(traces.first_mut().map(|trace| {
+                    trace.lower_names();
                     let mut body = Vec::new();
                     encode_spans(trace.spans(), &mut body);
                     answer::json(body, takes_gzip)
@@ -140,7 +141,7 @@ impl ZipkinApi {
         let found = async {
             let ids = parameters::trace_ids(&asked.parameters)?;
             let (grouping, takes_gzip) = (self.grouping(), asked.takes_gzip);
-            let read = move |store: &dyn Store| Ok(traces_answer(&store.traces(&ids, grouping)?, takes_gzip));
+            let read = move |store: &dyn Store| Ok(traces_answer(store.traces(&ids, grouping)?, takes_gzip));
             Ok(self.app.queries.run(read).await?)
         };
         answered(found.await)
@@ -151,7 +152,9 @@ impl ZipkinApi {
             let window = parameters::dependency_window(&asked.parameters, self.app.options.query_lookback)?;
             let Some(window) = window else { return Ok(answer::json(b"[]".to_vec(), false)) };
             let takes_gzip = asked.takes_gzip;
-            let read = move |store: &dyn Store| Ok(answer::json(links_json(&store.dependencies(window)?), takes_gzip));
+            let read = move |store: &dyn Store| {
+                Ok(answer::json(links_json(&lower_links(&store.dependencies(window)?)), takes_gzip))
+            };
             Ok(self.app.queries.run(read).await?)
         };
         answered(found.await)
@@ -173,9 +176,11 @@ impl ZipkinApi {
     }
 }
 
-fn traces_answer(traces: &[SpanBatch], takes_gzip: bool) -> Answer {
+/// Names in lower case, whatever format the spans came in.
+fn traces_answer(traces: Vec<SpanBatch>, takes_gzip: bool) -> Answer {
     let mut body = vec![b'['];
-    for (at, trace) in traces.iter().enumerate() {
+    for (at, mut trace) in traces.into_iter().enumerate() {
+        trace.lower_names();
         if at > 0 {
             body.push(b',');
         }
@@ -183,6 +188,26 @@ fn traces_answer(traces: &[SpanBatch], takes_gzip: bool) -> Answer {
     }
     body.push(b']');
     answer::json(body, takes_gzip)
+}
+
+/// In lower case, sorted, each once.
+fn lower(mut names: Vec<String>) -> Vec<String> {
+    if names.iter().any(|name| name.chars().any(char::is_uppercase)) {
+        names = names.iter().map(|name| name.to_lowercase()).collect();
+        names.sort_unstable();
+        names.dedup();
+    }
+    names
+}
+
+/// Links with names in lower case.
+fn lower_links(links: &[DependencyLink]) -> Vec<DependencyLink> {
+    let mut linker = DependencyLinker::default();
+    for link in links {
+        let (parent, child) = (link.parent.to_lowercase(), link.child.to_lowercase());
+        linker.put_link(&DependencyLink { parent, child, ..link.clone() });
+    }
+    linker.links()
 }
 
 fn names_json(names: &[String]) -> Vec<u8> {

@@ -217,6 +217,24 @@ macro_rules! reads_nothing {
         ) -> Result<Vec<tracewell_model::SpanBatch>, tracewell_store::ReadError> {
             Ok(vec![])
         }
+        fn find_spans(
+            &self,
+            _: &tracewell_model::SpanQuery,
+            _: &dyn Fn(tracewell_model::SpanRef<'_>) -> bool,
+        ) -> Result<Vec<tracewell_model::SpanBatch>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn operations(&self, _: &str) -> Result<Vec<(String, tracewell_model::Kind)>, tracewell_store::ReadError> {
+            Ok(vec![])
+        }
+        fn visit_traces(
+            &self,
+            _: tracewell_store::DependencyWindow,
+            _: tracewell_model::TraceGrouping,
+            _: &mut dyn FnMut(&[tracewell_model::SpanRef<'_>]),
+        ) -> Result<(), tracewell_store::ReadError> {
+            Ok(())
+        }
         fn span_names(&self, _: &str) -> Result<Vec<String>, tracewell_store::ReadError> {
             Ok(vec![])
         }

@@ -2,12 +2,12 @@
 //! batches, copies and pieces of a span occur, and conditions are met by chance.
 
 use tracewell_model::{
-    Endpoint, EndpointId, ExtraRow, Kind, LinkRow, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow,
-    StatusCode, StrId, Time, TraceGrouping, TraceId, TraceQuery, ValueRef,
+    Endpoint, EndpointId, ExtraRow, Kind, LinkRow, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanQuery,
+    SpanRow, StatusCode, StrId, Time, TraceGrouping, TraceId, TraceQuery, ValueRef,
 };
 
-pub(super) const SERVICES: &[&str] = &["", "cart", "users", "größe"];
-const NAMES: &[&str] = &["", "get /", "post /cart", "読む", "select"];
+pub(super) const SERVICES: &[&str] = &["", "cart", "users", "größe", "Cart", "GRÖßE"];
+const NAMES: &[&str] = &["", "get /", "post /cart", "読む", "select", "GET /"];
 const KEYS: &[&str] = &["error", "http.method", "env", "user.id", "ß", "count"];
 const VALUES: &[&str] = &["", "GET", "true", "42", "prod", "00f067aa0ba902b7", "a1b2c3d4e5f60718", "wert ü", "1.5"];
 const ANNOTATIONS: &[&str] = &["error", "ws", "retry", "ß"];
@@ -56,7 +56,7 @@ impl Random {
         self.below(n) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
@@ -236,15 +236,35 @@ fn random_extra(batch: &mut SpanBatch, random: &mut Random, shape: &Shape) -> Op
     Some(extra)
 }
 
-/// A query for spans of [`random_batch`].
+/// A query for single spans of [`random_batch`].
+pub fn random_span_query(random: &mut Random, shape: &Shape) -> SpanQuery {
+    let start_us = shape.time_us(random);
+    let text = |random: &mut Random, texts: &[&str], n: u64| {
+        let text = random.pick(texts).to_owned();
+        random.one_in(n).then_some(text)
+    };
+    let min_us = random.one_in(3).then(|| random.pick(&[0, 1, 2, 20_000, 20_001, 3_000_001]));
+    let length_us = random.pick(&[0, 1, 1_000_000, shape.seconds * 1_000_000]);
+    SpanQuery {
+        service_name: text(random, &[SERVICES, &["nobody"]].concat(), 2),
+        span_name: text(random, NAMES, 3),
+        min_duration: min_us.map(Time::from_micros),
+        max_duration: random.one_in(3).then(|| Time::from_micros(min_us.unwrap_or(0) + random.pick(&[0, 19_999]))),
+        start_min: Time::from_micros(start_us),
+        start_max: Time::from_nanos((start_us + length_us) * 1000 + random.pick(&[0, 0, 1500])),
+        limit: random.pick(&[1, 2, 10, 1000]),
+    }
+}
+
+/// A query for traces of [`random_batch`].
 pub fn random_query(random: &mut Random, shape: &Shape) -> TraceQuery {
     let maybe = |random: &mut Random, texts: &[&str], n: u64| {
         let text = random.pick(texts).to_owned();
         random.one_in(n).then_some(text)
     };
-    let service_name = maybe(random, &[SERVICES, &["nobody"]].concat(), 2);
-    let remote_service_name = maybe(random, SERVICES, 5);
-    let span_name = maybe(random, NAMES, 5);
+    let service_name = maybe(random, &[SERVICES, &["nobody"]].concat(), 2).map(|name| name.to_lowercase());
+    let remote_service_name = maybe(random, SERVICES, 5).map(|name| name.to_lowercase());
+    let span_name = maybe(random, NAMES, 5).map(|name| name.to_lowercase());
     let mut annotations: Vec<(String, String)> = vec![];
     for _ in 0..random.below(6).saturating_sub(3) {
         let key = random.pick(&[KEYS, ANNOTATIONS].concat());

@@ -1,15 +1,27 @@
-//! Links between services, of the traces that touch a window: segments are read block by block, traces that lie in several
-//! parts are put together first, and each is counted once.
+//! All traces that touch a window, for what is counted from whole traces: segments are read block by block, traces that lie
+//! in several parts are put together first, and each is visited once.
 
 use super::gather::{Gathered, drop_copies};
-use super::{Parts, split};
+use super::{Parts, group, split};
 use crate::store::{DependencyWindow, ReadError};
 use hashbrown::HashSet;
-use tracewell_model::{DependencyLink, DependencyLinker, SpanRef, TraceGrouping};
+use std::collections::BTreeMap;
+use tracewell_model::{DependencyLink, DependencyLinker, SpanRef, TraceGrouping, TraceId};
 
 /// See [`crate::Store::dependencies`].
 pub(super) fn links(parts: &Parts<'_>, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
     let mut linker = DependencyLinker::default();
+    visit(parts, window, TraceGrouping::LowBits, &mut |spans| linker.put_trace(spans))?;
+    Ok(linker.links())
+}
+
+/// See [`crate::Store::visit_traces`].
+pub(super) fn visit(
+    parts: &Parts<'_>,
+    window: DependencyWindow,
+    grouping: TraceGrouping,
+    each: &mut dyn FnMut(&[SpanRef<'_>]),
+) -> Result<(), ReadError> {
     let split = split::of_segments(parts.segments);
     let mut several: HashSet<u64> = split::of_memtables(parts);
     several.extend(&split.lows);
@@ -20,34 +32,45 @@ pub(super) fn links(parts: &Parts<'_>, window: DependencyWindow) -> Result<Vec<D
             near && !several.contains(&segment.trace_low(trace))
         };
         segment.each_trace(wanted, |batch, rows| {
-            let mut spans: Vec<SpanRef<'_>> = rows.map(|row| batch.span(row)).collect();
-            drop_copies(&mut spans);
-            link(&spans, window, &mut linker);
+            let mut traces: BTreeMap<TraceId, Vec<SpanRef<'_>>> = BTreeMap::new();
+            for span in rows.map(|row| batch.span(row)) {
+                traces.entry(group(span.trace_id(), grouping)).or_default().push(span);
+            }
+            for spans in traces.values_mut() {
+                drop_copies(spans);
+                if touches(spans, window) {
+                    each(spans);
+                }
+            }
         })?;
     }
     for memtable in &parts.memtables {
         for low in memtable.lows(0).into_iter().filter(|low| !several.contains(low)) {
-            link_gathered(&Gathered::read_from_memtable(memtable, low), window, &mut linker);
+            visit_gathered(&Gathered::read_from_memtable(memtable, low), window, grouping, each);
         }
     }
     for low in several {
-        link_gathered(&Gathered::read(parts, low)?, window, &mut linker);
+        visit_gathered(&Gathered::read(parts, low)?, window, grouping, each);
     }
-    Ok(linker.links())
+    Ok(())
 }
 
-fn link_gathered(gathered: &Gathered, window: DependencyWindow, linker: &mut DependencyLinker) {
-    for (_, spans) in gathered.traces(TraceGrouping::LowBits) {
-        link(&spans, window, linker);
+fn visit_gathered(
+    gathered: &Gathered,
+    window: DependencyWindow,
+    grouping: TraceGrouping,
+    each: &mut dyn FnMut(&[SpanRef<'_>]),
+) {
+    for (_, spans) in gathered.traces(grouping) {
+        if touches(&spans, window) {
+            each(&spans);
+        }
     }
 }
 
-fn link(spans: &[SpanRef<'_>], window: DependencyWindow, linker: &mut DependencyLinker) {
-    let inside = |span: &SpanRef<'_>| {
-        let start_us = span.timestamp_us();
-        start_us != 0 && start_us >= window.start_us && start_us <= window.end_us
-    };
-    if spans.iter().any(inside) {
-        linker.put_trace(spans);
-    }
+fn touches(spans: &[SpanRef<'_>], window: DependencyWindow) -> bool {
+    spans
+        .iter()
+        .map(|span| span.timestamp_us())
+        .any(|start_us| start_us != 0 && start_us >= window.start_us && start_us <= window.end_us)
 }

@@ -9,7 +9,9 @@ use crate::store::*;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use tracewell_model::{DependencyLink, Span, SpanBatch, SpanId, TraceGrouping, TraceId, TraceQuery, Value};
+use tracewell_model::{
+    DependencyLink, Kind, Span, SpanBatch, SpanId, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery, Value,
+};
 
 /// Objects in memory.
 #[derive(Default)]
@@ -106,12 +108,20 @@ impl Store for CutStore {
         self.view().find(query)
     }
 
+    fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError> {
+        self.view().find_spans(query, also)
+    }
+
     fn service_names(&self) -> Result<Vec<String>, ReadError> {
         self.view().service_names()
     }
 
     fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
         self.view().span_names(service)
+    }
+
+    fn operations(&self, service: &str) -> Result<Vec<(String, Kind)>, ReadError> {
+        self.view().operations(service)
     }
 
     fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
@@ -128,6 +138,15 @@ impl Store for CutStore {
 
     fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
         self.view().dependencies(window)
+    }
+
+    fn visit_traces(
+        &self,
+        window: DependencyWindow,
+        grouping: TraceGrouping,
+        visit: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        self.view().visit_traces(window, grouping, visit)
     }
 
     fn health(&self) -> StoreHealth {

@@ -5,6 +5,7 @@ use super::bytes::{Malformed, Reader, put_bytes, put_varint};
 use hashbrown::HashMap;
 use std::borrow::Borrow;
 use std::hash::Hash;
+use std::sync::OnceLock;
 use tracewell_model::ValueRef;
 
 /// A key has a dictionary of its values up to this many ...
@@ -87,6 +88,8 @@ pub(crate) struct TextTable {
     text: String,
     /// Numbers in the order of their texts.
     sorted: Vec<u32>,
+    /// Numbers of the texts with upper-case letters, in the order of these texts in lower case. Made by the first search.
+    folded: OnceLock<Vec<u32>>,
 }
 
 /// The dictionaries of an open segment.
@@ -141,6 +144,23 @@ impl TextTable {
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
         let at = self.sorted.binary_search_by(|&code| self.get(code).cmp(&Some(text))).ok()?;
         Some(self.sorted[at])
+    }
+
+    /// All texts that are this one, which is given in lower case, whatever their case.
+    pub(crate) fn find_any_case(&self, lower: &str) -> Vec<u32> {
+        let folded = self.folded.get_or_init(|| {
+            let has_case = |code: &u32| self.get(*code).is_some_and(|text| text.chars().any(char::is_uppercase));
+            let mut codes: Vec<u32> = (0..self.len() as u32).filter(has_case).collect();
+            codes.sort_by_cached_key(|&code| self.lower(code));
+            codes
+        });
+        let from = folded.partition_point(|&code| self.lower(code).as_str() < lower);
+        let same = folded[from..].iter().take_while(|&&code| self.lower(code) == lower);
+        self.find(lower).into_iter().chain(same.copied()).collect()
+    }
+
+    fn lower(&self, code: u32) -> String {
+        self.get(code).unwrap_or_default().to_lowercase()
     }
 
     pub(crate) fn len(&self) -> usize {

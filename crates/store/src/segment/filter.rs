@@ -21,8 +21,8 @@ const CONDITIONS_MAX: usize = 64;
 pub(crate) struct SegmentFilter<'a> {
     segment: &'a Segment,
     query: &'a TraceQuery,
-    /// The text of the service asked for.
-    service: Option<u32>,
+    /// The texts of the service asked for: its name, in every case that there is.
+    services: Option<Vec<u32>>,
     /// Each has to be met by some span of a trace; by one of the service, if one is asked for.
     conditions: Vec<Condition>,
 }
@@ -36,8 +36,8 @@ pub(crate) struct SegmentCandidate {
 
 enum Condition {
     Service,
-    SpanName(u32),
-    RemoteService(u32),
+    SpanName(Vec<u32>),
+    RemoteService(Vec<u32>),
     Duration,
     /// One of these attributes.
     OneOf(Vec<WantedValue>),
@@ -63,16 +63,17 @@ impl<'a> SegmentFilter<'a> {
         }
         let texts = &segment.footer.dictionary.texts;
         let mut conditions = vec![];
-        let mut service = None;
+        let any_case = |name: &str| Some(texts.find_any_case(name)).filter(|found| !found.is_empty());
+        let mut services = None;
         if let Some(name) = &query.service_name {
-            service = Some(texts.find(name)?);
+            services = Some(any_case(name)?);
             conditions.push(Condition::Service);
         }
         if let Some(name) = &query.span_name {
-            conditions.push(Condition::SpanName(texts.find(name)?));
+            conditions.push(Condition::SpanName(any_case(name)?));
         }
         if let Some(name) = &query.remote_service_name {
-            conditions.push(Condition::RemoteService(texts.find(name)?));
+            conditions.push(Condition::RemoteService(any_case(name)?));
         }
         if query.min_duration_us.is_some() {
             conditions.push(Condition::Duration);
@@ -85,7 +86,7 @@ impl<'a> SegmentFilter<'a> {
             conditions.push(Condition::OneOf(wanted));
         }
         conditions.truncate(CONDITIONS_MAX);
-        Some(Self { segment, query, service, conditions })
+        Some(Self { segment, query, services, conditions })
     }
 
     /// The blocks in which such traces may begin.
@@ -96,8 +97,10 @@ impl<'a> SegmentFilter<'a> {
             let mut has = vec![false; blocks];
             match condition {
                 Condition::Service => self.mark(Fact::Present, &mut has),
-                Condition::SpanName(name) => self.mark(Fact::SpanName(*name), &mut has),
-                Condition::RemoteService(name) => self.mark(Fact::RemoteService(*name), &mut has),
+                Condition::SpanName(names) => names.iter().for_each(|&name| self.mark(Fact::SpanName(name), &mut has)),
+                Condition::RemoteService(names) => {
+                    names.iter().for_each(|&name| self.mark(Fact::RemoteService(name), &mut has));
+                }
                 Condition::Duration => self.mark(Fact::Present, &mut has),
                 Condition::OneOf(wanted) => wanted.iter().for_each(|wanted| self.mark(wanted.fact, &mut has)),
             }
@@ -113,8 +116,8 @@ impl<'a> SegmentFilter<'a> {
             blocks.iter().filter(|(_, byte)| *byte >= longest).for_each(|(block, _)| has[*block as usize] = true);
         };
         let terms = &self.segment.footer.terms;
-        match self.service {
-            Some(service) => mark(terms.blocks((fact, service)), longest),
+        match &self.services {
+            Some(services) => services.iter().for_each(|&service| mark(terms.blocks((fact, service)), longest)),
             // Without a service the long span may be of another one than that which has the fact.
             None if fact == Fact::Present => terms.services(fact).for_each(|(_, blocks)| mark(blocks, longest)),
             None => terms.services(fact).for_each(|(_, blocks)| mark(blocks, 1)),
@@ -226,7 +229,7 @@ impl<'a> BlockCheck<'a> {
         let annotation_values = values.iter().position(|values| Some(values.attribute) == text);
         Ok(Self {
             block,
-            locals: codes(filter.service.is_some(), columns::LOCAL)?,
+            locals: codes(filter.services.is_some(), columns::LOCAL)?,
             names: codes(needs(|condition| matches!(condition, Condition::SpanName(_))), columns::NAME)?,
             remotes: codes(needs(|condition| matches!(condition, Condition::RemoteService(_))), columns::REMOTE)?,
             durations: if durations { segment.column(block, columns::DURATION)? } else { None },
@@ -270,10 +273,10 @@ impl<'a> BlockCheck<'a> {
 
     /// The conditions that a row meets. Rows have to be asked one after the other; `counts` is false for those in between.
     fn check_row(&mut self, row: u32, counts: bool) -> Result<u64, super::Malformed> {
-        let SegmentFilter { segment, service, conditions, query } = self.filter;
+        let SegmentFilter { segment, services, conditions, query } = self.filter;
         let dictionary = &segment.footer.dictionary;
-        let of_service = match service {
-            Some(service) => dictionary.endpoint(self.locals.get(row)?)?.service == *service,
+        let of_service = match services {
+            Some(services) => services.contains(&dictionary.endpoint(self.locals.get(row)?)?.service),
             None => true,
         };
         let counts = counts && of_service;
@@ -284,8 +287,10 @@ impl<'a> BlockCheck<'a> {
         for (at, condition) in conditions.iter().enumerate() {
             let meets = match condition {
                 Condition::Service => true,
-                Condition::SpanName(name) => self.names.get(row)? == *name,
-                Condition::RemoteService(name) => dictionary.endpoint(self.remotes.get(row)?)?.service == *name,
+                Condition::SpanName(names) => names.contains(&self.names.get(row)?),
+                Condition::RemoteService(names) => {
+                    names.contains(&dictionary.endpoint(self.remotes.get(row)?)?.service)
+                }
                 Condition::Duration => {
                     let bits = match &self.durations {
                         Some(column) => column.u64s()?.get(row as usize).copied(),

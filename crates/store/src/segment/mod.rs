@@ -13,6 +13,7 @@ mod dictionary;
 mod encode;
 mod filter;
 mod footer;
+mod operations;
 mod rare;
 mod terms;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use column::Column;
 use dictionary::ValueType;
 use footer::{BlockEntry, ColumnEntry, Footer, HEADER_BYTES, Header, HeaderError};
 use hashbrown::HashMap;
+use operations::Operations;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,6 +83,8 @@ pub(crate) struct Segment {
     damage: Mutex<BTreeMap<u32, String>>,
     /// The traces that an older segment holds too, by its part number.
     shared: Mutex<HashMap<u64, Arc<[u64]>>>,
+    /// The names of a service's spans with their kinds, of the services that were asked for.
+    operations: Mutex<HashMap<u32, Operations>>,
 }
 
 impl Segment {
@@ -112,8 +116,8 @@ impl Segment {
         let Some(footer) = footer else {
             return Err(damaged(name, header.footer_offset, "both copies of the footer"));
         };
-        let (damage, shared) = (Mutex::new(damage), Mutex::default());
-        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, shared })
+        let (damage, shared, operations) = (Mutex::new(damage), Mutex::default(), Mutex::default());
+        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, shared, operations })
     }
 
     pub(crate) fn summary(&self) -> &SegmentSummary {

@@ -343,6 +343,7 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
             // Jaeger has no arrays and maps; they are JSON.
             ValueRef::Nested(_) => {
                 scratch.clear();
+                // Writing to a string does not fail.
                 attribute_text::write_value(scratch, value).ok();
                 writer.i32_field(&mut fields, 2, 0);
                 writer.binary_field(&mut fields, 3, scratch.as_bytes());

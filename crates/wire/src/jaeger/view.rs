@@ -13,7 +13,7 @@ use tracewell_model::{
 const REFERENCE_TYPE: &str = "opentracing.ref_type";
 const EVENT: &str = "event";
 /// The last tag of a span that was sent with a duration below zero says what it was, in nanoseconds. It is none of Jaeger's.
-pub(super) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
+pub(in crate::jaeger) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
 
 /// A reference to another span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +24,18 @@ pub(crate) struct Reference {
     pub(crate) child_of: bool,
 }
 
-/// The span's references: its parent first, unless one of the links is to that span.
+/// The span's references: its parent first, which is a link where one is to that span. Those of a span that came in Jaeger's
+/// format are in the order they came in.
 pub(crate) fn references<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
     let trace_id = span.trace_id();
     let linked = |parent: &SpanId| links(span).any(|link| (link.trace_id, link.span_id) == (trace_id, *parent));
     let parent = span.parent().filter(|parent| !linked(parent));
-    parent.map(|span_id| Reference { trace_id, span_id, child_of: true }).into_iter().chain(links(span))
+    let parent = parent.map(|span_id| Reference { trace_id, span_id, child_of: true });
+    let from_jaeger = span.flags().contains(SpanFlags::JAEGER);
+    let known = span.parent().filter(|_| !from_jaeger && parent.is_none());
+    let at = known.and_then(|known| links(span).position(|link| (link.trace_id, link.span_id) == (trace_id, known)));
+    let others = links(span).enumerate().filter(move |(row, _)| Some(*row) != at).map(|(_, link)| link);
+    parent.into_iter().chain(at.and_then(|at| links(span).nth(at))).chain(others)
 }
 
 /// The span's references beside a parent that is named for itself, as `jaeger.thrift` has it.

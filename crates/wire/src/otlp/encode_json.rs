@@ -2,7 +2,7 @@
 //! their numbers, as Go's collector writes it.
 
 use super::encode_protobuf::{flags, for_each_link_attribute, kind_number, split_dropped};
-use super::group::{group, resource_attributes};
+use super::group::{ResourceGroup, group, resource_attributes};
 use super::json_value::{push_attribute, push_value};
 use super::names::JAEGER_WARNINGS;
 use super::peer::for_each_field;
@@ -13,7 +13,12 @@ use tracewell_model::{Kind, LinkView, SpanRef, SpanView, StatusCode, Time, Trace
 pub fn encode_json<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &mut Vec<u8>) {
     let mut request = JsonObject::begin(out);
     let groups = group(spans, push_resource_of, push_scope_of);
-    push_list(request.name("resourceSpans"), groups.iter(), |resource, out| {
+    push_resources(groups.into_iter(), request.name("resourceSpans"));
+    request.end();
+}
+
+fn push_resources<'a>(groups: impl Iterator<Item = ResourceGroup<'a>>, out: &mut Vec<u8>) {
+    push_list(out, groups, |resource, out| {
         out.push(b'{');
         out.extend_from_slice(&resource.head);
         out.extend_from_slice(b",\"scopeSpans\":");
@@ -26,6 +31,17 @@ pub fn encode_json<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &mut V
         });
         out.push(b'}');
     });
+}
+
+/// Appends an `ExportTraceServiceRequest` (or `TracesData`) of these traces: each has its own resources, even where these
+/// say the same.
+pub fn encode_json_traces<'a, S: IntoIterator<Item = SpanRef<'a>>>(
+    traces: impl IntoIterator<Item = S>,
+    out: &mut Vec<u8>,
+) {
+    let mut request = JsonObject::begin(out);
+    let groups = traces.into_iter().flat_map(|spans| group(spans, push_resource_of, push_scope_of));
+    push_resources(groups, request.name("resourceSpans"));
     request.end();
 }
 

@@ -149,26 +149,36 @@ fn port_of(value: ValueRef<'_>) -> u16 {
 
 /// Hands out, as attributes, what a span has in fields that OTLP lacks: its endpoints and that it has no start. What its
 /// tags say already is left out.
+#[inline]
 pub(super) fn for_each_field<'a>(span: impl SpanView<'a>, mut each: impl FnMut(&str, ValueRef<'_>)) {
     if span.start().is_none() && span.duration().is_some() {
         each(ABSENT_START, ValueRef::Bool(true));
     }
-    if let Some(local) = span.local() {
+    // Nearly no span has any of them.
+    if let Some(local) = span.local()
+        && (local.ipv4.is_some() || local.ipv6.is_some() || local.port != 0)
+    {
         for_each_address(span, local, (HOST_IP, HOST_PORT), &mut each);
     }
     if let Some(remote) = span.remote() {
-        let said = Peer::of(span);
-        let same_ip = said.ip == address(remote) && said.port == remote.port;
-        let has = |key: &str| span.tags().any(|(found, _)| found == key);
-        if said.service != remote.service && !remote.service.is_empty() && !has(PEER_SERVICE) {
-            each(PEER_SERVICE, ValueRef::Str(remote.service));
-        }
-        if !same_ip {
-            for_each_address(span, remote, (PEER_IP, PEER_PORT), &mut each);
-        }
+        for_each_of_remote(span, remote, &mut each);
     }
 }
 
+#[inline(never)]
+fn for_each_of_remote<'a>(span: impl SpanView<'a>, remote: EndpointRef<'_>, each: &mut impl FnMut(&str, ValueRef<'_>)) {
+    let said = Peer::of(span);
+    let same_ip = said.ip == address(remote) && said.port == remote.port;
+    let has = |key: &str| span.tags().any(|(found, _)| found == key);
+    if said.service != remote.service && !remote.service.is_empty() && !has(PEER_SERVICE) {
+        each(PEER_SERVICE, ValueRef::Str(remote.service));
+    }
+    if !same_ip {
+        for_each_address(span, remote, (PEER_IP, PEER_PORT), each);
+    }
+}
+
+#[inline(never)]
 fn for_each_address<'a>(
     span: impl SpanView<'a>,
     endpoint: EndpointRef<'_>,

@@ -328,7 +328,8 @@ impl TraceContext {
 }
 
 impl Extra {
-    /// What holds for other ids of the trace, too.
+    /// What holds for other ids of the trace, too. Out of the way of the contexts that have nothing of it.
+    #[inline(never)]
     fn for_child(self: &Arc<Self>) -> Arc<Self> {
         if self.oversized_ids.is_none() {
             return Arc::clone(self);

@@ -276,13 +276,13 @@ impl Converter {
             self.halves[half].remote = if server == NONE { client } else { server };
             return Ok(());
         }
-        if let (true, Some((_, local))) = (client != NONE, sr.or(ss)) {
-            if client != local {
-                let half = self.half_of(local, batch)?;
-                // Finagle names the server's own service in the client's address.
-                let loopback = same_service(client, local, batch);
-                self.halves[half].remote = if loopback { without_service(client, batch) } else { client };
-            }
+        if let (true, Some((_, local))) = (client != NONE, sr.or(ss))
+            && client != local
+        {
+            let half = self.half_of(local, batch)?;
+            // Finagle names the server's own service in the client's address.
+            let loopback = same_service(client, local, batch);
+            self.halves[half].remote = if loopback { without_service(client, batch) } else { client };
         }
         if let (true, Some((_, local))) = (server != NONE, cs.or(cr)) {
             let half = self.half_of(local, batch)?;

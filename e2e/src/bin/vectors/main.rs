@@ -11,7 +11,6 @@ mod otlp;
 mod propagation;
 mod sampler;
 mod tally;
-
 mod zipkin;
 mod zipkin_words;
 

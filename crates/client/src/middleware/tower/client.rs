@@ -32,7 +32,8 @@ use crate::propagation::TraceContext;
 /// });
 /// ClientLayer::new(&tracer).layer(transport).oneshot(Request::get("http://shop/").body(Body::new())?).await?;
 /// # Ok(()) }
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(run())
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(run())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientLayer {

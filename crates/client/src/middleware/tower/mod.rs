@@ -27,8 +27,8 @@
 //! assert_eq!((spans[1].name.as_str(), spans[1].kind), ("GET", Kind::Client));
 //! assert_eq!(spans[0].parent, Some(spans[1].id));
 //! # Ok(()) }
-//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(run())
-//! # .map(|()| ()).map_err(|error| -> Box<dyn std::error::Error> { error })
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(run())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod body;

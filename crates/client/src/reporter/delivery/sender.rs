@@ -159,6 +159,7 @@ impl Sender {
 
     fn problem(&mut self, spans: u64, kept: bool, why: &str) {
         let problem = SendProblem { reporter: self.name, spans, kept, why };
+        #[cfg_attr(not(feature = "log"), expect(clippy::single_match, reason = "the other arm logs"))]
         match &mut self.on_problem {
             Some(on_problem) => on_problem(&problem),
             None => {

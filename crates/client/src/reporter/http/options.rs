@@ -61,6 +61,12 @@ impl HttpOptions {
     }
 
     /// `Authorization: Basic …`.
+    ///
+    /// ```
+    /// let options = tracewell::HttpOptions::default().basic_auth("user", "password")?;
+    /// # drop(options);
+    /// # Ok::<(), tracewell::HeaderError>(())
+    /// ```
     pub fn basic_auth(self, user: &str, password: &str) -> Result<Self, HeaderError> {
         self.authorization(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
     }

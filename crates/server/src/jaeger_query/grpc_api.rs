@@ -1,0 +1,208 @@
+//! Port 16685: `jaeger.api_v2.QueryService`. Traces are sent in chunks as they are encoded; when the client goes away,
+//! encoding stops.
+
+use super::dependencies::calls;
+use super::parameters::{LIMIT_MAX, Search, bound};
+use super::traces::{find, kind_text};
+use super::v3_parameters::nanos;
+use super::{GROUPING, now_us};
+use crate::answer::Answer;
+use crate::api::{Answering, Api};
+use crate::app::App;
+use crate::grpc::{self, Code, Encoding, Status};
+use crate::metrics::Transport;
+use crate::queries::QueryError;
+use http::Request;
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tracewell_model::{SpanBatch, SpanQuery};
+use tracewell_store::{DependencyWindow, ReadError, Store};
+use tracewell_wire::jaeger::{
+    Adjustments, GetOperationsRequest, GetTraceRequest, QueryRequestError, TimeWindow, TraceQueryParameters, UiTrace,
+    encode_dependencies, encode_operations, encode_proto_spans_chunk, encode_services,
+};
+
+const SERVICE: &str = "/jaeger.api_v2.QueryService/";
+const ROUTE: &str = "/jaeger.api_v2.QueryService";
+/// Spans of a chunk, as Jaeger sends them.
+const CHUNK_SPANS: usize = 10;
+/// Chunks that wait for the client.
+const CHUNKS_WAITING: usize = 64;
+
+type Result<T> = std::result::Result<T, Status>;
+
+/// Port 16685.
+pub(crate) struct JaegerQueryGrpcApi {
+    app: Arc<App>,
+}
+
+impl JaegerQueryGrpcApi {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let started = Instant::now();
+        let (head, body) = request.into_parts();
+        let method = head.uri.path().strip_prefix(SERVICE).filter(|_| grpc::is_call(&head.method, &head.headers));
+        let (answer, route) = match method {
+            Some(method) if self.app.options.query_enabled => {
+                let called = async {
+                    let encoding = grpc::encoding(&head.headers)?;
+                    let received = self.app.ingest.receive(body, Transport::JaegerGrpc).await;
+                    let received = received.map_err(|error| Status::new(Code::Internal, error.to_string()))?;
+                    let message = grpc::message(&received.bytes, encoding)?;
+                    if message.encoding != Encoding::Identity {
+                        return Err(Status::new(Code::Unimplemented, "compressed requests are not read here"));
+                    }
+                    self.call(method, &message.bytes).await
+                };
+                (called.await.unwrap_or_else(|status| grpc::failed(&status)), ROUTE)
+            }
+            _ => (grpc::not_there(&head), "NOT_FOUND"),
+        };
+        self.app.metrics.requests.observe(&head.method, route, answer.status(), started.elapsed());
+        answer
+    }
+
+    async fn call(&self, method: &str, message: &[u8]) -> Result<Answer> {
+        match method {
+            "GetTrace" => self.trace(GetTraceRequest::decode(message).map_err(unreadable)?).await,
+            "FindTraces" => self.find(TraceQueryParameters::decode(message).map_err(unreadable)?).await,
+            "GetServices" => {
+                let names = self.app.queries.run(|store| store.service_names()).await.map_err(failed)?;
+                Ok(one(|out| encode_services(&names, out)))
+            }
+            "GetOperations" => self.operations(GetOperationsRequest::decode(message).map_err(unreadable)?).await,
+            "GetDependencies" => self.dependencies(TimeWindow::decode(message).map_err(unreadable)?).await,
+            "ArchiveTrace" => {
+                GetTraceRequest::decode(message).map_err(unreadable)?;
+                Err(Status::new(Code::Internal, "failed to archive trace"))
+            }
+            _ => {
+                let text = format!("unknown method {method} for service jaeger.api_v2.QueryService");
+                Err(Status::new(Code::Unimplemented, text))
+            }
+        }
+    }
+
+    async fn trace(&self, request: GetTraceRequest) -> Result<Answer> {
+        let id = request.trace_id.filter(|id| id.value() != 0);
+        let id = id.ok_or_else(|| Status::new(Code::InvalidArgument, "uninitialized TraceID is not allowed"))?;
+        let found = self.app.queries.run(move |store| store.traces(&[id], GROUPING)).await.map_err(failed)?;
+        if found.is_empty() {
+            return Err(Status::new(Code::NotFound, "trace not found"));
+        }
+        Ok(self.stream(found, request.raw_traces))
+    }
+
+    async fn find(&self, asked: Option<TraceQueryParameters>) -> Result<Answer> {
+        let asked = asked.ok_or_else(|| Status::new(Code::InvalidArgument, "missing query"))?;
+        let raw = asked.raw_traces;
+        let duration = |nanos: Option<i128>| bound(i64::try_from(nanos.unwrap_or(0)).unwrap_or(i64::MAX));
+        let text = |text: String| Some(text).filter(|text| !text.is_empty());
+        let query = SpanQuery {
+            service_name: text(asked.service_name),
+            span_name: text(asked.operation_name),
+            min_duration: duration(asked.duration_min_ns),
+            max_duration: duration(asked.duration_max_ns),
+            start_min: nanos(asked.start_time_min_ns.unwrap_or(0)),
+            start_max: nanos(asked.start_time_max_ns.unwrap_or(i128::MAX)),
+            limit: usize::try_from(asked.search_depth).ok().filter(|&depth| depth > 0).unwrap_or(LIMIT_MAX),
+        };
+        let search = Search { query, tags: asked.tags, raw };
+        let found = self.app.queries.run(move |store: &dyn Store| find(store, &search)).await.map_err(failed)?;
+        Ok(self.stream(found, raw))
+    }
+
+    /// Encodes on a thread of its own: as far as the client takes it.
+    fn stream(&self, traces: Vec<SpanBatch>, raw: bool) -> Answer {
+        let adjustments =
+            (!raw).then_some(Adjustments { clock_skew_max: self.app.options.jaeger_max_clock_skew_adjustment });
+        let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
+        tokio::task::spawn_blocking(move || {
+            // An error says that the client is gone.
+            send_traces(&traces, adjustments, &sender).ok();
+        });
+        grpc::streaming(receiver)
+    }
+
+    async fn operations(&self, asked: GetOperationsRequest) -> Result<Answer> {
+        let GetOperationsRequest { service, span_kind } = asked;
+        let operations = self.app.queries.run(move |store| store.operations(&service)).await.map_err(failed)?;
+        let operations = operations.iter().map(|(name, kind)| (name.as_str(), kind_text(*kind)));
+        let wanted = operations.filter(|(_, kind)| span_kind.is_empty() || *kind == span_kind);
+        Ok(one(|out| encode_operations(wanted, out)))
+    }
+
+    async fn dependencies(&self, asked: TimeWindow) -> Result<Answer> {
+        let micros = |nanos: Option<i128>, unsaid: i128| nanos.unwrap_or(unsaid).max(0) / 1000;
+        let bounded = |micros: i128| u64::try_from(micros).unwrap_or(u64::MAX);
+        let window = DependencyWindow {
+            start_us: bounded(micros(asked.start_ns, 0) + 1),
+            end_us: bounded((micros(asked.end_ns, i128::from(now_us()) * 1000) - 1).max(0)),
+        };
+        let read = move |store: &dyn Store| -> std::result::Result<_, ReadError> { calls(store, window) };
+        let calls = self.app.queries.run(read).await.map_err(failed)?;
+        let links = calls.iter().map(|((parent, child), calls)| (parent.as_str(), child.as_str(), *calls));
+        Ok(one(|out| encode_dependencies(links, out)))
+    }
+}
+
+impl Api for JaegerQueryGrpcApi {
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answering {
+        Box::pin(async move { Self::answer(&self, request).await })
+    }
+}
+
+type Chunks = mpsc::Sender<Result<Vec<u8>>>;
+
+fn send_traces(
+    traces: &[SpanBatch],
+    adjustments: Option<Adjustments>,
+    chunks: &Chunks,
+) -> std::result::Result<(), mpsc::error::SendError<Result<Vec<u8>>>> {
+    for trace in traces {
+        let mut shown = UiTrace::of(trace.spans());
+        if let Some(adjustments) = adjustments {
+            adjustments.adjust(&mut shown);
+        }
+        let shown = match shown.to_batch() {
+            Ok(shown) => shown,
+            Err(full) => return chunks.blocking_send(Err(Status::new(Code::Internal, full.to_string()))),
+        };
+        for from in (0..shown.len()).step_by(CHUNK_SPANS) {
+            let to = (from + CHUNK_SPANS).min(shown.len());
+            let mut chunk = vec![];
+            encode_proto_spans_chunk((from..to).map(|row| shown.span(row)), &mut chunk);
+            chunks.blocking_send(Ok(chunk))?;
+        }
+    }
+    Ok(())
+}
+
+fn one(encode: impl FnOnce(&mut Vec<u8>)) -> Answer {
+    let mut message = vec![];
+    encode(&mut message);
+    grpc::unary(Ok(message))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
+fn unreadable(error: QueryRequestError) -> Status {
+    Status::new(Code::Internal, format!("grpc: error unmarshalling request: {error}"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
+fn failed(error: QueryError) -> Status {
+    let text = error.to_string();
+    match error {
+        QueryError::Overloaded => Status::try_again(Code::ResourceExhausted, text),
+        QueryError::TimedOut(_) => Status::new(Code::DeadlineExceeded, text),
+        QueryError::Read(_) | QueryError::Panicked => {
+            tracing::error!(%error, "a query failed");
+            Status::new(Code::Internal, text)
+        }
+    }
+}
