@@ -275,7 +275,7 @@ mod tests {
         let wrong = |text: &str| Strategies::parse(text.as_bytes(), 0.001).unwrap_err().to_string();
         for (text, told) in [
             ("", "no JSON of sampling strategies: EOF"),
-            (r#"{"service_strategies":[{"service":"a","type":"probabilistic","param":"1"}]}"#, "line 1 column 66"),
+            (r#"{"service_strategies":[{"service":"a","type":"probabilistic","param":"1"}]}"#, "line 1 column 72"),
             (
                 r#"{"service_strategies":[{"service":"a","type":"probabilistic","param":1.5}]}"#,
                 "service_strategies \"a\": param 1.5 of a probabilistic strategy should be from 0 to 1",
