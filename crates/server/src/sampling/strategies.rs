@@ -22,7 +22,7 @@ pub enum StrategiesError {
     /// It is longer than it may be.
     #[error("is larger than {bytes_max} bytes")]
     #[expect(missing_docs, reason = "the text says it")]
-    TooLarge { bytes_max: u64 },
+    TooLarge { bytes_max: usize },
     /// It is no JSON, or a member is of another kind.
     #[error("is no JSON of sampling strategies: {0}")]
     Json(serde_json::Error),

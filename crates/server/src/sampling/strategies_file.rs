@@ -5,12 +5,12 @@ use super::strategies::{Strategies, StrategiesError};
 use crate::metrics::Metrics;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A file is this long at most.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+const FILE_BYTES_MAX: usize = 16 << 20;
 
 /// The strategies in force, and where they come from.
 pub(super) struct StrategiesFile {
@@ -101,13 +101,19 @@ fn parse(bytes: &[u8], default_probability: f64) -> Result<Strategies, Strategie
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StrategiesError> {
-    let mut bytes = vec![];
-    let file = File::open(path).map_err(StrategiesError::Read)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(StrategiesError::Read)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(StrategiesError::TooLarge { bytes_max: FILE_BYTES_MAX });
+    let mut file = File::open(path).map_err(StrategiesError::Read)?;
+    let (mut bytes, mut buffer) = (vec![], vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) if bytes.len() + count > FILE_BYTES_MAX => {
+                return Err(StrategiesError::TooLarge { bytes_max: FILE_BYTES_MAX });
+            }
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(StrategiesError::Read(error)),
+        }
     }
-    Ok(bytes)
 }
 
 fn hash(bytes: &[u8]) -> u64 {

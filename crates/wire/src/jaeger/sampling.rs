@@ -6,7 +6,7 @@ use crate::protobuf::{
     push_text_field, push_varint_field,
 };
 use crate::zipkin_v2::push_text;
-use std::io::Write;
+use std::fmt::{self, Write};
 
 /// What a service is told: `SamplingStrategyResponse`.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,9 +159,16 @@ fn push_rate(out: &mut Vec<u8>, rate: f64) {
     push(out, format_args!("\"probabilisticSampling\":{{\"samplingRate\":{rate}}}"));
 }
 
-fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    #[expect(clippy::expect_used, reason = "writing to memory cannot fail")]
-    out.write_fmt(text).expect("memory takes everything");
+fn push(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    struct Bytes<'a>(&'a mut Vec<u8>);
+    impl Write for Bytes<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+    #[expect(clippy::expect_used, reason = "memory takes everything, and numbers print")]
+    Bytes(out).write_fmt(text).expect("memory");
 }
 
 fn push_rate_message(out: &mut Vec<u8>, number: u32, rate: f64) {
