@@ -19,7 +19,12 @@ SCENARIOS = sorted((CONFORMANCE / "jaeger").glob("*.json"))
 assert SCENARIOS, "no recorded scenarios"
 
 # What a file was recorded with, beside the defaults.
-OPTIONS = {"adjusters_skew_1h": {"QUERY_MAX_CLOCK_SKEW_ADJUSTMENT": "1h"}}
+STRATEGIES = {"SAMPLING_STRATEGIES_FILE": str(CONFORMANCE / "jaeger" / "strategies.json.txt")}
+OPTIONS = {
+    "adjusters_skew_1h": {"QUERY_MAX_CLOCK_SKEW_ADJUSTMENT": "1h"},
+    "sampling_14268": STRATEGIES,
+    "sampling_5778": STRATEGIES,
+}
 
 # What replay.py calls the ports.
 BASES = {
@@ -31,8 +36,10 @@ BASES = {
     "otlp-grpc": "otlp-grpc",
     "udp-compact": "jaeger-udp-compact",
     "udp-binary": "jaeger-udp-binary",
+    "sampling": "sampling",
+    "sampling-grpc": "jaeger-grpc",
 }
-HTTP_BASES = {"query", "collector", "otlp"}
+HTTP_BASES = {"query", "collector", "otlp", "sampling"}
 
 # Spans over UDP are there when they are there; all others before they are answered.
 READ_WAIT_MS = 3000
