@@ -1,4 +1,4 @@
-//! Zipkin v1 (JSON, thrift, agent's messages) and v2 protobuf held against what the real Zipkin made of the same bytes, and against themselves.
+//! Zipkin v1 (JSON, thrift, agent's messages) and v2 protobuf held against what the real Zipkin made of the same bytes.
 
 #![expect(clippy::expect_used, reason = "a test says what it needs")]
 

@@ -1,6 +1,5 @@
 //! Zipkin's formats against each other: what is written in one is read in it as what it was.
 
-
 use proptest::prelude::*;
 use tracewell_model::{Kind, OwnedAnnotation, OwnedEndpoint, Span, SpanBatch, SpanId, Time, TraceId, Value};
 use tracewell_wire::{Limits, zipkin_v1, zipkin_v2};

@@ -67,7 +67,7 @@ macro_rules! options {
                 },)*)*
             ];
 
-            /// Takes each option from where it was given first: flag, `TRACEWELL_*`, Zipkin's or Jaeger's variable, file, default.
+            /// Takes each option from where it was given first: flag, `TRACEWELL_*`, the peers' variables, file, default.
             pub fn resolve(given: &Given) -> Result<Self, OptionError> {
                 Ok(Self { $($($field: given.value(stringify!($field))?,)*)* })
             }

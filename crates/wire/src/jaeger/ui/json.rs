@@ -1,10 +1,11 @@
 //! Jaeger's JSON of a trace: `{"traceID":…,"spans":[…],"processes":{"p1":…},"warnings":null}`, as Jaeger 1.76 writes it.
 
 use super::trace::{UiProcess, UiSpan, UiTag, UiTrace};
+use crate::attribute_text::Plain;
 use crate::base64;
 use crate::zipkin_v2::{push_hex, push_text, push_trace_id};
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::fmt::Write as _;
 use tracewell_model::{TraceId, Value};
 
 /// Beyond these, numbers of JavaScript are not exact.
@@ -24,7 +25,7 @@ impl UiTrace {
         out.extend_from_slice(b",\"processes\":{");
         for (at, process) in processes.encoded.iter().enumerate() {
             // Writing to memory does not fail.
-            write!(out, "{}\"p{}\":", if at > 0 { "," } else { "" }, at + 1).ok();
+            write!(Plain(out), "{}\"p{}\":", if at > 0 { "," } else { "" }, at + 1).ok();
             out.extend_from_slice(process);
         }
         out.extend_from_slice(b"},\"warnings\":null}");
@@ -39,29 +40,29 @@ impl UiSpan {
         push_hex(out, self.id.value());
         out.push(b'"');
         if self.flags != 0 {
-            write!(out, ",\"flags\":{}", self.flags).ok();
+            write!(Plain(out), ",\"flags\":{}", self.flags).ok();
         }
         out.extend_from_slice(b",\"operationName\":");
         push_text(out, &self.name);
         out.extend_from_slice(b",\"references\":");
         push_list(out, &self.references, |out, reference| {
             let kind = if reference.child_of { "CHILD_OF" } else { "FOLLOWS_FROM" };
-            write!(out, "{{\"refType\":\"{kind}\",\"traceID\":").ok();
+            write!(Plain(out), "{{\"refType\":\"{kind}\",\"traceID\":").ok();
             push_id(out, reference.trace_id);
             out.extend_from_slice(b",\"spanID\":\"");
             push_hex(out, reference.span_id.value());
             out.extend_from_slice(b"\"}");
         });
-        write!(out, ",\"startTime\":{},\"duration\":{}", micros(self.start_ns), micros(self.duration_ns)).ok();
+        write!(Plain(out), ",\"startTime\":{},\"duration\":{}", micros(self.start_ns), micros(self.duration_ns)).ok();
         out.extend_from_slice(b",\"tags\":");
         push_list(out, &self.tags, push_tag);
         out.extend_from_slice(b",\"logs\":");
         push_list(out, &self.logs, |out, log| {
-            write!(out, "{{\"timestamp\":{},\"fields\":", micros(log.time_ns)).ok();
+            write!(Plain(out), "{{\"timestamp\":{},\"fields\":", micros(log.time_ns)).ok();
             push_list(out, &log.fields, push_tag);
             out.push(b'}');
         });
-        write!(out, ",\"processID\":\"p{process}\",\"warnings\":").ok();
+        write!(Plain(out), ",\"processID\":\"p{process}\",\"warnings\":").ok();
         if self.warnings.is_empty() {
             out.extend_from_slice(b"null");
         } else {
@@ -73,7 +74,7 @@ impl UiSpan {
     /// All that is said of the span, for finding copies of it.
     pub(super) fn fingerprint(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(500);
-        write!(out, "{} {} ", self.start_ns, self.duration_ns).ok();
+        write!(Plain(&mut out), "{} {} ", self.start_ns, self.duration_ns).ok();
         self.encode(0, &mut out);
         self.process.encode(&mut out);
         out
@@ -111,7 +112,7 @@ impl Processes {
 fn push_tag(out: &mut Vec<u8>, tag: &UiTag) {
     out.extend_from_slice(b"{\"key\":");
     push_text(out, &tag.key);
-    let mut typed = |name: &str| write!(out, ",\"type\":\"{name}\",\"value\":").ok();
+    let mut typed = |name: &str| write!(Plain(out), ",\"type\":\"{name}\",\"value\":").ok();
     match &tag.value {
         Value::Str(text) => {
             typed("string");
@@ -119,12 +120,12 @@ fn push_tag(out: &mut Vec<u8>, tag: &UiTag) {
         }
         Value::Bool(value) => {
             typed("bool");
-            write!(out, "{value}").ok();
+            write!(Plain(out), "{value}").ok();
         }
         Value::I64(value) => {
             typed("int64");
             let quote = if SAFE_INTEGERS.contains(value) { "" } else { "\"" };
-            write!(out, "{quote}{value}{quote}").ok();
+            write!(Plain(out), "{quote}{value}{quote}").ok();
         }
         Value::F64(value) => {
             typed("float64");
@@ -147,9 +148,9 @@ fn push_double(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         let text = if value.is_nan() { "NaN" } else { "Infinity" };
         let sign = if value.is_sign_negative() && !value.is_nan() { "-" } else { "" };
-        write!(out, "\"{sign}{text}\"").ok();
+        write!(Plain(out), "\"{sign}{text}\"").ok();
     } else if size == 0.0 || (1e-6..1e21).contains(&size) {
-        write!(out, "{value}").ok();
+        write!(Plain(out), "{value}").ok();
     } else {
         let text = format!("{value:e}");
         out.extend_from_slice(if size < 1.0 { text } else { text.replace('e', "e+") }.as_bytes());
