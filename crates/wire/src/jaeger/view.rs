@@ -28,18 +28,21 @@ pub(crate) struct Reference {
 /// format are in the order they came in.
 pub(crate) fn references<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
     let trace_id = span.trace_id();
-    let linked = |parent: &SpanId| links(span).any(|link| (link.trace_id, link.span_id) == (trace_id, *parent));
+    let linked = |parent: &SpanId| sent_links(span).any(|link| (link.trace_id, link.span_id) == (trace_id, *parent));
     let parent = span.parent().filter(|parent| !linked(parent));
-    let parent = parent.map(|span_id| Reference { trace_id, span_id, child_of: true });
-    let from_jaeger = span.flags().contains(SpanFlags::JAEGER);
-    let known = span.parent().filter(|_| !from_jaeger && parent.is_none());
-    let at = known.and_then(|known| links(span).position(|link| (link.trace_id, link.span_id) == (trace_id, known)));
-    let others = links(span).enumerate().filter(move |(row, _)| Some(*row) != at).map(|(_, link)| link);
-    parent.into_iter().chain(at.and_then(|at| links(span).nth(at))).chain(others)
+    parent.map(|span_id| Reference { trace_id, span_id, child_of: true }).into_iter().chain(links(span))
 }
 
-/// The span's references beside a parent that is named for itself, as `jaeger.thrift` has it.
+/// The span's references beside a parent that is named for itself, as `jaeger.thrift` has it; one to the parent comes first.
 pub(crate) fn links<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
+    let parent = span.parent().filter(|_| !span.flags().contains(SpanFlags::JAEGER));
+    let is_to = |link: Reference, parent| (link.trace_id, link.span_id) == (span.trace_id(), parent);
+    let first = parent.and_then(|parent| sent_links(span).position(|link| is_to(link, parent)));
+    let others = sent_links(span).enumerate().filter(move |(row, _)| Some(*row) != first).map(|(_, link)| link);
+    first.and_then(|row| sent_links(span).nth(row)).into_iter().chain(others)
+}
+
+fn sent_links<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
     span.links().map(|(link, mut attributes)| {
         let child_of = attributes.any(|(key, value)| key == REFERENCE_TYPE && value == ValueRef::Str("child_of"));
         Reference { trace_id: link.trace_id, span_id: link.span_id, child_of: link.child_of || child_of }
