@@ -1,6 +1,6 @@
-//! `make bench`: the server, started over an empty directory, takes a reproducible load over HTTP and answers queries, then the
-//! same load in every other protocol. Out come a table and `bench/out/server.jsonl`, a line a figure. `tgen` and `tload` are the two
-//! halves of the load, to be used alone.
+//! `make bench`: the server, started over an empty directory, takes a reproducible load over HTTP and answers queries,
+//! then the same load in every other protocol. Out come a table and `bench/out/server.jsonl`, a line a figure. `tgen`
+//! and `tload` are the two halves of the load, to be used alone.
 
 mod figures;
 mod ingest;
