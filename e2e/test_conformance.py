@@ -5,15 +5,14 @@ agree. Figures by file go to output/conformance.txt.
 """
 
 import json
-import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness.paths import CONFORMANCE, OUTPUT
+from harness import conformance
+from harness.paths import CONFORMANCE
 from harness.server import eventually
 
 SCENARIOS = sorted((CONFORMANCE / "zipkin").glob("*.json"))
@@ -57,29 +56,13 @@ class Scenario:
         return self.path.stem
 
 
-def read_expected_differences() -> dict[str, set[str]]:
-    """The listed steps by file; a line without a reason is a mistake."""
-    listed: dict[str, set[str]] = {}
-    for line in (CONFORMANCE / "zipkin-expected-differences.txt").read_text().splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        match = re.fullmatch(r"([\w-]+)#(\S+)\s+(\S.*)", line)
-        assert match, f"not 'FILE#STEP REASON': {line!r}"
-        assert (CONFORMANCE / "zipkin" / f"{match[1]}.json").exists(), f"no such file: {line!r}"
-        listed.setdefault(match[1], set()).add(match[2])
-    return listed
-
-
-EXPECTED_DIFFERENCES = read_expected_differences()
+EXPECTED_DIFFERENCES = conformance.read_expected_differences("zipkin")
 
 
 @pytest.fixture(scope="module")
 def figures():
-    """Collects a line a file and writes them when the last one is through."""
-    lines: dict[str, str] = {}
-    yield lines
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "conformance.txt").write_text("".join(f"{line}\n" for _, line in sorted(lines.items())))
+    with conformance.collected_figures("conformance.txt") as lines:
+        yield lines
 
 
 @pytest.fixture(scope="module")
@@ -112,35 +95,10 @@ def test_answers_as_recorded(scenario, figures, request):
     server = request.getfixturevalue("scenario_server")
     listed = set() if server.is_peer else EXPECTED_DIFFERENCES.get(scenario.stem, set())
 
-    passed, failed = replay(scenario, server)
-
-    figures[scenario.stem] = (
-        f"{scenario.stem:<28} {len(passed):>4} of {scenario.step_count} as recorded, {len(listed & set(failed))} different on purpose"
-    )
-    assert len(passed) + len(failed) == scenario.step_count, "every step was sent"
-    wrong = {step: told for step, told in failed.items() if step not in listed}
-    assert not wrong, f"{len(wrong)} steps differ from the recorded answers:\n" + "\n".join(wrong.values())
-    assert not listed & passed, f"listed as different on purpose, but they agree: {sorted(listed & passed)}"
-    assert listed <= set(failed), f"listed, but no such step: {sorted(listed - set(failed))}"
-
-
-def replay(scenario: Scenario, server) -> tuple[set[str], dict[str, str]]:
-    """The ids of the steps that passed, and what was told about each that failed."""
     command = [
         sys.executable, CONFORMANCE / "zipkin" / "replay.py", "--base", server.url, "--fresh", "-v",
         "--wait", str(READ_WAIT_SECONDS[server.is_peer]), *(f"--with={word}" for word in scenario.requires), scenario.path,
     ]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=REPLAY_SECONDS_MAX)
-    assert not told.stderr, told.stderr
-    passed, failed, failing = set(), {}, None
-    for line in told.stdout.splitlines():
-        # A step is told as "PASS <name of the scenario>#<step> <METHOD> <path>", what was wrong in lines below, indented.
-        match = re.match(r"(PASS|FAIL) .*?#(\S+) [A-Z]+ /", line)
-        if match and match[1] == "PASS":
-            passed.add(match[2])
-        elif match:
-            failing = match[2]
-            failed[failing] = line
-        elif line.startswith("     ") and failing:
-            failed[failing] += "\n" + line
-    return passed, failed
+    # A step is told as "PASS <name of the scenario>#<step> <METHOD> <path>".
+    passed, failed = conformance.replay(command, r"(PASS|FAIL) .*?#(\S+) [A-Z]+ /", REPLAY_SECONDS_MAX)
+    conformance.check(figures, scenario.stem, scenario.step_count, listed, passed, failed)

@@ -13,6 +13,7 @@ mod java_text;
 mod json;
 mod json_scan;
 mod limits;
+mod names;
 pub mod otlp;
 pub mod propagation;
 mod protobuf;

@@ -24,6 +24,7 @@ pub use decode_protobuf::decode_protobuf;
 pub use encode_json::{encode_json, encode_json_traces, encode_span_json};
 pub use encode_protobuf::{encode_protobuf, encode_span};
 pub use error::OtlpError;
+pub(crate) use names::REF_TYPE;
 pub use names::{
     DROPPED_ATTRIBUTES, EMPTY_SERVICE_NAME, JAEGER_WARNINGS, MISSING_SERVICE_NAME, SERVICE_NAME,
     WRONG_TYPE_SERVICE_NAME,

@@ -87,30 +87,22 @@ fn kind(text: &str) -> Kind {
     kinds.into_iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map_or(Kind::Unset, |(_, kind)| kind)
 }
 
+/// What of a field's value is said as it is, whoever listens.
+macro_rules! say_values {
+    ($($record:ident $value:ty),+) => {$(
+        fn $record(&mut self, field: &Field, value: $value) {
+            self.say(field, value.into());
+        }
+    )+};
+    () => {
+        say_values!(
+            record_f64 f64, record_i64 i64, record_u64 u64, record_bool bool, record_str &str, record_bytes &[u8]
+        );
+    };
+}
+
 impl Visit for SpanFields<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.say(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.say(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.say(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.say(field, value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.say(field, value.into());
-    }
-
-    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.say(field, value.into());
-    }
+    say_values!();
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         with_text(format_args!("{}", Causes(value)), |text| {
@@ -180,29 +172,7 @@ impl EventFields<'_> {
 }
 
 impl Visit for EventFields<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.say(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.say(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.say(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.say(field, value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.say(field, value.into());
-    }
-
-    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.say(field, value.into());
-    }
+    say_values!();
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         with_text(format_args!("{}", Causes(value)), |text| self.say(field, text.into()));

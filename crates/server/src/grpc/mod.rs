@@ -87,7 +87,6 @@ pub(crate) fn unary(result: Result<Vec<u8>, Status>) -> Answer {
 
 /// The answer to a call that answers with many: they are sent as they come; the first error ends the call, and so does the
 /// sender's end, as success. When the client goes away, sending fails.
-#[allow(dead_code, reason = "for the query API, which answers in streams")]
 pub(crate) fn streaming(messages: mpsc::Receiver<Result<Vec<u8>, Status>>) -> Answer {
     answer(Messages::many(messages))
 }

@@ -13,21 +13,15 @@ const RETRY_AFTER_S: u8 = 1;
 
 /// gRPC's codes, those that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "a list of the specification, of which not every server needs every one")]
 pub(crate) enum Code {
     Ok = 0,
-    Unknown = 2,
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
-    PermissionDenied = 7,
     ResourceExhausted = 8,
-    FailedPrecondition = 9,
-    OutOfRange = 11,
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
-    Unauthenticated = 16,
 }
 
 /// How a call ended.

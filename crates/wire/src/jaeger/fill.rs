@@ -1,10 +1,11 @@
 //! A span of Jaeger's into the model, whatever encoding it came in. `docs/mapping.md` has the rules.
 
 use super::error::DecodeError;
-use super::names::{Meaning, SeenNames};
+use super::names::Meaning;
 use super::view::NEGATIVE_DURATION_TAG;
 use crate::Limits;
-use std::borrow::Cow;
+use crate::names::{SeenNames, lossy};
+use crate::otlp::EMPTY_SERVICE_NAME;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
     Endpoint, EndpointId, ExtraRow, Kind, LinkRow, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow,
@@ -27,7 +28,6 @@ pub enum Sanitizers {
     ServiceNameAndDuration,
 }
 
-const EMPTY_SERVICE: &str = "empty-service-name";
 const NO_PROCESS: &str = "null-process-and-service-name";
 const NEGATIVE_DURATION: &str = "InvalidNegativeDuration";
 const NEGATIVE_DURATION_TEXT: &[u8] = b"Duration can't be negative, so it is changed to default value";
@@ -122,7 +122,7 @@ pub(super) struct Fill<'a, 'b> {
     pub(super) batch: &'b mut SpanBatch,
     pub(super) limits: &'b Limits,
     sanitizers: Sanitizers,
-    seen: SeenNames<'a>,
+    seen: SeenNames<'a, Meaning>,
     /// The references of the span being filled.
     references: Vec<Reference>,
     /// The last one pushed, with its name and version.
@@ -154,7 +154,7 @@ impl<'a, 'b> Fill<'a, 'b> {
         let needs_resource = has_tags || service.is_empty();
         let resource = if needs_resource { self.batch.push_resource(StrId::default(), 0) } else { ResourceId(0) };
         let sanitize = self.sanitizers != Sanitizers::None && service.is_empty();
-        let service = if sanitize { self.batch.intern(EMPTY_SERVICE) } else { self.intern(service) };
+        let service = if sanitize { self.batch.intern(EMPTY_SERVICE_NAME) } else { self.intern(service) };
         Process { local: self.local(service), resource }
     }
 
@@ -360,15 +360,6 @@ fn status_of(text: &[u8]) -> StatusCode {
         b"ERROR" => StatusCode::Error,
         b"OK" => StatusCode::Ok,
         _ => StatusCode::Unset,
-    }
-}
-
-/// Texts need not be UTF-8, as Jaeger reads them.
-#[inline]
-pub(super) fn lossy(text: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(text) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(text),
     }
 }
 

@@ -2,15 +2,13 @@
 //! formats goes by this; `docs/mapping.md` has the rules, which are those of Jaeger 1.76 and of the OpenTelemetry
 //! specification's page on Jaeger.
 
-use crate::otlp::DROPPED_ATTRIBUTES;
+use crate::otlp::{DROPPED_ATTRIBUTES, EMPTY_SERVICE_NAME, MISSING_SERVICE_NAME, REF_TYPE, WRONG_TYPE_SERVICE_NAME};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tracewell_model::{
     AttributesRef, EndpointRef, Kind, SpanFlags, SpanId, SpanRef, SpanView, StatusCode, Time, TraceId, ValueRef,
 };
 
-/// Attribute of an OTLP link that makes it a CHILD_OF.
-const REFERENCE_TYPE: &str = "opentracing.ref_type";
 const EVENT: &str = "event";
 /// The last tag of a span that was sent with a duration below zero says what it was, in nanoseconds. It is none of Jaeger's.
 pub(in crate::jaeger) const NEGATIVE_DURATION_TAG: &str = "jaeger.negative_duration_ns";
@@ -44,7 +42,7 @@ pub(crate) fn links<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Referen
 
 fn sent_links<'a>(span: impl SpanView<'a>) -> impl Iterator<Item = Reference> + Clone {
     span.links().map(|(link, mut attributes)| {
-        let child_of = attributes.any(|(key, value)| key == REFERENCE_TYPE && value == ValueRef::Str("child_of"));
+        let child_of = attributes.any(|(key, value)| key == REF_TYPE && value == ValueRef::Str("child_of"));
         Reference { trace_id: link.trace_id, span_id: link.span_id, child_of: link.child_of || child_of }
     })
 }
@@ -342,8 +340,8 @@ impl<'a> ProcessView<'a> {
 fn unnamed_service(resource: Option<AttributesRef<'_>>) -> &'static str {
     let name = resource.into_iter().flat_map(AttributesRef::iter).find(|(key, _)| *key == "service.name");
     match name {
-        Some((_, ValueRef::Str(_))) => "empty-service-name",
-        Some(_) => "service-name-wrong-type",
-        None => "missing-service-name",
+        Some((_, ValueRef::Str(_))) => EMPTY_SERVICE_NAME,
+        Some(_) => WRONG_TYPE_SERVICE_NAME,
+        None => MISSING_SERVICE_NAME,
     }
 }

@@ -5,9 +5,10 @@
 
 use super::error::Result;
 use crate::Limits;
+use crate::names::lossy;
 use crate::protobuf::{
-    BYTES, FIXED64, ProtobufFault, Reader, VARINT, fields, key, lossy, push_bool_field, push_bytes_field,
-    push_double_field, push_message, push_text_field, push_varint, push_varint_field, varint_len,
+    BYTES, FIXED64, ProtobufFault, Reader, VARINT, fields, key, push_bool_field, push_bytes_field, push_double_field,
+    push_message, push_text_field, push_varint, push_varint_field, varint_len,
 };
 use tracewell_model::ValueRef;
 

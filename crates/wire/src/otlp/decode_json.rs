@@ -9,7 +9,8 @@ use super::peer::PeerKeys;
 use super::shared::{Resource, Scope, Target};
 use crate::Limits;
 use crate::json::{Reader, Token};
-use crate::protobuf::{self, lossy};
+use crate::names::{NameMeaning as _, lossy};
+use crate::protobuf;
 use tracewell_model::{ExtraRow, Kind, LinkRow, SpanBatch, SpanId, StatusCode, StrId, Text, Time, TraceId, ValueRef};
 
 /// Appends the spans of a body to the batch and answers how many they are. On an error the batch is what it was before.

@@ -2,12 +2,13 @@
 
 use super::any_value::{self, ARRAY, BOOL, DOUBLE, INT, MAP, STRING, last_field, push_canonical, read_key_value};
 use super::error::{OtlpError, Result};
-use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, Meaning, REF_TYPE, SeenNames};
+use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, Meaning, REF_TYPE};
 use super::peer::{PeerKeys, assign_remote};
 use super::shared::{Resource, Scope, Target};
 use super::time_text::negative_duration_warning;
 use crate::Limits;
-use crate::protobuf::{BYTES, FIXED32, FIXED64, Reader, VARINT, fields, key, lossy};
+use crate::names::{SeenNames, lossy};
+use crate::protobuf::{BYTES, FIXED32, FIXED64, Reader, VARINT, fields, key};
 use tracewell_model::{
     ExtraRow, Kind, LinkRow, SpanBatch, SpanId, SpanRow, StatusCode, StrId, Text, Time, TraceId, ValueRef,
 };
@@ -66,7 +67,7 @@ const STRING_KEY: u8 = STRING as u8;
 struct Decoder<'a, 'b> {
     limits: &'b Limits,
     batch: &'b mut SpanBatch,
-    names: SeenNames<'a>,
+    names: SeenNames<'a, Meaning>,
     nested: Vec<u8>,
     scratch: String,
     spans: usize,

@@ -6,9 +6,9 @@ use super::encode_json::{JsonObject, push_list};
 use super::error::{OtlpError, Result};
 use crate::base64;
 use crate::json::{Reader as JsonReader, Token};
+use crate::names::lossy;
 use crate::protobuf::{
-    Reader, lossy, push_bool_field, push_bytes_field, push_double_field, push_message, push_text_field,
-    push_varint_field,
+    Reader, push_bool_field, push_bytes_field, push_double_field, push_message, push_text_field, push_varint_field,
 };
 use crate::zipkin_v2::{push_number, push_text};
 use std::fmt::{self, Write};

@@ -5,7 +5,8 @@ use super::encode_json::JsonObject;
 use super::error::{OtlpError, Result};
 use crate::Limits;
 use crate::json::Reader as JsonReader;
-use crate::protobuf::{BYTES, Reader, VARINT, fields, key, lossy, push_message, push_text_field, push_varint_field};
+use crate::names::lossy;
+use crate::protobuf::{BYTES, Reader, VARINT, fields, key, push_message, push_text_field, push_varint_field};
 use crate::zipkin_v2::{push_number, push_text};
 
 /// `ExportTraceServiceResponse.partial_success`. All empty: everything was taken.

@@ -33,16 +33,6 @@ pub(crate) const fn fields(numbers: &[u32]) -> u64 {
     bits
 }
 
-/// Bytes as text; what is not UTF-8 in it becomes U+FFFD. The standard library's function of this kind looks at each byte,
-/// which is felt where nearly all is ASCII.
-#[inline]
-pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(bytes),
-    }
-}
-
 impl<'a> Reader<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { bytes: body, at: 0, key: 0 }
@@ -119,7 +109,7 @@ impl<'a> Reader<'a> {
     /// A text; what is not UTF-8 in it becomes U+FFFD, since Go's and Java's readers take such a text too.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>> {
-        Ok(lossy(self.bytes()?))
+        Ok(crate::names::lossy(self.bytes()?))
     }
 
     /// A message inside the message.

@@ -1,0 +1,89 @@
+//! Names that the spans of a body repeat (keys, operations): interning one that was seen before costs a comparison, and what it
+//! means to its format is known with it.
+
+use std::borrow::Cow;
+use tracewell_model::{SpanBatch, StrId};
+
+/// Bytes as text; what is not UTF-8 in it becomes U+FFFD. The standard library's function of this kind looks at each byte,
+/// which is felt where nearly all is ASCII.
+#[inline]
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// What a name is to a format. The default is "nothing in particular".
+pub(crate) trait NameMeaning: Copy + Default {
+    /// Of a name that is UTF-8.
+    fn of(name: &str) -> Self;
+}
+
+const SLOTS: usize = 256;
+
+/// Names of a body that were interned before, by a slot that their bytes choose.
+pub(crate) struct SeenNames<'a, M> {
+    slots: [(&'a [u8], StrId, M); SLOTS],
+}
+
+impl<'a, M: NameMeaning> SeenNames<'a, M> {
+    pub(crate) fn new() -> Self {
+        Self { slots: [(&[], StrId::EMPTY, M::default()); SLOTS] }
+    }
+
+    /// Interns a name. What is not UTF-8 in it becomes U+FFFD, and then it means nothing.
+    #[inline]
+    pub(crate) fn intern(&mut self, name: &'a [u8], batch: &mut SpanBatch) -> (StrId, M) {
+        let slot = &mut self.slots[slot_of(name)];
+        if slot.0 != name {
+            *slot = match lossy(name) {
+                Cow::Borrowed(text) => (name, batch.intern(text), M::of(text)),
+                Cow::Owned(text) => (name, batch.intern(&text), M::default()),
+            };
+        }
+        (slot.1, slot.2)
+    }
+}
+
+/// Names begin alike (`http.`) or end alike (`.name`): both ends count.
+#[inline]
+fn slot_of(name: &[u8]) -> usize {
+    let mixed = if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+    } else {
+        name.iter().fold(0, |mixed, &byte| mixed << 8 | u64::from(byte))
+    };
+    ((mixed ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    struct IsKind(bool);
+
+    impl NameMeaning for IsKind {
+        fn of(name: &str) -> Self {
+            Self(name == "span.kind")
+        }
+    }
+
+    #[test]
+    fn names_keep_their_numbers_and_meanings_whatever_slot_they_share() {
+        let mut batch = SpanBatch::new();
+        let mut names: Vec<String> = (0..2000).map(|n| format!("{}{n}", "x".repeat(n % 13))).collect();
+        names.insert(1000, "span.kind".to_owned());
+        let mut seen = SeenNames::<IsKind>::new();
+        for name in names.iter().chain(&names) {
+            let (id, meaning) = seen.intern(name.as_bytes(), &mut batch);
+            assert_eq!((batch.interned(id), meaning), (name.as_str(), IsKind(name == "span.kind")));
+        }
+        assert_eq!(seen.intern(b"", &mut batch).0, StrId::EMPTY);
+        let (id, meaning) = seen.intern(b"span.kind\xff", &mut batch);
+        assert_eq!((batch.interned(id), meaning), ("span.kind\u{fffd}", IsKind(false)));
+    }
+}
