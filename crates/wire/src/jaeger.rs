@@ -22,8 +22,8 @@ pub use fill::Sanitizers;
 pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
 pub use query_proto::{
-    GetOperationsRequest, GetTraceRequest, QueryRequestError, TimeWindow, TraceQueryParameters, encode_dependencies,
-    encode_operations, encode_services,
+    GetOperationsRequest, GetTraceRequest, GetTraceRequestV3, QueryRequestError, TimeWindow, TraceQueryParameters,
+    encode_dependencies, encode_operations, encode_operations_v3, encode_services,
 };
 pub use sampling::{
     OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters,
