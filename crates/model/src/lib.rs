@@ -10,6 +10,7 @@ mod image;
 mod intern;
 mod owned;
 mod query;
+mod resource_tags;
 mod span;
 mod span_query;
 mod text_order;
