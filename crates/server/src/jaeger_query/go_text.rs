@@ -1,5 +1,6 @@
 //! Numbers, durations, times and ids as Go reads them, with its words for what is wrong: they stand in Jaeger's answers.
 
+use crate::clock;
 use tracewell_model::TraceId;
 
 type Result<T> = std::result::Result<T, String>;
@@ -146,22 +147,10 @@ pub(super) fn parse_rfc3339(text: &str) -> Result<i128> {
 /// A time as Go's JSON has it: milliseconds since the epoch, with as many digits as it needs.
 pub(super) fn rfc3339_text(time_ms: u64) -> String {
     let (seconds, millis) = (time_ms / 1000, time_ms % 1000);
-    let (year, month, day) = date(seconds / 86_400);
+    let (year, month, day) = clock::date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
-/// The date so many days behind 1970-01-01; the way back of [`days_since_epoch`].
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days.saturating_add(719_468);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let january = u64::from(month >= 10);
-    (era * 400 + year_of_era + january, if month < 10 { month + 3 } else { month - 9 }, day)
 }
 
 /// Days from 1970-01-01, by the calendar that never changed.
