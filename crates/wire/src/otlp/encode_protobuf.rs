@@ -3,7 +3,7 @@
 use super::any_value::{push_key_value, push_texts};
 use super::group::{group, resource_attributes};
 use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, JAEGER_WARNINGS, REF_TYPE};
-use super::peer::for_each_field;
+use super::peer::{for_each_field, for_each_tag};
 use crate::protobuf::{
     push_bytes_field, push_fixed32_field, push_fixed64_field, push_message, push_text_field, push_varint_field,
 };
@@ -61,9 +61,7 @@ fn push_span_fields<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
         out.extend_from_slice(&[0x30, kind_number(span.kind())]);
     }
     push_times(span.start(), span.duration(), out);
-    for (key, value) in span.tags() {
-        push_key_value(out, 9, key, value);
-    }
+    for_each_tag(span, |key, value| push_key_value(out, 9, key, value));
     for_each_field(span, |key, value| push_key_value(out, 9, key, value));
     if span.warnings().next().is_some() {
         push_texts(out, 9, JAEGER_WARNINGS, span.warnings());
