@@ -10,6 +10,7 @@ mod names;
 mod proto_decode;
 mod proto_encode;
 mod query_proto;
+mod repeated;
 mod sampling;
 mod thrift_decode;
 mod thrift_encode;
@@ -25,6 +26,7 @@ pub use query_proto::{
     GetOperationsRequest, GetTraceRequest, GetTraceRequestV3, QueryRequestError, TimeWindow, TraceQueryParameters,
     encode_dependencies, encode_operations, encode_operations_v3, encode_services,
 };
+pub(crate) use repeated::{is_field_of_otlp, is_field_of_zipkin, is_from_jaeger};
 pub use sampling::{
     OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters,
     decode_sampling_proto, encode_sampling_json, encode_sampling_parameters, encode_sampling_proto,
