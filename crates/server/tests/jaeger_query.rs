@@ -6,7 +6,8 @@ mod common;
 
 use common::{Answer, Running, span, start};
 use tracewell_model::{SpanBatch, TraceId};
-use tracewell_server::ListenerName::{JaegerQuery, JaegerQueryGrpc};
+use tracewell_server::ListenerName::{JaegerHttp, JaegerQuery, JaegerQueryGrpc, OtlpHttp};
+use tracewell_server::Server;
 use tracewell_wire::{Limits, otlp};
 
 const TRACE: &str = "00000000000000ab";
@@ -151,5 +152,85 @@ fn version_3_over_grpc_streams_traces() {
     assert_eq!(call("GetServices", b"").body.as_ref(), b"\0\0\0\0\x06\x0a\x04shop");
     assert_eq!(call("GetOperations", b"\x0a\x04shop").body.as_ref(), b"\0\0\0\0\x07\x0a\x05\x0a\x03get");
     assert_eq!(call("Nothing", b"").status, 12);
+    server.stop();
+}
+
+#[test]
+fn tenants_see_only_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap();
+    let more = [("jaeger-http", "127.0.0.1:0"), ("otlp-http", "127.0.0.1:0"), ("jaeger-udp-compact", "127.0.0.1:0")];
+    let tenancy = [("tenancy-enabled", "true"), ("tenancy-tenants", "acme,beta"), ("data-dir", data_dir)];
+    let server = start_jaeger(&[&more[..], &tenancy].concat());
+    let spans = format!("[{}]", span(TRACE, "shop"));
+    let post = |tenant: &str| {
+        let headers = [("content-type", "application/json"), ("x-tenant", tenant)];
+        server.ask("POST", "/api/v2/spans", &headers, Some(spans.as_bytes()))
+    };
+    assert_eq!(post("acme").status, 202);
+    let nobody = post("nobody");
+    assert_eq!((nobody.status, nobody.text()), (401, "unknown tenant"));
+    let nameless = server.post_spans(&spans);
+    assert_eq!((nameless.status, nameless.text()), (401, "missing tenant header"));
+    let read = |path: &str, tenant: &str| server.ask_at(JaegerQuery, "GET", path, &[("x-tenant", tenant)], None);
+    let path = format!("/api/traces/{TRACE}");
+    assert_eq!((read(&path, "acme").status, read(&path, "beta").status), (200, 404));
+    assert_eq!(read("/api/services", "beta").json()["data"], serde_json::Value::Null);
+    assert_eq!(server.ask("GET", "/api/v2/services", &[("x-tenant", "acme")], None).text(), "[\"shop\"]");
+    let called = |tenant: &str| {
+        let body = common::grpc::framed(b"", false);
+        let service = "/jaeger.api_v3.QueryService/GetServices";
+        server.call_with(JaegerQueryGrpc, service, &[("x-tenant", tenant)], body).status
+    };
+    assert_eq!([called("acme"), called("nobody"), called("")], [0, 7, 16]);
+    let refused = server.ask_at(OtlpHttp, "POST", "/v1/traces", &[("content-type", "application/json")], Some(b"{}"));
+    assert_eq!((refused.status, refused.text()), (403, r#"{"code":7,"message":"missing tenant header"}"#));
+    assert_eq!(server.ask_at(JaegerHttp, "GET", "/api/sampling?service=shop", &[], None).status, 200);
+    assert_eq!(server.get("/health").status, 200, "what is no tenant's needs none");
+    assert_eq!(server.metric("tracewell_store_spans_stored"), 1.0);
+    server.stop();
+    assert!(directory.path().join("tenants/acme").is_dir() && directory.path().join("tenants/beta").is_dir());
+    for wrong in ["", "..", "a/b"] {
+        let options =
+            common::options(&[("tenancy-enabled", "true"), ("tenancy-tenants", wrong), ("data-dir", data_dir)]);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let store = std::sync::Arc::new(tracewell_store::ReferenceStore::new(vec![]));
+        let error = runtime.block_on(Server::start(&options, store)).err().unwrap().to_string();
+        assert!(error.starts_with("--tenancy-tenants"), "{error}");
+    }
+}
+
+#[test]
+fn everything_stands_below_the_base_path() {
+    let server = start_jaeger(&[("jaeger-base-path", "/tools/jaeger/")]);
+    send(&server, TRACE);
+    assert_eq!(get(&server, &format!("/tools/jaeger/api/traces/{TRACE}?raw=true")).status, 200);
+    for path in ["/tools/jaeger", "/tools/jaeger/", "/tools/jaeger/monitor", "/api/services", "/tools/jaegerly"] {
+        let page = get(&server, path);
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
+    }
+    let page = get(&server, "/tools/jaeger/zipkin/");
+    let based = page.text().contains("<base href=\"/tools/jaeger/zipkin/\">") || !page.text().contains("<base");
+    assert!(page.status == 200 && based, "{}", page.text());
+    let led = |path: &str| get(&server, path).header("location").unwrap_or_default().to_owned();
+    assert_eq!(led("/tools/jaeger/search"), "/tools/jaeger/zipkin/");
+    assert_eq!(led("/tools/jaeger/trace/ab"), "/tools/jaeger/zipkin/traces/ab");
+    assert_eq!(post(&server, "/api/services").status, 405);
+    server.stop();
+}
+
+#[test]
+fn ways_and_quality_come_from_the_spans() {
+    let server = start_jaeger(&[]);
+    let child =
+        span(TRACE, "bank").replace(&format!("\"id\":\"{TRACE}\""), &format!("\"id\":\"b\",\"parentId\":\"{TRACE}\""));
+    assert_eq!(server.post_spans(&format!("[{},{child}]", span(TRACE, "shop"))).status, 202);
+    let ways = get(&server, "/api/deep-dependencies?service=bank&start=0&end=0").json();
+    let step = |service: &str| serde_json::json!({"service": service, "operation": "get"});
+    assert_eq!(ways["dependencies"][0]["path"], serde_json::json!([step("shop"), step("bank")]));
+    assert_eq!(ways["dependencies"][0]["attributes"][0]["value"], TRACE);
+    assert_eq!(get(&server, "/api/deep-dependencies?service=none").text(), r#"{"dependencies":[]}"#);
+    let quality = get(&server, "/api/quality-metrics?service=bank").json();
+    assert_eq!((quality["scores"][0]["value"].as_f64(), &quality["metrics"][0]["passCount"]), (Some(100.0), &1.into()));
     server.stop();
 }

@@ -11,6 +11,7 @@ mod grpc_v3;
 mod metric_series;
 mod metrics;
 mod parameters;
+mod quality_metrics;
 mod routes;
 mod summaries;
 mod traces;
@@ -130,6 +131,7 @@ impl JaegerQueryApi {
             Route::Operations => self.operations(asked).await,
             Route::Dependencies => self.dependencies(asked).await,
             Route::DeepDependencies => self.deep_dependencies(asked).await,
+            Route::QualityMetrics => self.quality_metrics(asked).await,
             Route::Transform => self.transform(asked, body).await,
             Route::Archive(id) => self.archive(id, asked).await,
             Route::Metrics(kind) => self.metrics(kind, asked).await,

@@ -13,6 +13,7 @@ pub(super) enum Route<'a> {
     Operations,
     Dependencies,
     DeepDependencies,
+    QualityMetrics,
     Transform,
     Archive(&'a str),
     Metrics(MetricKind),
@@ -45,6 +46,7 @@ impl Route<'_> {
             Self::Operations => "/api/operations",
             Self::Dependencies => "/api/dependencies",
             Self::DeepDependencies => "/api/deep-dependencies",
+            Self::QualityMetrics => "/api/quality-metrics",
             Self::Transform => "/api/transform",
             Self::Archive(_) => "/api/archive/{traceId}",
             Self::Metrics(_) | Self::MinStep => "/api/metrics",
@@ -73,6 +75,7 @@ pub(super) fn route<'a>(method: &Method, segments: &[&'a str]) -> Result<Route<'
         ["api", "operations"] => Route::Operations,
         ["api", "dependencies"] => Route::Dependencies,
         ["api", "deep-dependencies"] => Route::DeepDependencies,
+        ["api", "quality-metrics"] => Route::QualityMetrics,
         ["api", "transform"] => Route::Transform,
         ["api", "archive", id] if !id.is_empty() => Route::Archive(id),
         ["api", "metrics", "calls"] => Route::Metrics(MetricKind::Calls),
@@ -126,7 +129,15 @@ mod tests {
             R::DeepDependencies,
         ]
         .into_iter()
-        .chain([R::Transform, R::Archive(""), R::MinStep, R::V3Services, R::V3Operations, R::V3Traces])
+        .chain([
+            R::QualityMetrics,
+            R::Transform,
+            R::Archive(""),
+            R::MinStep,
+            R::V3Services,
+            R::V3Operations,
+            R::V3Traces,
+        ])
         .chain([R::V3Trace(""), R::V3Summaries, R::Page]);
         for route in all {
             assert!(ROUTES.contains(&route.name()), "{}", route.name());

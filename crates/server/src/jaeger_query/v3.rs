@@ -5,7 +5,7 @@ use super::answers::{Refused, Result};
 use super::archive::traces_by_id;
 use super::summaries::summaries_json;
 use super::traces::find;
-use super::{Asked, Form, JaegerQueryApi, go_text, v3_parameters};
+use super::{Asked, Form, JaegerQueryApi, v3_parameters};
 use crate::answer::Answer;
 use http::StatusCode;
 use serde_json::json;
@@ -36,8 +36,8 @@ impl JaegerQueryApi {
     }
 
     pub(super) async fn v3_trace(&self, id: &str, asked: Asked) -> Result<Answer> {
-        let malformed = |_| Refused::bad_request("malformed parameter trace_id: invalid length for TraceID".to_owned());
-        let id = go_text::parse_trace_id(id).map_err(malformed)?;
+        let malformed = || Refused::bad_request("malformed parameter trace_id: invalid length for TraceID");
+        let id = v3_parameters::trace_id(id).ok_or_else(malformed)?;
         let adjustments = (!v3_parameters::trace(&asked.parameters)?).then(|| self.adjustments());
         let form = asked.form;
         let archive = self.app.archive.clone();
