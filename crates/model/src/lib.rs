@@ -13,6 +13,7 @@ mod query;
 mod resource_tags;
 mod span;
 mod span_query;
+mod tag_orders;
 mod text_order;
 mod time;
 mod trace;
