@@ -46,7 +46,7 @@ pub use logging::{log_to_stderr, say_hello};
 pub use metrics::metrics_markdown;
 pub use options::{
     ByteSize, Command, Definition, Durability, Given, Listen, LogFormat, OptionError, Options, Rate, SamplingMode,
-    options_markdown, options_toml, parse_command_line,
+    StorageKind, options_markdown, options_toml, parse_command_line,
 };
 pub use sampling::StrategiesError;
 pub use server::{Server, StartError};
