@@ -32,5 +32,5 @@ pub use span_query::SpanQuery;
 pub use text_order::compare_utf16;
 pub use time::Time;
 pub use trace::{SpanNode, TraceTree, merge_spans};
-pub use value::{Kind, SpanFlags, StatusCode, Value, ValueRef};
+pub use value::{Kind, RawValue, SpanFlags, StatusCode, Value, ValueRef};
 pub use view::{LinkView, SpanView};

@@ -1,5 +1,6 @@
 //! What all listeners share: the store and the ways to it, the options, the counts.
 
+use crate::archive::Archive;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -17,6 +18,8 @@ pub(crate) struct App {
     pub(crate) ingest: Ingest,
     /// The way out.
     pub(crate) queries: Queries,
+    /// Traces kept past retention, where the options have an archive.
+    pub(crate) archive: Option<Arc<Archive>>,
     /// What services are told to sample.
     pub(crate) sampling: Arc<Sampling>,
 }
@@ -28,10 +31,19 @@ impl App {
         Ok(Arc::new(Self {
             ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&sampling)),
             queries: Queries::new(options, Arc::clone(&store), Arc::clone(&metrics)),
+            archive: Archive::new(options, Arc::clone(&metrics)).map(Arc::new),
             options: options.clone(),
             store,
             metrics,
             sampling,
         }))
+    }
+
+    /// Closes what keeps spans. Blocks.
+    pub(crate) fn close(&self) {
+        if let Some(archive) = &self.archive {
+            archive.close();
+        }
+        self.store.close();
     }
 }

@@ -11,6 +11,7 @@ mod answer;
 mod answer_body;
 mod api;
 mod app;
+mod archive;
 mod budget;
 mod clock;
 mod collect_grpc;

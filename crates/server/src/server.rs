@@ -23,7 +23,7 @@ use tracewell_store::Store;
 pub struct Server {
     listeners: Vec<(ListenerName, Running)>,
     sampling: Upkeep,
-    store: Arc<dyn Store>,
+    app: Arc<App>,
 }
 
 enum Running {
@@ -70,7 +70,7 @@ impl Server {
         if sockets.is_empty() {
             return Err(StartError::NothingToDo);
         }
-        let app = App::new(options, Arc::clone(&store)).map_err(|error| {
+        let app = App::new(options, store).map_err(|error| {
             let file = options.sampling_strategies.as_deref().unwrap_or_else(|| Path::new("")).display().to_string();
             StartError::SamplingStrategies { file, error }
         })?;
@@ -84,7 +84,7 @@ impl Server {
         };
         let listeners = sockets.into_iter().map(start).collect();
         let sampling = Upkeep::start(options, &app.sampling);
-        Ok(Self { listeners, sampling, store })
+        Ok(Self { listeners, sampling, app })
     }
 
     /// Where a listener listens; `None` when it is off.
@@ -120,8 +120,8 @@ impl Server {
             }
         }
         drop(self.sampling);
-        let store = Arc::clone(&self.store);
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+        let app = Arc::clone(&self.app);
+        if tokio::task::spawn_blocking(move || app.close()).await.is_err() {
             tracing::error!("closing the store failed: what was acknowledged is in its log");
         }
         tracing::info!("stopped");

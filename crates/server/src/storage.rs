@@ -34,7 +34,8 @@ fn memory_options(options: &Options) -> MemoryOptions {
     }
 }
 
-fn embedded_options(options: &Options) -> EmbeddedOptions {
+/// What an engine is opened with.
+pub(crate) fn embedded_options(options: &Options) -> EmbeddedOptions {
     let memory_bytes_max = options.store_memory_bytes_max.0;
     EmbeddedOptions {
         durability: match options.durability {

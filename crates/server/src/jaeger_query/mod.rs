@@ -2,9 +2,12 @@
 //! [`parameters`] and [`v3_parameters`]; answers have the shapes of [`answers`].
 
 mod answers;
+mod archive;
 mod dependencies;
 mod go_text;
 mod grpc_api;
+mod grpc_v3;
+mod metric_series;
 mod metrics;
 mod parameters;
 mod routes;
@@ -101,12 +104,9 @@ impl JaegerQueryApi {
             Route::Operations => self.operations(asked).await,
             Route::Dependencies => self.dependencies(asked).await,
             Route::Transform => self.transform(asked, body).await,
-            Route::Archive(id) => {
-                parameters::trace_id(id)?;
-                Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "archive span storage was not configured"))
-            }
+            Route::Archive(id) => self.archive(id, asked).await,
             Route::Metrics(kind) => self.metrics(kind, asked).await,
-            Route::MinStep => self.min_step(asked.form),
+            Route::MinStep => self.min_step(&asked),
             Route::V3Services => self.v3_services(asked.form).await,
             Route::V3Operations => self.v3_operations(asked).await,
             Route::V3Traces => self.v3_traces(asked).await,

@@ -189,6 +189,10 @@ options! {
     "Jaeger" {
         jaeger_max_clock_skew_adjustment: Duration = "0", "DURATION", ["QUERY_MAX_CLOCK_SKEW_ADJUSTMENT"],
             "How far spans are moved at most in Jaeger's answers because the clocks of hosts differ; 0 moves none and says so in warnings.";
+        jaeger_metrics: bool = "true", "true|false", [],
+            "Whether /api/metrics is computed from the spans; when not, it answers as a Jaeger without a store of metrics.";
+        jaeger_archive: bool = "false", "true|false", [],
+            "Whether traces can be archived: they are kept in the folder archive of the data directory, whatever the retention says.";
     }
     "Page" {
         ui_enabled: bool = "true", "true|false", ["UI_ENABLED"],

@@ -167,19 +167,25 @@ pub(super) fn for_each_field<'a>(span: impl SpanView<'a>, mut each: impl FnMut(&
         each(ABSENT_START, ValueRef::Bool(true));
     }
     // Nearly no span has any of them.
-    if let Some(local) = span.local()
-        && (local.ipv4.is_some() || local.ipv6.is_some() || local.port != 0)
-    {
-        for_each_address(span, local, (HOST_IP, HOST_PORT), &mut each);
+    if span.local().is_some_and(|local| local.ipv4.is_some() || local.ipv6.is_some() || local.port != 0) {
+        for_each_of_local(span, &mut each);
     }
     // Jaeger's tags say themselves what the remote endpoint was made of.
-    if let Some(remote) = span.remote().filter(|_| !is_from_jaeger(span)) {
-        for_each_of_remote(span, remote, &mut each);
+    if span.remote().is_some() && !is_from_jaeger(span) {
+        for_each_of_remote(span, &mut each);
     }
 }
 
 #[inline(never)]
-fn for_each_of_remote<'a>(span: impl SpanView<'a>, remote: EndpointRef<'_>, each: &mut impl FnMut(&str, ValueRef<'_>)) {
+fn for_each_of_local<'a>(span: impl SpanView<'a>, each: &mut impl FnMut(&str, ValueRef<'_>)) {
+    if let Some(local) = span.local() {
+        for_each_address(span, local, (HOST_IP, HOST_PORT), each);
+    }
+}
+
+#[inline(never)]
+fn for_each_of_remote<'a>(span: impl SpanView<'a>, each: &mut impl FnMut(&str, ValueRef<'_>)) {
+    let Some(remote) = span.remote() else { return };
     let said = Peer::of(span);
     let same_ip = said.ip == address(remote) && said.port == remote.port;
     let has = |key: &str| span.tags().any(|(found, _)| found == key);
