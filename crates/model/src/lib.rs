@@ -12,6 +12,7 @@ mod owned;
 mod query;
 mod span;
 mod span_query;
+mod tag_orders;
 mod text_order;
 mod time;
 mod trace;

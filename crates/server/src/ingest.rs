@@ -10,6 +10,7 @@ use crate::sampling::Sampling;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ use tracewell_wire::{GunzipError, Limits};
 const DECODED_IN_PLACE_BYTES_MAX: usize = 256 << 10;
 /// A body's buffer is made this large before anything of it has come, whatever its length is said to be.
 const FIRST_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// What a thread keeps of a batch to decode the next body into.
+const KEPT_BATCH_BYTES_MAX: usize = 512 << 10;
 /// A sender that is refused may send this much more before its answer, so that it gets to see it.
 const DISCARDED_BYTES_MAX: usize = 32 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
@@ -287,11 +290,23 @@ fn counted_bytes(body: &[u8]) -> u64 {
     if body == b"[]" { 0 } else { body.len() as u64 }
 }
 
+/// Decodes into a batch that each thread keeps, so that its columns have grown to the size of the traffic, and answers a copy
+/// that has the room it needs and no more: it stays in memory until its spans are in a segment.
 fn decode_all(body: &[u8], format: Format, reserved: Reserved) -> Result<SpanBatch, Malformed> {
-    let mut batch = SpanBatch::new();
+    thread_local! {
+        static KEPT: Cell<SpanBatch> = Cell::default();
+    }
+    let mut batch = KEPT.take();
     let decoded = decode(format, body, &Limits::default(), &mut batch);
     drop(reserved);
-    decoded.map(|()| batch)
+    if batch.memory_bytes() > KEPT_BATCH_BYTES_MAX {
+        batch.shrink_to_fit();
+        return decoded.map(|()| batch);
+    }
+    let decoded = decoded.map(|()| batch.clone());
+    batch.clear();
+    KEPT.set(batch);
+    decoded
 }
 
 async fn in_place_or_not<T: Send + 'static>(
