@@ -48,7 +48,7 @@ pub use logging::{log_to_stderr, say_hello};
 pub use metrics::metrics_markdown;
 pub use options::{
     ByteSize, Command, Definition, Durability, Given, KeyValues, Listen, LogFormat, OptionError, Options, Rate,
-    SamplingMode, options_markdown, options_toml, parse_command_line,
+    SamplingMode, StorageKind, options_markdown, options_toml, parse_command_line,
 };
 pub use sampling::StrategiesError;
 pub use server::{Server, StartError};

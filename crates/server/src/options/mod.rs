@@ -10,7 +10,7 @@ pub use command_line::{Command, parse_command_line};
 pub use documents::{options_markdown, options_toml};
 pub use given::{Given, OptionError};
 pub(crate) use value::Value;
-pub use value::{ByteSize, Durability, KeyValues, Listen, LogFormat, Rate, SamplingMode};
+pub use value::{ByteSize, Durability, KeyValues, Listen, LogFormat, Rate, SamplingMode, StorageKind};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -109,6 +109,10 @@ options! {
     "Storage" {
         data_dir: PathBuf = "tracewell-data", "DIR", [],
             "Where the spans are kept.";
+        storage: Option<StorageKind> = "", "disk|memory", ["STORAGE_TYPE"],
+            "Whether spans are kept in the data directory, or in memory alone and lost with the process; on disk when it is not said, unless mem-max-spans is. Zipkin's mem is memory, its other storages are disk.";
+        mem_max_spans: Option<usize> = "", "NUMBER", ["MEM_MAX_SPANS"],
+            "With spans in memory: how many are kept, the oldest traces give way; 500000 when it is not said. Said alone it means storage=memory, as with Zipkin.";
         durability: Durability = "fsync", "fsync|os", [],
             "When spans are acknowledged: once they are on the disk (fsync), or once the operating system has them (os), which a power cut may lose.";
         store_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],

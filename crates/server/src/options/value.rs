@@ -32,6 +32,15 @@ pub enum Durability {
     Os,
 }
 
+/// Where spans are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageKind {
+    /// In the data directory.
+    Disk,
+    /// In memory alone.
+    Memory,
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -82,6 +91,17 @@ impl Value for Durability {
             "fsync" => Ok(Self::Fsync),
             "os" => Ok(Self::Os),
             _ => Err("expected fsync or os".to_owned()),
+        }
+    }
+}
+
+impl Value for StorageKind {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            // What Zipkin kept in another server is kept on disk.
+            "disk" | "cassandra3" | "elasticsearch" | "mysql" => Ok(Self::Disk),
+            "memory" | "mem" => Ok(Self::Memory),
+            _ => Err("expected disk or memory".to_owned()),
         }
     }
 }
