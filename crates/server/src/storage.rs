@@ -14,7 +14,8 @@ pub fn open_store(options: &Options) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(store))
 }
 
-fn embedded_options(options: &Options) -> EmbeddedOptions {
+/// What an engine is opened with.
+pub(crate) fn embedded_options(options: &Options) -> EmbeddedOptions {
     let memory_bytes_max = options.store_memory_bytes_max.0;
     EmbeddedOptions {
         durability: match options.durability {

@@ -9,6 +9,8 @@ pub mod contract;
 mod disk;
 mod engine;
 mod log;
+#[doc(hidden)]
+pub mod measure;
 mod memtable;
 mod meta;
 mod part;

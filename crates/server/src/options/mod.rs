@@ -10,7 +10,7 @@ pub use command_line::{Command, parse_command_line};
 pub use documents::{options_markdown, options_toml};
 pub use given::{Given, OptionError};
 pub(crate) use value::Value;
-pub use value::{ByteSize, Durability, Listen, LogFormat, Rate, SamplingMode};
+pub use value::{ByteSize, Durability, KeyValues, Listen, LogFormat, Rate, SamplingMode};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -185,6 +185,22 @@ options! {
     "Jaeger" {
         jaeger_max_clock_skew_adjustment: Duration = "0", "DURATION", ["QUERY_MAX_CLOCK_SKEW_ADJUSTMENT"],
             "How far spans are moved at most in Jaeger's answers because the clocks of hosts differ; 0 moves none and says so in warnings.";
+        jaeger_collector_tags: KeyValues = "", "KEY=VALUE,...", ["COLLECTOR_TAGS"],
+            "Tags that are added to the process of every span that comes in Jaeger's or OpenTelemetry's formats.";
+        jaeger_base_path: String = "/", "PATH", ["QUERY_BASE_PATH"],
+            "Below which path Jaeger's query API and the page are served on the port of jaeger-query, for a proxy that leaves it on.";
+        jaeger_metrics: bool = "true", "true|false", [],
+            "Whether /api/metrics is computed from the spans; when not, it answers as a Jaeger without a store of metrics.";
+        jaeger_archive: bool = "false", "true|false", [],
+            "Whether traces can be archived: they are kept in the folder archive of the data directory, whatever the retention says.";
+    }
+    "Tenants" {
+        tenancy_enabled: bool = "false", "true|false", ["MULTI_TENANCY_ENABLED"],
+            "Whether tenants are kept apart: what comes over HTTP and gRPC has to name its tenant and sees nothing of others; no packets are taken.";
+        tenancy_header: String = "x-tenant", "NAME", ["MULTI_TENANCY_HEADER"],
+            "The header that names the tenant.";
+        tenancy_tenants: Vec<String> = "", "NAME,...", ["MULTI_TENANCY_TENANTS"],
+            "The tenants there are; each has a store of its own in the folder tenants of the data directory, with the limits that are set for one.";
     }
     "Page" {
         ui_enabled: bool = "true", "true|false", ["UI_ENABLED"],

@@ -3,6 +3,7 @@
 
 use super::endpoint::{SeenEndpoint, read_json_endpoint};
 use super::error::{DecodeError, DecodeFault, IdFault};
+use super::plain::PlainSpans;
 use crate::Limits;
 use crate::detect::{SpanEncoding, check_encoding};
 use crate::java_text::{decode_utf8, to_lower_case};
@@ -20,6 +21,21 @@ type Result<T> = std::result::Result<T, DecodeFault>;
 /// Tracewell does otherwise.
 pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::JsonV2, body, batch, |batch| Decoder::new(&decode_utf8(body), limits, batch).list())
+}
+
+/// The same without [`PlainSpans`], to compare with.
+#[cfg(test)]
+pub(super) fn decode_json_by_reader(
+    body: &[u8],
+    limits: &Limits,
+    batch: &mut SpanBatch,
+) -> std::result::Result<usize, DecodeError> {
+    decode_as(SpanEncoding::JsonV2, body, batch, |batch| {
+        let text = decode_utf8(body);
+        let mut decoder = Decoder::new(&text, limits, batch);
+        decoder.plain.give_up();
+        decoder.list()
+    })
 }
 
 /// Decodes a body after a look at its encoding; on an error the batch is what it was before.
@@ -47,13 +63,15 @@ struct Decoder<'a> {
     text: &'a str,
     last_local: SeenEndpoint,
     last_remote: SeenEndpoint,
+    plain: PlainSpans<'a>,
 }
 
 impl<'a> Decoder<'a> {
     fn new(text: &'a str, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
         let reader = Reader::new(text, limits);
         let seen = SeenEndpoint::default();
-        Self { reader, limits, batch, scratch: String::new(), text, last_local: seen, last_remote: seen }
+        let (scratch, plain) = (String::new(), PlainSpans::new(text, limits));
+        Self { reader, limits, batch, scratch, text, last_local: seen, last_remote: seen, plain }
     }
 
     fn list(&mut self) -> Result<usize> {
@@ -63,11 +81,22 @@ impl<'a> Decoder<'a> {
             if spans == self.limits.spans_max {
                 return Err(DecodeFault::TooMany { what: "spans", max: spans });
             }
-            self.span()?;
+            self.any_span()?;
             spans += 1;
         }
         // Zipkin leaves an empty list open, and never reads what follows the list.
         Ok(spans)
+    }
+
+    #[inline]
+    fn any_span(&mut self) -> Result<()> {
+        if self.reader.peek()? == Token::BeginObject
+            && let Some((end, read)) = self.plain.take(self.reader.position(), self.batch)
+        {
+            self.reader.take_read_object(end, &read);
+            return Ok(());
+        }
+        self.span()
     }
 
     fn span(&mut self) -> Result<()> {
@@ -260,7 +289,7 @@ pub(crate) fn positive_micros(micros: i64) -> Option<Time> {
     (micros > 0).then(|| Time::from_micros(micros.unsigned_abs()))
 }
 
-fn parse_kind(text: &str) -> Result<Kind> {
+pub(super) fn parse_kind(text: &str) -> Result<Kind> {
     Ok(match text {
         "CLIENT" => Kind::Client,
         "SERVER" => Kind::Server,
@@ -271,7 +300,7 @@ fn parse_kind(text: &str) -> Result<Kind> {
 }
 
 /// 1 to 32 digits, not all of them zero.
-fn parse_trace_id(text: &str) -> Result<TraceId> {
+pub(super) fn parse_trace_id(text: &str) -> Result<TraceId> {
     let value = parse_hex(text, "traceId", 32)?;
     if value == 0 {
         return Err(DecodeFault::Id { field: "traceId", fault: IdFault::Zeros });
@@ -280,7 +309,7 @@ fn parse_trace_id(text: &str) -> Result<TraceId> {
 }
 
 /// 1 to 16 digits; sixteen zeros are refused, fewer are an id, as by Zipkin.
-fn parse_span_id(text: &str) -> Result<SpanId> {
+pub(super) fn parse_span_id(text: &str) -> Result<SpanId> {
     let value = parse_hex(text, "id", 16)?;
     if value == 0 && text.len() == 16 {
         return Err(DecodeFault::Id { field: "id", fault: IdFault::Zeros });
@@ -289,7 +318,7 @@ fn parse_span_id(text: &str) -> Result<SpanId> {
 }
 
 /// 1 to 16 digits; zeros are no parent.
-fn parse_parent_id(text: &str) -> Result<SpanId> {
+pub(super) fn parse_parent_id(text: &str) -> Result<SpanId> {
     Ok(SpanId::new(parse_hex(text, "parentId", 16)? as u64))
 }
 

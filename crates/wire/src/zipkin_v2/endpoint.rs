@@ -2,6 +2,7 @@
 
 use super::error::DecodeFault;
 use super::ip::{Ip, parse_ip, write_v4};
+use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Reader, Token};
 use tracewell_model::{Endpoint, EndpointId, SpanBatch, StrId};
@@ -36,6 +37,20 @@ pub(crate) fn read_json_endpoint(
     let id = endpoint(reader, batch, scratch)?;
     *seen = SeenEndpoint { start, end: reader.position(), values: reader.inner_index() - values, id };
     Ok(id)
+}
+
+/// Reads the endpoint that a text begins with, if it is one and has no lists or objects inside; answers its length and how
+/// many values it has, too.
+pub(super) fn new_endpoint(
+    text: &str,
+    limits: &Limits,
+    batch: &mut SpanBatch,
+    scratch: &mut String,
+) -> Option<(EndpointId, usize, u32)> {
+    const LEVELS: usize = 2;
+    let mut reader = Reader::new(text, limits);
+    let id = endpoint(&mut reader, batch, scratch).ok()?;
+    (reader.levels_used() == LEVELS).then(|| (id, reader.position(), reader.inner_index()))
 }
 
 fn endpoint(reader: &mut Reader<'_>, batch: &mut SpanBatch, scratch: &mut String) -> Result<EndpointId> {

@@ -1,0 +1,470 @@
+//! Spans as reporters send them, in one pass over their bytes: known fields, no escapes, numbers as numbers, no null.
+//!
+//! What is not so plain is not taken, and then read by [`super::decode`]'s reader, which knows every rule: it alone makes
+//! errors. What is taken here, that takes to the same spans; a test and the fuzz target hold one against the other.
+
+use super::decode::{commit, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
+use super::endpoint::new_endpoint;
+use crate::Limits;
+use crate::java_text::to_lower_case;
+use crate::json::{Count, ReadObject};
+use crate::json_scan::find_quote_or_backslash;
+use crate::names::slot_of;
+use tracewell_model::{EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
+
+/// Lists and objects inside one another, in a body of plain spans.
+const DEPTH: usize = 8;
+/// A whole number of so many digits fits.
+const DIGITS_MAX: usize = 18;
+/// So many spans may be not plain before it is no more tried, beside a quarter of those that are.
+const GIVEN_UP_MAX: usize = 8;
+
+/// Reads the plain spans of one body, and remembers what they repeat.
+pub(super) struct PlainSpans<'a> {
+    text: &'a str,
+    limits: &'a Limits,
+    scratch: String,
+    seen: Box<Seen<'a>>,
+    taken: usize,
+    given_up: usize,
+}
+
+/// What was read before, by its bytes.
+#[derive(Default)]
+struct Seen<'a> {
+    keys: Slots<'a, StrId, 64>,
+    names: Slots<'a, StrId, 128>,
+    /// Objects from behind their opening brace to behind their first closing one, and how many values they have.
+    endpoints: Slots<'a, (EndpointId, u32), 64>,
+}
+
+impl<'a> PlainSpans<'a> {
+    pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
+        let mut plain = Self { text, limits, scratch: String::new(), seen: Box::default(), taken: 0, given_up: 0 };
+        if limits.depth_max < DEPTH {
+            plain.give_up();
+        }
+        plain
+    }
+
+    /// Takes no span any more.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = usize::MAX;
+    }
+
+    /// Commits the span that begins behind the opening brace before `at`, if it is plain; answers where it ends. If not, the
+    /// batch is as it was.
+    #[inline]
+    pub(super) fn take(&mut self, at: usize, batch: &mut SpanBatch) -> Option<(usize, ReadObject)> {
+        if self.given_up > GIVEN_UP_MAX + self.taken / 4 {
+            return None;
+        }
+        let mark = batch.mark();
+        let mut cursor =
+            Cursor { text: self.text, bytes: self.text.as_bytes(), at, text_bytes_max: self.limits.string_bytes_max };
+        let mut read = ReadObject::default();
+        if self.span(&mut cursor, batch, &mut read).is_some() {
+            self.taken += 1;
+            return Some((cursor.at, read));
+        }
+        batch.rollback(mark);
+        // The numbers they have in the batch may be those of others now.
+        *self.seen = Seen::default();
+        self.given_up += 1;
+        None
+    }
+
+    fn span(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, read: &mut ReadObject) -> Option<()> {
+        let mut row = SpanRow::default();
+        let (mut has_trace_id, mut has_id) = (false, false);
+        loop {
+            match cursor.name()?.as_bytes() {
+                b"traceId" => {
+                    row.trace_id = parse_trace_id(cursor.string()?).ok()?;
+                    has_trace_id = true;
+                }
+                b"id" => {
+                    row.id = parse_span_id(cursor.string()?).ok()?;
+                    has_id = true;
+                }
+                b"parentId" => row.parent = parse_parent_id(cursor.string()?).ok()?,
+                b"kind" => row.kind = parse_kind(cursor.string()?).ok()?,
+                b"name" => {
+                    let name = cursor.string()?;
+                    let scratch = &mut self.scratch;
+                    row.name = self.seen.names.get(name, || batch.intern(to_lower_case(name, scratch)));
+                }
+                b"timestamp" => row.start = positive_micros(cursor.number()?),
+                b"duration" => row.duration = positive_micros(cursor.number()?),
+                b"localEndpoint" => row.local = self.endpoint(cursor, batch, read)?,
+                b"remoteEndpoint" => row.remote = self.endpoint(cursor, batch, read)?,
+                b"annotations" => self.annotations(cursor, batch, read)?,
+                b"tags" => self.tags(cursor, batch, read)?,
+                b"debug" => row.flags = flag(cursor, row.flags, SpanFlags::DEBUG)?,
+                b"shared" => row.flags = flag(cursor, row.flags, SpanFlags::SHARED)?,
+                _ => return None,
+            }
+            read.values.add(1);
+            if cursor.ends(b'}')? {
+                break;
+            }
+        }
+        if !(has_trace_id && has_id) {
+            return None;
+        }
+        commit(batch, row).ok()
+    }
+
+    fn tags(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, read: &mut ReadObject) -> Option<()> {
+        cursor.expect(b'{')?;
+        let inner = read.inner_values.get_or_insert_default();
+        if cursor.skip(b'}') {
+            return Some(());
+        }
+        loop {
+            let key = cursor.name()?;
+            let key = self.seen.keys.get(key, || batch.intern(key));
+            batch.tag(key, ValueRef::Str(cursor.string()?));
+            inner.add(1);
+            if cursor.ends(b'}')? {
+                break;
+            }
+        }
+        (batch.open_tags_len() <= self.limits.tags_max_per_span).then_some(())
+    }
+
+    fn annotations(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, read: &mut ReadObject) -> Option<()> {
+        cursor.expect(b'[')?;
+        let mut count = 0;
+        if !cursor.skip(b']') {
+            loop {
+                self.annotation(cursor, batch, read.innermost_values.get_or_insert_default())?;
+                count += 1;
+                if cursor.ends(b']')? {
+                    break;
+                }
+            }
+        }
+        read.inner_values = Some(Count { values: count, from_zero: true });
+        (batch.open_annotations_len() <= self.limits.annotations_max_per_span).then_some(())
+    }
+
+    fn annotation(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, values: &mut Count) -> Option<()> {
+        cursor.expect(b'{')?;
+        let (mut time, mut value) = (None, None);
+        loop {
+            match cursor.name()? {
+                "timestamp" => time = Some(cursor.number()?),
+                "value" => value = Some(cursor.string()?),
+                _ => return None,
+            }
+            values.add(1);
+            if cursor.ends(b'}')? {
+                break;
+            }
+        }
+        batch.annotation(Time::from_micros(time?.unsigned_abs()), value?);
+        Some(())
+    }
+
+    fn endpoint(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        batch: &mut SpanBatch,
+        read: &mut ReadObject,
+    ) -> Option<EndpointId> {
+        cursor.expect(b'{')?;
+        let rest = &self.text[cursor.at..];
+        // Where an object was read that begins with the same bytes up to a brace, and ended there, it is the same object.
+        let end = memchr::memchr(b'}', rest.as_bytes())? + 1;
+        let known = self.seen.endpoints.find(&rest[..end]);
+        let (id, values) = match known {
+            Some(known) => known,
+            None => {
+                let (id, len, values) =
+                    new_endpoint(&self.text[cursor.at - 1..], self.limits, batch, &mut self.scratch)?;
+                if len != 1 + end {
+                    return None;
+                }
+                self.seen.endpoints.put(&rest[..end], (id, values));
+                (id, values)
+            }
+        };
+        cursor.at += end;
+        read.inner_values.get_or_insert_default().add(values);
+        Some(id)
+    }
+}
+
+fn flag(cursor: &mut Cursor<'_>, flags: SpanFlags, flag: SpanFlags) -> Option<SpanFlags> {
+    let rest = cursor.value()?;
+    let (flags, len) = match rest {
+        [b't', b'r', b'u', b'e', ..] => (flags.with(flag), 4),
+        [b'f', b'a', b'l', b's', b'e', ..] => (flags, 5),
+        _ => return None,
+    };
+    cursor.at += len;
+    Some(flags)
+}
+
+/// A place in the body. Every method takes what it is named for with the white space before it, or nothing when something
+/// else stands there; then nobody asks this cursor again.
+struct Cursor<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    text_bytes_max: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The next byte that is no white space.
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.bytes.get(self.at)?;
+            self.at += 1;
+            match byte {
+                b'!'.. => return Some(byte),
+                b' ' | b'\n' | b'\r' | b'\t' => {}
+                _ => return None,
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, expected: u8) -> Option<()> {
+        (self.byte()? == expected).then_some(())
+    }
+
+    /// Takes a byte if it is this one.
+    #[inline]
+    fn skip(&mut self, expected: u8) -> bool {
+        let at = self.at;
+        let is_it = self.byte() == Some(expected);
+        if !is_it {
+            self.at = at;
+        }
+        is_it
+    }
+
+    /// Whether a list or object ends here; otherwise a comma is taken.
+    #[inline]
+    fn ends(&mut self, end: u8) -> Option<bool> {
+        match self.byte()? {
+            b',' => Some(false),
+            byte if byte == end => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A field's name and its colon.
+    #[inline]
+    fn name(&mut self) -> Option<&'a str> {
+        let name = self.string()?;
+        self.expect(b':')?;
+        Some(name)
+    }
+
+    #[inline]
+    fn string(&mut self) -> Option<&'a str> {
+        self.expect(b'"')?;
+        let end = find_quote_or_backslash(self.bytes, self.at)?;
+        let text = &self.text[self.at..end];
+        self.at = end + 1;
+        (self.bytes[end] == b'"' && text.len() <= self.text_bytes_max).then_some(text)
+    }
+
+    /// A whole number that is not negative.
+    #[inline]
+    fn number(&mut self) -> Option<i64> {
+        let rest = self.value()?;
+        let mut number = 0;
+        let mut len = 0;
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            if len == DIGITS_MAX {
+                return None;
+            }
+            number = number * 10 + i64::from(digit);
+            len += 1;
+        }
+        let begins_with_zero = rest.first() == Some(&b'0') && len > 1;
+        // What follows is looked at by who takes it: a fraction or an exponent is neither a comma nor an end.
+        self.at += len;
+        (len > 0 && !begins_with_zero).then_some(number)
+    }
+
+    /// What follows, from the next byte that is no white space.
+    #[inline]
+    fn value(&mut self) -> Option<&'a [u8]> {
+        self.byte()?;
+        self.at -= 1;
+        self.bytes.get(self.at..)
+    }
+}
+
+/// What was read before, one in each slot.
+struct Slots<'a, T, const SLOTS: usize>([(&'a str, T); SLOTS]);
+
+impl<T: Copy + Default, const SLOTS: usize> Default for Slots<'_, T, SLOTS> {
+    fn default() -> Self {
+        Self([("", T::default()); SLOTS])
+    }
+}
+
+impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
+    #[inline]
+    fn find(&self, text: &str) -> Option<T> {
+        let (seen, found) = &self.0[slot_of(text.as_bytes()) % SLOTS];
+        (*seen == text).then_some(*found)
+    }
+
+    #[inline]
+    fn put(&mut self, text: &'a str, found: T) {
+        self.0[slot_of(text.as_bytes()) % SLOTS] = (text, found);
+    }
+
+    /// The empty text is the default.
+    #[inline]
+    fn get(&mut self, text: &'a str, new: impl FnOnce() -> T) -> T {
+        let slot = &mut self.0[slot_of(text.as_bytes()) % SLOTS];
+        if slot.0 != text {
+            *slot = (text, new());
+        }
+        slot.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::{decode_json, decode_json_by_reader};
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::Path;
+    use tracewell_model::write_image;
+
+    const BODY: &str = r#"[{"traceId":"2713ce4d5b1b3bd7ace79064ac868c0e","id":"c6b24a44f19d44f5","parentId":"3f15da8fc83ef25d",
+"kind":"CLIENT","name":"getUser","timestamp":1795282126536504,"duration":1845,"localEndpoint":{"serviceName":"api","ipv4":
+"10.1.2.12","port":8080},"remoteEndpoint":{"serviceName":"Users"},"tags":{"http.method":"POST","a":"1","http.method":"GET"}},
+{"traceId":"1","id":"2","name":"getUser","localEndpoint":{"serviceName":"api"},"remoteEndpoint":{"serviceName":"Users"},
+"annotations":[{"timestamp":2,"value":"b"},{"value":"a","timestamp":1}],"tags":{},"debug":true,"shared":false},
+{"id":"3","traceId":"1","tags":{"http.method":"GET","a":"2"},"annotations":[],"unknown":[[1,{"a":null}],2],"duration":0}]"#;
+
+    /// With and without the plain way: the same answer, the same batch to the byte.
+    fn check(body: &[u8], limits: &Limits) {
+        let (mut batch, mut expected) = (SpanBatch::new(), SpanBatch::new());
+        let answers = (decode_json(body, limits, &mut batch), decode_json_by_reader(body, limits, &mut expected));
+        assert_eq!(answers.0, answers.1, "{}", String::from_utf8_lossy(body));
+        let image = |batch: &SpanBatch| {
+            let mut image = vec![];
+            write_image(batch, &mut image);
+            image
+        };
+        assert!(image(&batch) == image(&expected), "{}", String::from_utf8_lossy(body));
+    }
+
+    /// How many spans went the plain way.
+    fn taken(body: &str) -> usize {
+        let limits = Limits::default();
+        let (mut batch, mut plain) = (SpanBatch::new(), PlainSpans::new(body, &limits));
+        body.match_indices(r#"{"traceId"#).filter(|(at, _)| plain.take(at + 1, &mut batch).is_some()).count()
+    }
+
+    #[test]
+    fn usual_spans_go_the_plain_way_and_others_come_to_the_same() {
+        check(BODY.as_bytes(), &Limits::default());
+        assert_eq!(taken(BODY), 2);
+        for (usual, other) in
+            [("POST", r"P\u004fST"), (":1845", r#":"1845""#), ("1845", "18.0"), ("true", "TRUE"), ("1845", "null")]
+        {
+            let body = BODY.replace(usual, other);
+            check(body.as_bytes(), &Limits::default());
+            assert!(taken(&body) < 2, "{other}");
+        }
+        for (usual, other) in [(",", " , "), (":", "\t:\r\n"), ("POST", "\u{1f980}"), ("1845", "999999999999999999")] {
+            let body = BODY.replace(usual, other);
+            check(body.as_bytes(), &Limits::default());
+            assert_eq!(taken(&body), 2, "{other}");
+        }
+    }
+
+    #[test]
+    fn errors_and_limits_are_those_of_the_reader() {
+        let of = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits
+        };
+        for limits in [
+            of(|limits| limits.tags_max_per_span = 2),
+            of(|limits| limits.annotations_max_per_span = 1),
+            of(|limits| limits.string_bytes_max = 12),
+            of(|limits| limits.depth_max = 3),
+            of(|limits| limits.spans_max = 1),
+        ] {
+            check(BODY.as_bytes(), &limits);
+        }
+        for at in 0..BODY.len() {
+            check(&BODY.as_bytes()[..at], &Limits::default());
+            for byte in *b"\"}]{[,:\\ 0n\xff" {
+                let mut body = BODY.as_bytes().to_vec();
+                body[at] = byte;
+                check(&body, &Limits::default());
+            }
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/zipkin_v2_json");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            check(&std::fs::read(entry.unwrap().path()).unwrap(), &Limits::default());
+        }
+    }
+
+    #[test]
+    fn who_sends_nothing_plain_is_soon_not_tried() {
+        let spans = vec![r#"{"traceId":"1","id":"2","name":"a\u0062"}"#; 1000];
+        let body = format!("[{}]", spans.join(","));
+        let limits = Limits::default();
+        let (mut batch, mut plain) = (SpanBatch::new(), PlainSpans::new(&body, &limits));
+        for (at, _) in body.match_indices(r#"{"traceId"#) {
+            assert_eq!(plain.take(at + 1, &mut batch).map(|_| ()), None);
+        }
+        assert_eq!(plain.given_up, GIVEN_UP_MAX + 1);
+        check(body.as_bytes(), &limits);
+    }
+
+    proptest! {
+        #[test]
+        fn any_pieces_in_any_order_come_to_the_same(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)) {
+            check(format!("[{{{}}}]", pieces.concat()).as_bytes(), &Limits::default());
+        }
+    }
+
+    const PIECES: [&str; 24] = [
+        r#""traceId":"1""#,
+        r#""id":"2""#,
+        r#""parentId":"2""#,
+        r#""name":"A""#,
+        r#""kind":"SERVER""#,
+        r#""timestamp":5"#,
+        r#""localEndpoint":{"serviceName":"}"}"#,
+        r#""remoteEndpoint":{"ipv4":"1.2.3.4","x":{"y":1}}"#,
+        r#""tags":{"b":"1","a":"2"}"#,
+        r#""annotations":[{"timestamp":1,"value":"x"}]"#,
+        r#""annotations":[]"#,
+        r#""shared":true"#,
+        r#""other":[[{"a":1}]]"#,
+        ",",
+        ",",
+        ",",
+        ",",
+        ",",
+        ",",
+        r#"},{"traceId":"3","id":"4","#,
+        "{",
+        "}",
+        "[",
+        ":",
+    ];
+}
