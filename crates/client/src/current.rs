@@ -204,7 +204,7 @@ impl CurrentSpan {
     /// let db = OwnedEndpoint { service: "db".into(), ..OwnedEndpoint::default() };
     /// tracer.new_trace("query").in_scope(|| tracewell::current().remote_endpoint(&db));
     /// tracer.flush();
-    /// assert_eq!(reporter.spans()[0].remote_endpoint.service, "db");
+    /// assert_eq!(reporter.spans()[0].remote.as_ref().unwrap().service, "db");
     /// ```
     pub fn remote_endpoint(self, endpoint: &OwnedEndpoint) -> Self {
         self.write(|span| span.remote_endpoint(endpoint))

@@ -173,7 +173,7 @@ impl<'a> SpanBuilder<'a> {
     /// let db = OwnedEndpoint { service: "db".into(), ..OwnedEndpoint::default() };
     /// tracer.span("query").remote_endpoint(&db).start().finish();
     /// tracer.flush();
-    /// assert_eq!(reporter.spans()[0].remote_endpoint.service, "db");
+    /// assert_eq!(reporter.spans()[0].remote.as_ref().unwrap().service, "db");
     /// ```
     pub fn remote_endpoint(mut self, endpoint: &OwnedEndpoint) -> Self {
         self.open().entries.remote_endpoint(endpoint);

@@ -270,7 +270,7 @@ impl TracerBuilder {
     /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
     /// tracer.new_trace("GET /").finish();
     /// tracer.flush();
-    /// assert_eq!(reporter.spans()[0].local_endpoint.service, "shop");
+    /// assert_eq!(reporter.spans()[0].local.as_ref().unwrap().service, "shop");
     /// ```
     #[cfg_attr(not(all(feature = "metrics", feature = "jaeger")), expect(unused_mut, reason = "only metrics write"))]
     pub fn build(mut self, reporter: impl Reporter + 'static) -> Tracer {

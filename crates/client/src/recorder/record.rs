@@ -407,7 +407,7 @@ impl<'a> SpanRecord<'a> {
     /// let reporter = tracewell::FnReporter::new(|resource, spans| {
     ///     let span = spans.iter().next().unwrap();
     ///     let owned = span.to_span(&resource.endpoint);
-    ///     assert_eq!((owned.local_endpoint.service.as_str(), owned.name.as_str()), ("shop", "GET /"));
+    ///     assert_eq!((owned.local.unwrap().service.as_str(), owned.name.as_str()), ("shop", "GET /"));
     ///     Ok(())
     /// });
     /// # let sampler = tracewell::sampler::ConstSampler::new(true);

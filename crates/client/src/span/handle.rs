@@ -185,7 +185,7 @@ impl SpanHandle {
     /// request.finish();
     /// tracer.flush();
     /// let span = &reporter.spans()[0];
-    /// assert_eq!(span.remote_endpoint.service, "db");
+    /// assert_eq!(span.remote.as_ref().unwrap().service, "db");
     /// ```
     pub fn remote_endpoint(&self, endpoint: &OwnedEndpoint) -> &Self {
         self.write(|span| span.remote_endpoint(endpoint))
