@@ -29,7 +29,7 @@ impl<'o> Stage<'o> {
     }
 
     /// Appends a piece of any length.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn put_slice(&mut self, piece: &[u8]) {
         copy_short(self.room(piece.len()), piece);
     }
@@ -84,7 +84,7 @@ impl<'o> Stage<'o> {
     }
 
     /// Gives everything to the vector.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn end(self) {
         let (gathered, out) = self.into_parts();
         out.extend_from_slice(gathered);
