@@ -118,6 +118,22 @@ pub enum ValueRef<'a> {
     Nested(&'a [u8]),
 }
 
+/// An attribute's value whose text is bytes: UTF-8, which nobody had to show. What only copies texts asks for no proof.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RawValue<'a> {
+    /// The bytes of a text.
+    Text(&'a [u8]),
+    /// What is no text.
+    Other(ValueRef<'a>),
+}
+
+impl<'a> From<ValueRef<'a>> for RawValue<'a> {
+    #[inline]
+    fn from(value: ValueRef<'a>) -> Self {
+        if let ValueRef::Str(text) = value { Self::Text(text.as_bytes()) } else { Self::Other(value) }
+    }
+}
+
 /// An attribute's value, owned.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

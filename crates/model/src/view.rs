@@ -4,7 +4,8 @@
 //! given to an encoder beside them.
 
 use crate::{
-    AnnotationRef, EndpointRef, Kind, LinkRef, SpanFlags, SpanId, SpanRef, StatusCode, Time, TraceId, ValueRef,
+    AnnotationRef, EndpointRef, Kind, LinkRef, RawValue, SpanFlags, SpanId, SpanRef, StatusCode, Time, TraceId,
+    ValueRef,
 };
 
 /// A span to be encoded. Iterators may be asked for several times and then yield the same.
@@ -31,6 +32,16 @@ pub trait SpanView<'a>: Copy {
     fn remote(self) -> Option<EndpointRef<'a>>;
     /// Its tags, in the order they came; a key may come twice.
     fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone;
+    /// Its name as bytes; see [`RawValue`].
+    #[inline]
+    fn name_bytes(self) -> &'a [u8] {
+        self.name().as_bytes()
+    }
+    /// Its tags with texts as bytes; see [`RawValue`].
+    #[inline]
+    fn tags_bytes(self) -> impl Iterator<Item = (&'a [u8], RawValue<'a>)> + Clone {
+        self.tags().map(|(key, value)| (key.as_bytes(), RawValue::from(value)))
+    }
     /// Its annotations: when, what, and fields.
     fn annotations(
         self,

@@ -39,6 +39,8 @@ pub(crate) struct Ingest {
     body_bytes_max: usize,
     body_decompressed_bytes_max: usize,
     body_timeout: Duration,
+    /// Added to the processes of what does not come as Zipkin's.
+    process_tags: Vec<(String, String)>,
 }
 
 /// What a body is said to be.
@@ -109,6 +111,7 @@ impl Ingest {
             body_bytes_max: options.body_bytes_max.0,
             body_decompressed_bytes_max: options.body_decompressed_bytes_max.0,
             body_timeout: options.body_timeout,
+            process_tags: options.jaeger_collector_tags.0.clone(),
         }
     }
 
@@ -183,7 +186,10 @@ impl Ingest {
         let metrics = &self.metrics.collector[transport as usize];
         metrics.spans.add(batch.len() as u64);
         self.sampling.count(&batch);
-        let kept = self.sampler.keep(batch);
+        let mut kept = self.sampler.keep(batch);
+        if !transport.is_zipkins() {
+            kept.batch.tag_resources(&self.process_tags);
+        }
         let spans = kept.batch.len() as u64;
         metrics.spans_dropped.add(kept.dropped);
         self.write(kept.batch).await.inspect_err(|_| metrics.spans_dropped.add(spans))

@@ -17,6 +17,7 @@ mod names;
 pub mod otlp;
 pub mod propagation;
 mod protobuf;
+mod stage;
 mod thrift;
 mod zipkin_bytes;
 pub mod zipkin_v1;

@@ -9,7 +9,7 @@ pub use error::{ProtobufError, ProtobufFault};
 pub(crate) use read::{Reader, fields};
 pub(crate) use write::{
     push_bool_field, push_bytes_field, push_double_field, push_fixed32_field, push_fixed64_field, push_message,
-    push_text_field, push_varint, push_varint_field, varint_len,
+    push_staged_message, push_text_field, push_varint, push_varint_field, varint_len,
 };
 
 /// How a field's value is laid out; the lower three bits of its key.

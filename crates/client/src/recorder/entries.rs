@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! entry:  head · key · value, each of whole words, padded with zeros
-//! head:   type u8 · key length, 2 digits · value length, 3 digits · 2 bytes zero
-//! digit:  a byte of 7 bits, the least first
-//! number: 2 words: the lower 7 bits of each byte; the upper bits of bytes 0-3 and of bytes 4-7
+//! head:   type u8 · key length u16 at bit 8 · value length u32 at bit 32
+//! value:  numbers, a word each, then text or bytes
 //! ```
 //!
 //! Words, because they go into the ring as words: a load of a word that was stored as single bytes just before waits for
-//! all of them. No byte of a head or a number has its upper bit set, so that the entries of a span without raw bytes are
-//! one text, which a reader checks in one go: a third of the cost of checking name, keys and values one by one.
+//! all of them. Nobody checks that texts are text before somebody wants one as such: encoders copy them as bytes.
 
 use tracewell_model::{OwnedEndpoint, SpanId, StatusCode, TraceId, ValueRef};
 
-use super::entry::{EntryIter, SpanEntry};
+use super::entry::EntryIter;
 
 /// Bytes of all entries of one span; an entry that would go beyond is left out and counted.
 pub const SPAN_BYTES_MAX: usize = 1 << 16;
@@ -23,12 +21,6 @@ const BUFFER_WORDS_MIN: usize = 64;
 const KEY_BYTES_MAX: usize = (1 << 14) - 1;
 /// Bytes of an entry's head and of a word.
 pub(super) const WORD: usize = 8;
-/// Bytes of a number.
-pub(super) const NUMBER: usize = 2 * WORD;
-/// Bytes in front of a peer's name.
-pub(super) const ADDRESS: usize = 3 * NUMBER;
-/// Bytes in front of a link's trace state.
-pub(super) const LINK_IDS: usize = 3 * NUMBER + WORD;
 
 pub(super) const STR: u8 = 0;
 pub(super) const BOOL: u8 = 1;
@@ -103,8 +95,7 @@ impl Entries {
     /// The name said last.
     pub(crate) fn last_name(&self) -> String {
         let bytes: Vec<u8> = self.words().iter().flat_map(|word| word.to_le_bytes()).collect();
-        let name = |entry| if let SpanEntry::Name(name) = entry { Some(name.to_owned()) } else { None };
-        EntryIter::new(&bytes).filter_map(name).last().unwrap_or_default()
+        EntryIter::new(&bytes).last_name().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
     }
 
     #[inline]
@@ -133,7 +124,7 @@ impl Entries {
 
     pub(crate) fn annotation(&mut self, time_nanos: u64, value: &str) {
         self.note(Present::ANNOTATIONS);
-        let written = self.push(ANNOTATION, "", &number(time_nanos), value.as_bytes());
+        let written = self.push(ANNOTATION, "", &[time_nanos], value.as_bytes());
         self.skips_fields = !written;
         self.left_out.annotations = self.left_out.annotations.saturating_add(u8::from(!written));
     }
@@ -141,10 +132,8 @@ impl Entries {
     /// Another span that this one has to do with: its cause ("follows from"), or another parent (`child_of`).
     pub(crate) fn link(&mut self, trace_id: TraceId, span_id: SpanId, child_of: bool, trace_state: &str) {
         self.note(Present::LINKS);
-        let [a, b] = number(trace_id.high());
-        let [c, d] = number(trace_id.low());
-        let [e, f] = number(span_id.value());
-        let written = self.push(LINK, "", &[a, b, c, d, e, f, u64::from(child_of)], trace_state.as_bytes());
+        let ids = [trace_id.high(), trace_id.low(), span_id.value(), u64::from(child_of)];
+        let written = self.push(LINK, "", &ids, trace_state.as_bytes());
         self.skips_fields = !written;
         self.left_out.links = self.left_out.links.saturating_add(u8::from(!written));
     }
@@ -166,10 +155,7 @@ impl Entries {
             first |= 1 << 17;
         }
         let ipv6 = u128::from_be_bytes(endpoint.ipv6.unwrap_or_default());
-        let [a, b] = number(first);
-        let [c, d] = number((ipv6 >> 64) as u64);
-        let [e, f] = number(ipv6 as u64);
-        self.tag_like(REMOTE, "", &[a, b, c, d, e, f], endpoint.service.as_bytes());
+        self.tag_like(REMOTE, "", &[first, (ipv6 >> 64) as u64, ipv6 as u64], endpoint.service.as_bytes());
     }
 
     pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
@@ -206,8 +192,8 @@ impl Entries {
         match value {
             ValueRef::Str(text) => self.tag_like(offset + STR, key, &[], text.as_bytes()),
             ValueRef::Bool(value) => self.tag_like(offset + BOOL, key, &[u64::from(value)], b""),
-            ValueRef::I64(value) => self.tag_like(offset + I64, key, &number(value.cast_unsigned()), b""),
-            ValueRef::F64(value) => self.tag_like(offset + F64, key, &number(value.to_bits()), b""),
+            ValueRef::I64(value) => self.tag_like(offset + I64, key, &[value.cast_unsigned()], b""),
+            ValueRef::F64(value) => self.tag_like(offset + F64, key, &[value.to_bits()], b""),
             ValueRef::Bytes(bytes) => self.tag_like(offset + BYTES, key, &[], bytes),
             ValueRef::Nested(bytes) => self.tag_like(offset + NESTED, key, &[], bytes),
         }
@@ -230,7 +216,8 @@ impl Entries {
         if used > self.buffer.len() && !self.grow(used) || key.len() > KEY_BYTES_MAX {
             return false;
         }
-        let Some((head, place)) = self.buffer[self.used..used].split_first_mut() else { return false };
+        let place = self.buffer.get_mut(self.used..used);
+        let Some((head, place)) = place.and_then(<[u64]>::split_first_mut) else { return false };
         *head = entry_head(entry, key.len(), words.len() * WORD + bytes.len());
         let (key_place, place) = place.split_at_mut(key_words);
         put_bytes(key_place, key.as_bytes());
@@ -256,11 +243,13 @@ impl Entries {
 #[expect(clippy::inline_always, reason = "a text that the compiler knows is a few constants")]
 #[inline(always)]
 fn put_bytes(place: &mut [u64], bytes: &[u8]) {
-    let (chunks, rest) = bytes.as_chunks::<WORD>();
-    for (word, chunk) in place.iter_mut().zip(chunks) {
+    let (mut places, mut rest) = (place.iter_mut(), bytes);
+    while let Some((chunk, behind)) = rest.split_first_chunk::<WORD>() {
+        let Some(word) = places.next() else { return };
         *word = u64::from_le_bytes(*chunk);
+        rest = behind;
     }
-    if let (false, Some(last)) = (rest.is_empty(), place.last_mut()) {
+    if let (false, Some(last)) = (rest.is_empty(), places.next()) {
         *last = match bytes.last_chunk::<WORD>() {
             // Read again with what is before it, rather than byte by byte.
             Some(chunk) => u64::from_le_bytes(*chunk) >> (8 * (WORD - rest.len())),
@@ -282,37 +271,13 @@ fn short_word(bytes: &[u8]) -> u64 {
 
 #[inline]
 const fn entry_head(entry: u8, key_len: usize, value_len: usize) -> u64 {
-    let (key, value) = (key_len as u64, value_len as u64);
-    let key = (key & 0x7f) << 8 | (key >> 7 & 0x7f) << 16;
-    let value = (value & 0x7f) << 24 | (value >> 7 & 0x7f) << 32 | (value >> 14 & 0x7f) << 40;
-    entry as u64 | key | value
+    entry as u64 | (key_len as u64) << 8 | (value_len as u64) << 32
 }
 
 /// Type, and lengths of key and value.
 #[inline]
 pub(super) const fn read_entry_head(head: u64) -> (u8, usize, usize) {
-    let key = head >> 8 & 0x7f | (head >> 16 & 0x7f) << 7;
-    let value = head >> 24 & 0x7f | (head >> 32 & 0x7f) << 7 | (head >> 40 & 0x7f) << 14;
-    (head as u8, key as usize, value as usize)
-}
-
-const LOWER: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-const ONES: u64 = 0x0101_0101_0101_0101;
-
-/// A byte is gathered from the upper bits of eight, or spread to them, by a multiplication whose partial products do not
-/// meet.
-#[inline]
-const fn number(value: u64) -> [u64; 2] {
-    let upper = (value >> 7 & ONES).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    [value & LOWER, upper & 0xf | (upper >> 4) << 8]
-}
-
-#[inline]
-pub(super) const fn read_number(words: [u64; 2]) -> u64 {
-    let [lower, upper] = words;
-    let upper = upper & 0xf | upper >> 4 & 0xf0;
-    let spread = (upper.wrapping_mul(ONES) & 0x8040_2010_0804_0201).wrapping_add(LOWER) >> 7 & ONES;
-    lower | spread << 7
+    (head as u8, (head >> 8) as u16 as usize, (head >> 32) as u32 as usize)
 }
 
 #[cfg(test)]
@@ -321,20 +286,10 @@ mod tests {
 
     use super::*;
 
-    fn is_text(words: &[u64]) -> bool {
-        words.iter().all(|word| word.to_le_bytes().is_ascii())
-    }
-
     proptest! {
         #[test]
-        fn numbers_and_lengths_are_text_and_come_back(
-            value in any::<u64>(), key_len in 0usize..1 << 14, value_len in 0usize..1 << 21,
-        ) {
-            prop_assert!(is_text(&number(value)));
-            prop_assert_eq!(read_number(number(value)), value);
-            let head = entry_head(21, key_len, value_len);
-            prop_assert!(is_text(&[head]));
-            prop_assert_eq!(read_entry_head(head), (21, key_len, value_len));
+        fn lengths_come_back(key_len in 0usize..1 << 14, value_len in 0usize..1 << 21) {
+            prop_assert_eq!(read_entry_head(entry_head(21, key_len, value_len)), (21, key_len, value_len));
         }
 
         #[test]
@@ -345,14 +300,6 @@ mod tests {
             prop_assert!(padded[bytes.len()..].iter().all(|byte| *byte == 0));
             padded.truncate(bytes.len());
             prop_assert_eq!(padded, bytes);
-        }
-    }
-
-    #[test]
-    fn each_bit_of_a_number_comes_back() {
-        for bit in 0..64 {
-            assert_eq!(read_number(number(1 << bit)), 1 << bit);
-            assert_eq!(read_number(number(!(1 << bit))), !(1 << bit));
         }
     }
 }

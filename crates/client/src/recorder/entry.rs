@@ -1,10 +1,10 @@
 //! Reads the entries of a finished span; see [`super::entries`] for their form.
 
-use tracewell_model::{EndpointRef, LinkView, SpanId, StatusCode, Time, TraceId, ValueRef};
+use tracewell_model::{EndpointRef, LinkView, RawValue, SpanId, StatusCode, Time, TraceId, ValueRef};
 
 use super::entries::{
-    ADDRESS, ANNOTATION, BOOL, BYTES, F64, FIELD, I64, LINK, LINK_IDS, NAME, NESTED, NUMBER, REMOTE, STATUS, STR,
-    TRACE_STATE, WORD, read_entry_head, read_number,
+    ANNOTATION, BOOL, BYTES, F64, FIELD, I64, LINK, NAME, NESTED, REMOTE, STATUS, STR, TRACE_STATE, WORD,
+    read_entry_head,
 };
 
 /// One thing that a span says about itself.
@@ -32,48 +32,40 @@ pub enum SpanEntry<'a> {
 /// The entries of a span from some place on. Written by [`super::Entries`] alone; what it did not write ends them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryIter<'a> {
-    content: Content<'a>,
-    at: usize,
-}
-
-/// All entries of a span.
-#[derive(Debug, Clone, Copy)]
-enum Content<'a> {
-    Text(&'a str),
-    /// There are raw bytes among them.
-    Mixed(&'a [u8]),
-}
-
-impl<'a> Content<'a> {
-    #[inline]
-    const fn bytes(self) -> &'a [u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Mixed(bytes) => bytes,
-        }
-    }
+    rest: &'a [u8],
 }
 
 impl<'a> EntryIter<'a> {
-    pub(crate) const NONE: Self = Self { content: Content::Text(""), at: 0 };
+    pub(crate) const NONE: Self = Self { rest: &[] };
 
     #[inline]
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        let content = std::str::from_utf8(bytes).map_or(Content::Mixed(bytes), Content::Text);
-        Self { content, at: 0 }
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
     }
 
     /// The name, if that is what they begin with.
     #[inline]
-    pub(crate) fn first_name(mut self) -> Option<&'a str> {
+    pub(crate) fn first_name(mut self) -> Option<&'a [u8]> {
         let first = self.next_raw()?;
-        if first.entry == NAME { first.text(first.value_at, first.end) } else { None }
+        if first.entry == NAME { Some(first.value) } else { None }
+    }
+
+    /// The name said last.
+    #[inline(never)]
+    pub(crate) fn last_name(self) -> Option<&'a [u8]> {
+        RawEntryIter(self).filter(|raw| raw.entry == NAME).last().map(|raw| raw.value)
     }
 
     /// Tags alone: others are stepped over unread.
     #[inline]
     pub(crate) fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
         RawEntryIter(self).filter(|raw| raw.entry < FIELD).map_while(RawEntry::key_and_value)
+    }
+
+    /// The same, with texts as bytes.
+    #[inline]
+    pub(crate) fn tags_bytes(self) -> impl Iterator<Item = (&'a [u8], RawValue<'a>)> + Clone {
+        RawEntryIter(self).filter(|raw| raw.entry < FIELD).map_while(|raw| Some((raw.key, raw.raw_value()?)))
     }
 
     /// Entries, each with those behind it.
@@ -89,15 +81,15 @@ impl<'a> EntryIter<'a> {
         RawEntryIter(self).take_while(owners).filter(|raw| raw.is_field()).map_while(RawEntry::key_and_value)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "for each entry of each span")]
+    #[inline(always)]
     fn next_raw(&mut self) -> Option<RawEntry<'a>> {
-        let head = u64::from_le_bytes(*self.content.bytes().get(self.at..)?.first_chunk()?);
-        let (entry, key_len, value_len) = read_entry_head(head);
-        let key_at = self.at + WORD;
-        let value_at = key_at + padded(key_len);
-        let (key_end, end) = (key_at + key_len, value_at + value_len);
-        self.at = value_at + padded(value_len);
-        Some(RawEntry { entry, content: self.content, key_at, key_end, value_at, end })
+        let (head, rest) = self.rest.split_first_chunk()?;
+        let (entry, key_len, value_len) = read_entry_head(u64::from_le_bytes(*head));
+        let (key, rest) = rest.split_at_checked(padded(key_len))?;
+        let (value, rest) = rest.split_at_checked(padded(value_len))?;
+        self.rest = rest;
+        Some(RawEntry { entry, key: key.get(..key_len)?, value: value.get(..value_len)? })
     }
 }
 
@@ -128,31 +120,28 @@ impl<'a> Iterator for RawEntryIter<'a> {
     }
 }
 
-/// An entry that was not looked into: where it lies.
+/// An entry that was not looked into.
 #[derive(Clone, Copy)]
 struct RawEntry<'a> {
     entry: u8,
-    content: Content<'a>,
-    key_at: usize,
-    key_end: usize,
-    value_at: usize,
-    end: usize,
+    key: &'a [u8],
+    value: &'a [u8],
 }
 
 impl<'a> RawEntry<'a> {
     fn read(self) -> Option<SpanEntry<'a>> {
         Some(match self.entry {
-            NAME => SpanEntry::Name(self.text(self.value_at, self.end)?),
+            NAME => SpanEntry::Name(text(self.value)?),
             ANNOTATION => {
-                let time = Time::from_nanos(self.number(self.value_at)?);
-                SpanEntry::Annotation(time, self.text(self.value_at + NUMBER, self.end)?)
+                let ([time], value) = self.numbers()?;
+                SpanEntry::Annotation(Time::from_nanos(time), text(value)?)
             }
             REMOTE => SpanEntry::RemoteEndpoint(self.endpoint()?),
             STATUS => {
-                let code = StatusCode::from_u8(*self.content.bytes().get(self.value_at)?)?;
-                SpanEntry::Status(code, self.text(self.value_at + WORD, self.end)?)
+                let ([code], message) = self.numbers()?;
+                SpanEntry::Status(StatusCode::from_u8(code as u8)?, text(message)?)
             }
-            TRACE_STATE => SpanEntry::TraceState(self.text(self.value_at, self.end)?),
+            TRACE_STATE => SpanEntry::TraceState(text(self.value)?),
             LINK => SpanEntry::Link(self.link()?),
             _ if self.is_field() => {
                 let (key, value) = self.key_and_value()?;
@@ -172,51 +161,58 @@ impl<'a> RawEntry<'a> {
 
     #[inline]
     fn key_and_value(self) -> Option<(&'a str, ValueRef<'a>)> {
-        let key = self.text(self.key_at, self.key_end)?;
-        let value = match self.entry % FIELD {
-            STR => ValueRef::Str(self.text(self.value_at, self.end)?),
-            BOOL => ValueRef::Bool(*self.content.bytes().get(self.value_at)? == 1),
-            I64 => ValueRef::I64(self.number(self.value_at)?.cast_signed()),
-            F64 => ValueRef::F64(f64::from_bits(self.number(self.value_at)?)),
-            BYTES => ValueRef::Bytes(self.content.bytes().get(self.value_at..self.end)?),
-            NESTED => ValueRef::Nested(self.content.bytes().get(self.value_at..self.end)?),
-            _ => return None,
+        let value = match self.raw_value()? {
+            RawValue::Text(bytes) => ValueRef::Str(text(bytes)?),
+            RawValue::Other(value) => value,
         };
-        Some((key, value))
+        Some((text(self.key)?, value))
+    }
+
+    #[inline]
+    fn raw_value(self) -> Option<RawValue<'a>> {
+        Some(match self.entry % FIELD {
+            STR => RawValue::Text(self.value),
+            BOOL => RawValue::Other(ValueRef::Bool(self.number()? == 1)),
+            I64 => RawValue::Other(ValueRef::I64(self.number()?.cast_signed())),
+            F64 => RawValue::Other(ValueRef::F64(f64::from_bits(self.number()?))),
+            BYTES => RawValue::Other(ValueRef::Bytes(self.value)),
+            NESTED => RawValue::Other(ValueRef::Nested(self.value)),
+            _ => return None,
+        })
     }
 
     fn endpoint(self) -> Option<EndpointRef<'a>> {
-        let [first, high, low] = [0, 1, 2].map(|index| self.number(self.value_at + index * NUMBER));
-        let (first, high, low) = (first?, high?, low?);
+        let ([first, high, low], service) = self.numbers()?;
         let ipv4 = (first & 1 << 16 != 0).then(|| ((first >> 32) as u32).to_be_bytes());
         let ipv6 = (first & 1 << 17 != 0).then(|| (u128::from(high) << 64 | u128::from(low)).to_be_bytes());
-        let service = self.text(self.value_at + ADDRESS, self.end)?;
-        Some(EndpointRef { service, ipv4, ipv6, port: first as u16, ipv4_text: "" })
+        Some(EndpointRef { service: text(service)?, ipv4, ipv6, port: first as u16, ipv4_text: "" })
     }
 
     fn link(self) -> Option<LinkView<'a>> {
-        let [high, low, id] = [0, 1, 2].map(|index| self.number(self.value_at + index * NUMBER));
+        let ([high, low, id, child_of], state) = self.numbers()?;
         Some(LinkView {
-            trace_id: TraceId::from_halves(high?, low?),
-            span_id: SpanId::new(id?),
-            child_of: *self.content.bytes().get(self.value_at + LINK_IDS - WORD)? == 1,
-            trace_state: self.text(self.value_at + LINK_IDS, self.end)?,
+            trace_id: TraceId::from_halves(high, low),
+            span_id: SpanId::new(id),
+            child_of: child_of == 1,
+            trace_state: text(state)?,
             otlp_flags: 0,
             dropped_attributes: 0,
         })
     }
 
     #[inline]
-    fn text(&self, from: usize, to: usize) -> Option<&'a str> {
-        match self.content {
-            Content::Text(text) => text.get(from..to),
-            Content::Mixed(bytes) => std::str::from_utf8(bytes.get(from..to)?).ok(),
-        }
+    fn number(self) -> Option<u64> {
+        Some(u64::from_le_bytes(*self.value.first_chunk()?))
     }
 
-    #[inline]
-    fn number(&self, at: usize) -> Option<u64> {
-        let &[lower, upper] = self.content.bytes().get(at..at + NUMBER)?.as_chunks::<WORD>().0.first_chunk::<2>()?;
-        Some(read_number([u64::from_le_bytes(lower), u64::from_le_bytes(upper)]))
+    /// The words that a value begins with, and what is behind them.
+    fn numbers<const N: usize>(self) -> Option<([u64; N], &'a [u8])> {
+        let (words, rest) = self.value.split_at_checked(N * WORD)?;
+        Some((words.as_chunks().0.first_chunk()?.map(u64::from_le_bytes), rest))
     }
+}
+
+#[inline]
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }

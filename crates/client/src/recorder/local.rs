@@ -2,39 +2,27 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::open::Open;
 use super::record::{HEAD_WORDS, Head};
 use super::ring::Writer;
 use super::shared::{self, Shared};
-
-/// A reading of the fast clock (the time stamp counter where there is one).
-pub(crate) type Stamp = fastant::Instant;
+use super::stamp::{Anchor, Stamp};
 
 /// What a thread keeps of spans that ended; spans that are open at the same time beyond that allocate.
 const KEPT_MAX: usize = 64;
 /// Larger buffers are given back to the allocator.
 const BUFFER_BYTES_KEPT_MAX: usize = 4096;
-/// How long the relation of the fast clock to the wall clock is believed; the wall clock may be set.
-const ANCHOR_KEPT: Duration = Duration::from_secs(10);
 
 thread_local! {
-    static LOCAL: RefCell<Local> = const { RefCell::new(Local { kept: Vec::new(), outlets: Vec::new(), anchor: None }) };
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local { kept: Vec::new(), outlets: Vec::new(), anchor: Anchor::NONE }) };
 }
 
 struct Local {
     #[expect(clippy::vec_box, reason = "they move from spans to here and back")]
     kept: Vec<Box<Open>>,
     outlets: Vec<Outlet>,
-    anchor: Option<Anchored>,
-}
-
-/// What the fast clock says in terms of the wall clock.
-#[derive(Clone, Copy)]
-struct Anchored {
-    anchor: fastant::Anchor,
-    believed_until: Stamp,
+    anchor: Anchor,
 }
 
 /// This thread's ring to one tracer.
@@ -58,9 +46,7 @@ pub(crate) fn keep(open: Box<Open>) {
 
 /// The wall clock's time of a stamp.
 pub(crate) fn unix_nanos(stamp: Stamp) -> u64 {
-    LOCAL
-        .try_with(|local| local.borrow_mut().unix_nanos(stamp))
-        .unwrap_or_else(|_| stamp.as_unix_nanos(&fastant::Anchor::new()))
+    LOCAL.try_with(|local| local.borrow_mut().unix_nanos(stamp)).unwrap_or_else(|_| Anchor::new().unix_nanos(stamp))
 }
 
 /// Hands a finished span over: `end` as a stamp or as nanoseconds of the wall clock.
@@ -93,17 +79,15 @@ impl Local {
 
     #[inline]
     fn unix_nanos(&mut self, stamp: Stamp) -> u64 {
-        match &self.anchor {
-            Some(anchored) if stamp < anchored.believed_until => stamp.as_unix_nanos(&anchored.anchor),
-            _ => self.anchor_again(stamp),
+        if !self.anchor.is_believed(stamp) {
+            self.anchor_again();
         }
+        self.anchor.unix_nanos(stamp)
     }
 
     #[cold]
-    fn anchor_again(&mut self, stamp: Stamp) -> u64 {
-        let anchor = fastant::Anchor::new();
-        self.anchor = Some(Anchored { anchor, believed_until: Stamp::now() + ANCHOR_KEPT });
-        stamp.as_unix_nanos(&anchor)
+    fn anchor_again(&mut self) {
+        self.anchor = Anchor::new();
     }
 
     #[inline]

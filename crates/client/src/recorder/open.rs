@@ -3,7 +3,8 @@
 use tracewell_model::Kind;
 
 use super::entries::Entries;
-use super::local::{self, Stamp};
+use super::local;
+use super::stamp::Stamp;
 
 pub(crate) struct Open {
     /// Given, as nanoseconds of the wall clock, or read from the fast clock.

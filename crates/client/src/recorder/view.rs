@@ -1,7 +1,8 @@
 //! A finished span with the service that recorded it, as encoders read it.
 
 use tracewell_model::{
-    EndpointRef, Kind, LinkView, OwnedEndpoint, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId, ValueRef,
+    EndpointRef, Kind, LinkView, OwnedEndpoint, RawValue, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId,
+    ValueRef,
 };
 
 use super::entries::Present;
@@ -62,10 +63,15 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
 
     #[inline]
     fn name(self) -> &'a str {
+        std::str::from_utf8(self.name_bytes()).unwrap_or_default()
+    }
+
+    #[inline]
+    fn name_bytes(self) -> &'a [u8] {
+        let entries = self.record.entry_iter();
         // A span begins with its name.
-        let last =
-            self.last(Present::NAME_AGAIN, |entry| if let SpanEntry::Name(name) = entry { Some(name) } else { None });
-        last.or_else(|| self.record.entry_iter().first_name()).unwrap_or_default()
+        let name = if self.record.has(Present::NAME_AGAIN) { entries.last_name() } else { entries.first_name() };
+        name.unwrap_or_default()
     }
 
     #[inline]
@@ -104,6 +110,11 @@ impl<'a> SpanView<'a> for LocalSpan<'a> {
     #[inline]
     fn tags(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone {
         self.record.entry_iter().tags()
+    }
+
+    #[inline]
+    fn tags_bytes(self) -> impl Iterator<Item = (&'a [u8], RawValue<'a>)> + Clone {
+        self.record.entry_iter().tags_bytes()
     }
 
     #[inline]

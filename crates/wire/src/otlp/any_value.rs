@@ -10,7 +10,8 @@ use crate::protobuf::{
     BYTES, FIXED64, ProtobufFault, Reader, VARINT, fields, key, push_bool_field, push_bytes_field, push_double_field,
     push_message, push_text_field, push_varint, push_varint_field, varint_len,
 };
-use tracewell_model::ValueRef;
+use crate::stage::Stage;
+use tracewell_model::{RawValue, ValueRef};
 
 pub(super) const STRING: u32 = key(1, BYTES);
 pub(super) const BOOL: u32 = key(2, VARINT);
@@ -114,53 +115,110 @@ pub(super) fn read_key_value<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], R
 }
 
 /// Appends a `KeyValue` as a field of this number, below 16.
+#[expect(clippy::inline_always, reason = "for each tag of each span")]
+#[inline(always)]
+pub(super) fn stage_key_value(stage: &mut Stage<'_>, number: u32, name: &[u8], value: RawValue<'_>) {
+    // Nearly every attribute: a text, and all lengths in one byte.
+    let RawValue::Text(text) = value else { return stage_scalar(stage, number, name, value) };
+    let (name_len, text_len) = (name.len(), text.len());
+    let len = name_len + text_len + 6;
+    if len >= 0x80 || name.is_empty() {
+        return push_raw(stage.vector(), number, name, value);
+    }
+    stage.put_pieces(len + 2, |place| {
+        place.put([key(number, BYTES) as u8, len as u8, KEY as u8, name_len as u8]);
+        place.put_slice(name);
+        place.put([VALUE as u8, text_len as u8 + 2, STRING as u8, text_len as u8]);
+        place.put_slice(text);
+    });
+}
+
+/// A number, true or false; else [`push_raw`].
+#[inline(never)]
+fn stage_scalar(stage: &mut Stage<'_>, number: u32, name: &[u8], value: RawValue<'_>) {
+    let mut bytes = [0; 11];
+    let len = match value {
+        RawValue::Other(ValueRef::Bool(value)) => {
+            bytes[..2].copy_from_slice(&[BOOL as u8, u8::from(value)]);
+            2
+        }
+        RawValue::Other(ValueRef::I64(value)) => {
+            bytes[0] = INT as u8;
+            let (mut value, mut len) = (value.cast_unsigned(), 1);
+            while value >= 0x80 {
+                bytes[len] = value as u8 | 0x80;
+                (value, len) = (value >> 7, len + 1);
+            }
+            bytes[len] = value as u8;
+            len + 1
+        }
+        RawValue::Other(ValueRef::F64(value)) => {
+            bytes[0] = DOUBLE as u8;
+            bytes[1..9].copy_from_slice(&value.to_le_bytes());
+            9
+        }
+        _ => return push_raw(stage.vector(), number, name, value),
+    };
+    let all = name.len() + len + 4;
+    if all >= 0x80 || name.is_empty() {
+        return push_raw(stage.vector(), number, name, value);
+    }
+    stage.put_pieces(all + 2, |place| {
+        place.put([key(number, BYTES) as u8, all as u8, KEY as u8, name.len() as u8]);
+        place.put_slice(name);
+        place.put([VALUE as u8, len as u8]);
+        place.put_slice(&bytes[..len]);
+    });
+}
+
+/// Appends a `KeyValue` as a field of this number, below 16.
 #[inline]
 pub(super) fn push_key_value(out: &mut Vec<u8>, number: u32, name: &str, value: ValueRef<'_>) {
+    push_raw(out, number, name.as_bytes(), value.into());
+}
+
+#[inline(never)]
+fn push_raw(out: &mut Vec<u8>, number: u32, name: &[u8], value: RawValue<'_>) {
     let value_len = value_len(value);
     let name_len = if name.is_empty() { 0 } else { 1 + varint_len(name.len() as u64) + name.len() };
     let len = name_len + 1 + varint_len(value_len as u64) + value_len;
-    if let (ValueRef::Str(text), ..0x80) = (value, len)
-        && !name.is_empty()
-    {
-        // Nearly every attribute: all lengths in one byte.
-        out.reserve(len + 2);
-        out.extend_from_slice(&[key(number, BYTES) as u8, len as u8, KEY as u8, name.len() as u8]);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&[VALUE as u8, value_len as u8, STRING as u8, text.len() as u8]);
-        out.extend_from_slice(text.as_bytes());
-        return;
-    }
     out.reserve(len + 11);
     out.push(key(number, BYTES) as u8);
     push_varint(out, len as u64);
     if !name.is_empty() {
-        push_text_field(out, 1, name);
+        push_bytes_field(out, 1, name);
     }
     out.push(VALUE as u8);
     push_varint(out, value_len as u64);
     push_value(out, value);
 }
 
-fn value_len(value: ValueRef<'_>) -> usize {
+fn value_len(value: RawValue<'_>) -> usize {
     let with_length = |len: usize| 1 + varint_len(len as u64) + len;
     match value {
-        ValueRef::Str(text) => with_length(text.len()),
-        ValueRef::Bool(_) => 2,
-        ValueRef::I64(value) => 1 + varint_len(value as u64),
-        ValueRef::F64(_) => 9,
-        ValueRef::Bytes(bytes) => with_length(bytes.len()),
-        ValueRef::Nested(bytes) => bytes.len(),
+        RawValue::Text(text) => with_length(text.len()),
+        RawValue::Other(value) => match value {
+            ValueRef::Str(text) => with_length(text.len()),
+            ValueRef::Bool(_) => 2,
+            ValueRef::I64(value) => 1 + varint_len(value as u64),
+            ValueRef::F64(_) => 9,
+            ValueRef::Bytes(bytes) => with_length(bytes.len()),
+            ValueRef::Nested(bytes) => bytes.len(),
+        },
     }
 }
 
-fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
+fn push_value(out: &mut Vec<u8>, value: RawValue<'_>) {
     match value {
-        ValueRef::Str(text) => push_text_field(out, 1, text),
-        ValueRef::Bool(value) => push_bool_field(out, 2, value),
-        ValueRef::I64(value) => push_varint_field(out, 3, value as u64),
-        ValueRef::F64(value) => push_double_field(out, 4, value),
-        ValueRef::Bytes(bytes) => push_bytes_field(out, 7, bytes),
-        ValueRef::Nested(bytes) => out.extend_from_slice(bytes),
+        RawValue::Text(text) => push_bytes_field(out, 1, text),
+        RawValue::Other(value) => match value {
+            ValueRef::Str(text) => push_text_field(out, 1, text),
+            ValueRef::Bool(value) => push_bool_field(out, 2, value),
+            ValueRef::I64(value) => push_varint_field(out, 3, value as u64),
+            ValueRef::F64(value) => push_double_field(out, 4, value),
+            ValueRef::Bytes(bytes) => push_bytes_field(out, 7, bytes),
+            ValueRef::Nested(bytes) => out.extend_from_slice(bytes),
+        },
     }
 }
 

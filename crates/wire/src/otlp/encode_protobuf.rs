@@ -1,12 +1,15 @@
 //! Spans as OTLP protobuf: fields in the order of their numbers, zeros left out, lengths in shortest form.
 
-use super::any_value::{push_key_value, push_texts};
+use super::any_value::{push_key_value, push_texts, stage_key_value};
 use super::group::{group, resource_attributes};
 use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, JAEGER_WARNINGS, REF_TYPE};
-use super::peer::for_each_field;
+use super::peer::{for_each_field, for_each_tag};
+use crate::jaeger::is_from_jaeger;
 use crate::protobuf::{
-    push_bytes_field, push_fixed32_field, push_fixed64_field, push_message, push_text_field, push_varint_field,
+    push_bytes_field, push_fixed32_field, push_fixed64_field, push_message, push_staged_message, push_text_field,
+    push_varint_field, varint_len,
 };
+use crate::stage::{STAGE_BYTES, Stage, StageBytes};
 use tracewell_model::{Kind, LinkView, SpanFlags, SpanRef, SpanView, StatusCode, Time, ValueRef};
 
 /// About how long a span is that has a few tags.
@@ -15,6 +18,7 @@ const SPAN_LEN: usize = 200;
 /// Appends an `ExportTraceServiceRequest` (or `TracesData`) of these spans, by resource and scope, which appear in the order
 /// they are first met. Where a span has no resource (it came from Zipkin, say), its local endpoint names the service.
 pub fn encode_protobuf<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &mut Vec<u8>) {
+    let mut stage = [0; STAGE_BYTES];
     for resource in group(spans, push_resource_of, push_scope_of) {
         let spans: usize = resource.scopes.iter().map(|scope| scope.spans.len()).sum();
         push_message(out, 1, spans * SPAN_LEN, |out| {
@@ -23,7 +27,7 @@ pub fn encode_protobuf<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &m
                 push_message(out, 2, scope.spans.len() * SPAN_LEN, |out| {
                     out.extend_from_slice(&scope.head);
                     for &span in &scope.spans {
-                        encode_span(span, out);
+                        push_span(span, &mut stage, out);
                     }
                 });
             }
@@ -36,56 +40,104 @@ pub fn encode_protobuf<'a>(spans: impl IntoIterator<Item = SpanRef<'a>>, out: &m
 /// What OTLP has no field for goes out as attributes: endpoints by the names Jaeger 1.76 gives them when Zipkin's spans come
 /// in (`peer.service`, `net.peer.ip`, `net.host.ip` …), Jaeger's warnings as `@jaeger@warnings`. Debug and shared are lost.
 pub fn encode_span<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
-    push_span(span, SPAN_LEN, out);
+    push_span(span, &mut [0; STAGE_BYTES], out);
 }
 
-/// [`encode_span`], where it is known about how long the span will be.
-pub(super) fn push_span<'a>(span: impl SpanView<'a>, len_expected: usize, out: &mut Vec<u8>) {
-    push_message(out, 2, len_expected, |out| push_span_fields(span, out));
+/// [`encode_span`], by way of memory that is kept.
+#[inline]
+pub(super) fn push_span<'a>(span: impl SpanView<'a>, stage: &mut StageBytes, out: &mut Vec<u8>) {
+    push_staged_message(out, 2, stage, |stage| stage_span_fields(span, stage));
 }
 
 #[inline]
-fn push_span_fields<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
+fn stage_span_fields<'a>(span: impl SpanView<'a>, stage: &mut Stage<'_>) {
     let mut ids = [0; 28];
     ids[..2].copy_from_slice(&[0x0a, 16]);
     ids[2..18].copy_from_slice(&span.trace_id().value().to_be_bytes());
     ids[18..20].copy_from_slice(&[0x12, 8]);
     ids[20..].copy_from_slice(&span.id().value().to_be_bytes());
-    out.extend_from_slice(&ids);
-    push_text(out, 3, span.trace_state());
-    if let Some(parent) = span.parent() {
-        push_bytes_field(out, 4, &parent.value().to_be_bytes());
+    stage.put(ids);
+    let trace_state = span.trace_state();
+    if !trace_state.is_empty() {
+        push_text(stage.vector(), 3, trace_state);
     }
-    push_text(out, 5, span.name());
-    if span.kind() != Kind::Unset {
-        out.extend_from_slice(&[0x30, kind_number(span.kind())]);
+    stage_common_fields(span, stage);
+    if is_from_jaeger(span) {
+        for_each_tag(span, |key, value| push_key_value(stage.vector(), 9, key, value));
+    } else {
+        for (key, value) in span.tags_bytes() {
+            stage_key_value(stage, 9, key, value);
+        }
     }
-    push_times(span.start(), span.duration(), out);
-    for (key, value) in span.tags() {
-        push_key_value(out, 9, key, value);
-    }
-    for_each_field(span, |key, value| push_key_value(out, 9, key, value));
+    for_each_field(span, |key, value| push_key_value(stage.vector(), 9, key, value));
     if span.warnings().next().is_some() {
-        push_texts(out, 9, JAEGER_WARNINGS, span.warnings());
+        push_texts(stage.vector(), 9, JAEGER_WARNINGS, span.warnings());
     }
     let (dropped_tags, dropped_annotations, dropped_links) = span.dropped();
-    push_number(out, 10, dropped_tags);
+    stage_number(stage, 10, dropped_tags);
     for (time, name, details) in span.annotations() {
-        push_message(out, 11, 100, |out| push_event(time, name, details, out));
+        push_message(stage.vector(), 11, 100, |out| push_event(time, name, details, out));
     }
-    push_number(out, 12, dropped_annotations);
+    stage_number(stage, 12, dropped_annotations);
     for (link, attributes) in span.links() {
-        push_message(out, 13, 100, |out| push_link(link, attributes, out));
+        push_message(stage.vector(), 13, 100, |out| push_link(link, attributes, out));
     }
-    push_number(out, 14, dropped_links);
+    stage_number(stage, 14, dropped_links);
     let (code, message) = (span.status(), span.status_message());
     if code != StatusCode::Unset || !message.is_empty() {
-        push_message(out, 15, message.len() + 4, |out| {
-            push_text(out, 2, message);
-            push_number(out, 3, code as u32);
-        });
+        push_status(code, message, stage.vector());
     }
-    push_flags(out, 16, flags(span));
+    let flags = flags(span);
+    if flags != 0 {
+        push_flags(stage.vector(), 16, flags);
+    }
+}
+
+/// Parent, name, kind, start and end, in one piece. A duration without a start stands as the time since the epoch.
+#[inline]
+fn stage_common_fields<'a>(span: impl SpanView<'a>, stage: &mut Stage<'_>) {
+    let (parent, name, kind) = (span.parent(), span.name_bytes(), span.kind());
+    let start = span.start().unwrap_or_default();
+    let end = span.duration().map_or(Time::ZERO, |duration| start.saturating_add(duration));
+    let name_len = if name.is_empty() { 0 } else { 1 + varint_len(name.len() as u64) + name.len() };
+    let of_kind = if kind == Kind::Unset { 0 } else { 2 };
+    let times = [start, end].map(|time| if time == Time::ZERO { 0 } else { 9 });
+    let len = if parent.is_some() { 10 } else { 0 } + name_len + of_kind + times[0] + times[1];
+    stage.put_pieces(len, |place| {
+        if let Some(parent) = parent {
+            place.put([0x22, 8]);
+            place.put(parent.value().to_be_bytes());
+        }
+        if name_len > 0 {
+            place.put([0x2a]);
+            place.put_varint(name.len() as u64);
+            place.put_slice(name);
+        }
+        if of_kind > 0 {
+            place.put([0x30, kind_number(kind)]);
+        }
+        for (key, time) in [(0x39, start), (0x41, end)] {
+            if time != Time::ZERO {
+                place.put([key]);
+                place.put(time.as_nanos().to_le_bytes());
+            }
+        }
+    });
+}
+
+#[inline]
+fn stage_number(stage: &mut Stage<'_>, number: u32, value: u32) {
+    if value != 0 {
+        push_number(stage.vector(), number, value);
+    }
+}
+
+#[inline(never)]
+fn push_status(code: StatusCode, message: &str, out: &mut Vec<u8>) {
+    push_message(out, 15, message.len() + 4, |out| {
+        push_text(out, 2, message);
+        push_number(out, 3, code as u32);
+    });
 }
 
 /// See [`super::decode_protobuf`] for the way back.
@@ -103,21 +155,6 @@ pub(super) fn kind_number(kind: Kind) -> u8 {
 /// A span that came from Jaeger keeps Jaeger's flags where others have OTLP's.
 pub(super) fn flags<'a>(span: impl SpanView<'a>) -> u32 {
     if span.flags().contains(SpanFlags::JAEGER) { 0 } else { span.otlp_flags() }
-}
-
-/// Start and end. A duration without a start stands as the time since the epoch.
-#[inline]
-fn push_times(start: Option<Time>, duration: Option<Time>, out: &mut Vec<u8>) {
-    let start = start.unwrap_or_default();
-    let end = duration.map_or(Time::ZERO, |duration| start.saturating_add(duration));
-    let mut times = [0; 18];
-    times[0] = 0x39;
-    times[1..9].copy_from_slice(&start.as_nanos().to_le_bytes());
-    times[9] = 0x41;
-    times[10..].copy_from_slice(&end.as_nanos().to_le_bytes());
-    let from = if start == Time::ZERO { 9 } else { 0 };
-    let to = if end == Time::ZERO { 9 } else { 18 };
-    out.extend_from_slice(&times[from..to]);
 }
 
 fn push_event<'a>(

@@ -2,6 +2,7 @@
 
 use super::encode_protobuf::{push_resource, push_scope, push_span};
 use crate::protobuf::varint_len;
+use crate::stage::{STAGE_BYTES, StageBytes};
 use tracewell_model::{SpanView, ValueRef};
 
 /// gRPC's prefix: a byte for "not compressed", then the length.
@@ -23,7 +24,7 @@ pub struct RequestWriter {
     buffer: Vec<u8>,
     room: usize,
     spans: usize,
-    span_len: usize,
+    stage: StageBytes,
 }
 
 impl RequestWriter {
@@ -38,16 +39,13 @@ impl RequestWriter {
         push_scope(scope_name, scope_version, &mut scope_fields);
         let room = GRPC_PREFIX + LENGTHS_MAX + resource_fields.len() + scope_fields.len();
         let buffer = vec![0; room];
-        Self { resource: resource_fields, scope: scope_fields, buffer, room, spans: 0, span_len: 0 }
+        Self { resource: resource_fields, scope: scope_fields, buffer, room, spans: 0, stage: [0; STAGE_BYTES] }
     }
 
     /// Appends a span.
     #[inline]
     pub fn push<'a>(&mut self, span: impl SpanView<'a>) {
-        let from = self.buffer.len();
-        push_span(span, self.span_len, &mut self.buffer);
-        // The next one will be about as long; three bytes are its key and length.
-        self.span_len = (self.buffer.len() - from).saturating_sub(3);
+        push_span(span, &mut self.stage, &mut self.buffer);
         self.spans += 1;
     }
 

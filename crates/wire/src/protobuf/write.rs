@@ -1,6 +1,7 @@
 //! Appends protobuf fields. Nested messages go to the same buffer: room is kept for their length, which is filled in behind.
 
 use super::{BYTES, FIXED32, FIXED64, VARINT, key};
+use crate::stage::{Stage, StageBytes};
 
 /// The bytes of a number in its shortest form.
 #[inline]
@@ -71,8 +72,46 @@ pub(crate) fn push_message<R>(
     let length_at = out.len();
     let room = varint_len(len_expected as u64);
     out.extend_from_slice(&[0; 10][..room]);
-    let from = length_at + room;
     let written = write(out);
+    end_message(out, length_at, room);
+    written
+}
+
+/// A nested message of number below 16 that mostly is short enough to be written in one piece, behind its length.
+#[inline]
+pub(crate) fn push_staged_message(
+    out: &mut Vec<u8>,
+    number: u32,
+    stage: &mut StageBytes,
+    write: impl FnOnce(&mut Stage<'_>),
+) {
+    /// Key and length of what fits the stage.
+    const ROOM: usize = 3;
+    let before = out.len();
+    let key = key(number, BYTES) as u8;
+    let mut stage = Stage::new(stage, out);
+    stage.put([key; ROOM]);
+    write(&mut stage);
+    let (gathered, out) = stage.into_parts();
+    if out.len() > before {
+        // It did not fit; its beginning is in the vector.
+        out.extend_from_slice(gathered);
+        end_message(out, before + 1, ROOM - 1);
+        return;
+    }
+    let len = gathered.len() - ROOM;
+    if let ([_, in_one @ ..], ..0x80) = (&mut *gathered, len) {
+        in_one[1] = len as u8;
+        out.extend_from_slice(in_one);
+    } else {
+        gathered[1..ROOM].copy_from_slice(&[len as u8 | 0x80, (len >> 7) as u8]);
+        out.extend_from_slice(gathered);
+    }
+}
+
+/// Writes the length of a message that begins `room` bytes behind it and ends with the buffer.
+fn end_message(out: &mut Vec<u8>, length_at: usize, room: usize) {
+    let from = length_at + room;
     let mut len = out.len() - from;
     let needed = varint_len(len as u64);
     if needed != room {
@@ -83,7 +122,6 @@ pub(crate) fn push_message<R>(
         len >>= 7;
     }
     out[length_at + needed - 1] &= 0x7f;
-    written
 }
 
 #[cold]
@@ -99,10 +137,11 @@ fn move_message(out: &mut Vec<u8>, from: usize, to: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::STAGE_BYTES;
 
     #[test]
     fn lengths_are_short_whatever_was_expected() {
-        for len in [0, 1, 127, 128, 129, 16383, 16384, 16385, 2_097_152] {
+        for len in [0, 1, 127, 128, 129, 509, 510, 16383, 16384, 16385, 2_097_152] {
             let inner: Vec<u8> = (0..len).map(|at| at as u8).collect();
             let mut plain = vec![7];
             push_bytes_field(&mut plain, 3, &inner);
@@ -111,6 +150,11 @@ mod tests {
                 push_message(&mut out, 3, expected, |out| out.extend_from_slice(&inner));
                 assert!(out == plain, "{len} {expected}");
             }
+            let (mut out, mut stage) = (vec![7], [0; STAGE_BYTES]);
+            push_staged_message(&mut out, 3, &mut stage, |stage| {
+                inner.chunks(100).for_each(|part| stage.put_slice(part))
+            });
+            assert!(out == plain, "{len} staged");
         }
     }
 
