@@ -7,7 +7,7 @@
 
 use crate::intern::Interner;
 use crate::span::SpanRef;
-use crate::tag_orders::{FEW_TAGS, TagOrders, sort_few};
+use crate::tag_orders::{FEW_TAGS, TagOrders, sort_few, swaps_of};
 use crate::value::{Kind, SpanFlags, StatusCode, ValueRef};
 use crate::{SpanId, StrId, Time, TraceId, compare_utf16};
 use hashbrown::{HashMap, HashTable};
@@ -528,18 +528,18 @@ impl SpanBatch {
         match tags.keys.len() - from {
             0 | 1 => {}
             2..=FEW_TAGS => {
-                if let Some(order) = tag_orders.find(&tags.keys[from..]) {
-                    return tags.reorder_few(from, order);
+                if let Some(swaps) = tag_orders.find(&tags.keys[from..]) {
+                    return tags.swap_all(from, swaps);
                 }
                 let mut order = [0; FEW_TAGS];
                 let order = sort_few(names, &tags.keys[from..], &mut order);
-                if order
-                    .windows(2)
-                    .all(|pair| tags.keys[from + usize::from(pair[0])] != tags.keys[from + usize::from(pair[1])])
-                {
-                    tag_orders.remember(&tags.keys[from..], order);
+                let came = |at: u8| tags.keys[from + usize::from(at)];
+                let all_differ = order.windows(2).all(|pair| came(pair[0]) != came(pair[1]));
+                let swaps = swaps_of(order);
+                if all_differ {
+                    tag_orders.remember(&tags.keys[from..], swaps);
                 }
-                tags.reorder_few(from, order);
+                tags.swap_all(from, swaps);
                 tags.keep_last_of_each_key(from);
             }
             _ => {
@@ -760,21 +760,15 @@ impl Attributes {
         pick(&mut self.values, from, order);
     }
 
-    /// The same for a few; an empty order leaves them as they are.
-    fn reorder_few(&mut self, from: usize, order: &[u8]) {
-        fn pick<T: Copy + Default>(column: &mut [T], from: usize, order: &[u8]) {
-            let mut picked = [T::default(); FEW_TAGS];
-            let column = &mut column[from..];
-            for (picked, &at) in picked.iter_mut().zip(order) {
-                *picked = column[usize::from(at)];
-            }
-            column.iter_mut().zip(&picked[..order.len()]).for_each(|(place, &picked)| *place = picked);
+    /// Exchanges the row `from + n` with the row `from + swaps[n]`, one after the other.
+    #[inline]
+    fn swap_all(&mut self, from: usize, swaps: &[u8]) {
+        fn swap<T>(column: &mut [T], swaps: &[u8]) {
+            swaps.iter().enumerate().for_each(|(at, &other)| column.swap(at, usize::from(other)));
         }
-        if !order.is_empty() {
-            pick(&mut self.keys, from, order);
-            pick(&mut self.types, from, order);
-            pick(&mut self.values, from, order);
-        }
+        swap(&mut self.keys[from..], swaps);
+        swap(&mut self.types[from..], swaps);
+        swap(&mut self.values[from..], swaps);
     }
 
     /// Of rows sorted by key, the last of each key stays.

@@ -21,8 +21,8 @@ pub(crate) struct TagOrders {
 struct Slot {
     /// Numbers of the keys as they came; none where nothing is remembered.
     keys: Vec<u32>,
-    /// Which of them comes first, second and so on; empty where they were sorted.
-    order: Vec<u8>,
+    /// See [`swaps_of`]; empty where they were sorted.
+    swaps: Vec<u8>,
 }
 
 impl Clone for TagOrders {
@@ -32,23 +32,24 @@ impl Clone for TagOrders {
 }
 
 impl TagOrders {
-    /// The order of keys that came before, all of them different; empty where they need none.
+    /// The swaps that sort keys that came before, all of them different; none where they are sorted.
+    #[inline]
     pub(crate) fn find(&self, keys: &[u32]) -> Option<&[u8]> {
         let slot = self.slots.get(slot_of(keys))?;
-        (slot.keys == keys).then_some(&slot.order)
+        (slot.keys == keys).then_some(&slot.swaps)
     }
 
-    /// Remembers an order of at least one key.
-    pub(crate) fn remember(&mut self, keys: &[u32], order: &[u8]) {
+    /// Remembers the swaps that sort some keys.
+    pub(crate) fn remember(&mut self, keys: &[u32], swaps: &[u8]) {
         if self.slots.is_empty() {
             self.slots.resize(SLOTS, Slot::default());
         }
         let slot = &mut self.slots[slot_of(keys)];
         slot.keys.clear();
         slot.keys.extend_from_slice(keys);
-        slot.order.clear();
-        if !order.is_sorted() {
-            slot.order.extend_from_slice(order);
+        slot.swaps.clear();
+        if (0..).zip(swaps).any(|(at, &other)| at != other) {
+            slot.swaps.extend_from_slice(swaps);
         }
     }
 
@@ -66,7 +67,7 @@ fn slot_of(keys: &[u32]) -> usize {
 }
 
 /// The order of a few keys, those that are equal as they came.
-pub(crate) fn sort_few<'a>(names: &Interner, keys: &[u32], order: &'a mut [u8; FEW_TAGS]) -> &'a [u8] {
+pub(crate) fn sort_few<'a>(names: &Interner, keys: &[u32], order: &'a mut [u8; FEW_TAGS]) -> &'a mut [u8] {
     let key = |at: u8| names.get(StrId(keys[usize::from(at)]));
     let order = &mut order[..keys.len()];
     for at in 0..order.len() {
@@ -80,9 +81,34 @@ pub(crate) fn sort_few<'a>(names: &Interner, keys: &[u32], order: &'a mut [u8; F
     order
 }
 
+/// Makes an order what brings it about in place: one after the other, each place exchanges what it has with another.
+pub(crate) fn swaps_of(order: &mut [u8]) -> &[u8] {
+    for at in 0..order.len() {
+        let mut wanted = usize::from(order[at]);
+        // What stood before this place was exchanged when its turn was there.
+        while wanted < at {
+            wanted = usize::from(order[wanted]);
+        }
+        order[at] = wanted as u8;
+    }
+    order
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn swaps_bring_the_order_about(order in (0..=FEW_TAGS as u8).prop_flat_map(|len| Just((0..len).collect::<Vec<u8>>()).prop_shuffle())) {
+            let mut places: Vec<u8> = (0..order.len() as u8).collect();
+            for (at, &other) in swaps_of(&mut order.clone()).iter().enumerate() {
+                places.swap(at, usize::from(other));
+            }
+            prop_assert_eq!(places, order);
+        }
+    }
 
     #[test]
     fn orders_are_found_by_their_keys_until_forgotten() {

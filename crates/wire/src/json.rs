@@ -312,11 +312,6 @@ impl<'a> Reader<'a> {
         self.taken();
     }
 
-    /// How many levels were ever open, the document included.
-    pub(crate) fn levels_used(&self) -> usize {
-        self.levels.len()
-    }
-
     /// Takes `true` or `false`.
     pub(crate) fn next_boolean(&mut self) -> Result<bool> {
         match self.peek()? {

@@ -335,7 +335,11 @@ fn parse_hex(text: &str, field: &'static str, digits_max: usize) -> Result<u128>
 }
 
 /// Up to 16 digits.
+#[inline]
 pub(crate) fn hex_word(digits: &[u8]) -> Option<u64> {
+    if let Ok(digits) = <&[u8; 16]>::try_from(digits) {
+        return sixteen_digits(digits);
+    }
     let (mut value, mut seen) = (0u64, 0u8);
     for &digit in digits {
         let nibble = HEX_VALUES[usize::from(digit)];
@@ -343,6 +347,27 @@ pub(crate) fn hex_word(digits: &[u8]) -> Option<u64> {
         value = value << 4 | u64::from(nibble & 15);
     }
     (seen < 16).then_some(value)
+}
+
+/// All digits of a word at once, a byte each.
+#[inline]
+fn sixteen_digits(digits: &[u8; 16]) -> Option<u64> {
+    const ONES: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+    let word = u128::from_be_bytes(*digits);
+    let letters = word >> 6 & ONES;
+    let values = (word & (ONES * 0x0F)) + letters * 9;
+    // The upper halves of digits and of lower-case letters; values above nine belong to letters and no others, none is
+    // above fifteen.
+    let halves_fit = word & (ONES * 0xF0) == ONES * 0x30 + letters * 0x30;
+    let values_fit = (values + ONES * 6) >> 4 & ONES == letters && values & (ONES * 0x10) == 0;
+    if !(halves_fit && values_fit) {
+        return None;
+    }
+    let mut packed = values;
+    packed = (packed | packed >> 4) & 0x00FF_00FF_00FF_00FF_00FF_00FF_00FF_00FF;
+    packed = (packed | packed >> 8) & 0x0000_FFFF_0000_FFFF_0000_FFFF_0000_FFFF;
+    packed = (packed | packed >> 16) & 0x0000_0000_FFFF_FFFF_0000_0000_FFFF_FFFF;
+    Some((packed | packed >> 32) as u64)
 }
 
 #[cold]
@@ -365,3 +390,26 @@ const HEX_VALUES: [u8; 256] = {
     }
     values
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_digits_are_read_as_each_by_itself() {
+        let of_each = |digits: &[u8; 16]| {
+            let mut values = digits.iter().map(|&digit| HEX_VALUES[usize::from(digit)]);
+            values.try_fold(0, |word: u64, value| (value < 16).then_some(word << 4 | u64::from(value)))
+        };
+        assert_eq!(hex_word(b"0123456789abcdef"), Some(0x0123_4567_89ab_cdef));
+        for at in 0..16 {
+            for byte in 0..=255 {
+                for fill in *b"0f" {
+                    let mut digits = [fill; 16];
+                    digits[at] = byte;
+                    assert_eq!(hex_word(&digits), of_each(&digits), "{byte} at {at}");
+                }
+            }
+        }
+    }
+}

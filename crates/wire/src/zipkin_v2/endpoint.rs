@@ -2,7 +2,6 @@
 
 use super::error::DecodeFault;
 use super::ip::{Ip, parse_ip, write_v4};
-use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Reader, Token};
 use tracewell_model::{Endpoint, EndpointId, SpanBatch, StrId};
@@ -39,20 +38,6 @@ pub(crate) fn read_json_endpoint(
     Ok(id)
 }
 
-/// Reads the endpoint that a text begins with, if it is one and has no lists or objects inside; answers its length and how
-/// many values it has, too.
-pub(super) fn new_endpoint(
-    text: &str,
-    limits: &Limits,
-    batch: &mut SpanBatch,
-    scratch: &mut String,
-) -> Option<(EndpointId, usize, u32)> {
-    const LEVELS: usize = 2;
-    let mut reader = Reader::new(text, limits);
-    let id = endpoint(&mut reader, batch, scratch).ok()?;
-    (reader.levels_used() == LEVELS).then(|| (id, reader.position(), reader.inner_index()))
-}
-
 fn endpoint(reader: &mut Reader<'_>, batch: &mut SpanBatch, scratch: &mut String) -> Result<EndpointId> {
     let mut endpoint = Endpoint::default();
     reader.begin_object()?;
@@ -67,20 +52,25 @@ fn endpoint(reader: &mut Reader<'_>, batch: &mut SpanBatch, scratch: &mut String
                 let name = to_lower_case(reader.next_string()?, scratch);
                 endpoint.service = batch.intern(name);
             }
-            EndpointField::Ip => match parse_ip(reader.next_string()?) {
-                Some(Ip::V4(bytes, text)) => {
-                    endpoint.ipv4 = Some(bytes);
-                    endpoint.ipv4_text = unusual_v4(bytes, text, batch);
-                }
-                Some(Ip::V6(bytes)) => endpoint.ipv6 = Some(bytes),
-                None => {}
-            },
+            EndpointField::Ip => set_ip_text(&mut endpoint, reader.next_string()?, batch),
             EndpointField::Port => endpoint.port = port(reader.next_int()?)?,
             EndpointField::Other => reader.skip_value()?,
         }
     }
     reader.end_object()?;
     Ok(batch.intern_endpoint(endpoint))
+}
+
+/// Takes an address as text; what is none is dropped.
+pub(super) fn set_ip_text(endpoint: &mut Endpoint, text: &str, batch: &mut SpanBatch) {
+    match parse_ip(text) {
+        Some(Ip::V4(bytes, text)) => {
+            endpoint.ipv4 = Some(bytes);
+            endpoint.ipv4_text = unusual_v4(bytes, text, batch);
+        }
+        Some(Ip::V6(bytes)) => endpoint.ipv6 = Some(bytes),
+        None => {}
+    }
 }
 
 /// A port; below zero is none.

@@ -4,13 +4,13 @@
 //! errors. What is taken here, that takes to the same spans; a test and the fuzz target hold one against the other.
 
 use super::decode::{commit, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
-use super::endpoint::new_endpoint;
+use super::endpoint::set_ip_text;
 use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Count, ReadObject};
-use crate::json_scan::find_quote_or_backslash;
+use crate::json_scan::{eight_digits, find_quote};
 use crate::names::slot_of;
-use tracewell_model::{EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
+use tracewell_model::{Endpoint, EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
 
 /// Lists and objects inside one another, in a body of plain spans.
 const DEPTH: usize = 8;
@@ -27,6 +27,12 @@ pub(super) struct PlainSpans<'a> {
     seen: Box<Seen<'a>>,
     taken: usize,
     given_up: usize,
+    /// The first one behind the last span that was looked at.
+    backslash: usize,
+}
+
+fn next_backslash(bytes: &[u8], from: usize) -> usize {
+    memchr::memchr(b'\\', &bytes[from..]).map_or(usize::MAX, |found| from + found)
 }
 
 /// What was read before, by its bytes.
@@ -40,7 +46,9 @@ struct Seen<'a> {
 
 impl<'a> PlainSpans<'a> {
     pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
-        let mut plain = Self { text, limits, scratch: String::new(), seen: Box::default(), taken: 0, given_up: 0 };
+        let backslash = next_backslash(text.as_bytes(), 0);
+        let mut plain =
+            Self { text, limits, scratch: String::new(), seen: Box::default(), taken: 0, given_up: 0, backslash };
         if limits.depth_max < DEPTH {
             plain.give_up();
         }
@@ -60,8 +68,12 @@ impl<'a> PlainSpans<'a> {
             return None;
         }
         let mark = batch.mark();
-        let mut cursor =
-            Cursor { text: self.text, bytes: self.text.as_bytes(), at, text_bytes_max: self.limits.string_bytes_max };
+        let (text, bytes) = (self.text, self.text.as_bytes());
+        if self.backslash < at {
+            self.backslash = next_backslash(bytes, at);
+        }
+        let text_bytes_max = self.limits.string_bytes_max;
+        let mut cursor = Cursor { text, bytes, at, backslash: self.backslash, text_bytes_max };
         let mut read = ReadObject::default();
         if self.span(&mut cursor, batch, &mut read).is_some() {
             self.taken += 1;
@@ -78,31 +90,31 @@ impl<'a> PlainSpans<'a> {
         let mut row = SpanRow::default();
         let (mut has_trace_id, mut has_id) = (false, false);
         loop {
-            match cursor.name()?.as_bytes() {
-                b"traceId" => {
+            match cursor.field()? {
+                Field::TraceId => {
                     row.trace_id = parse_trace_id(cursor.string()?).ok()?;
                     has_trace_id = true;
                 }
-                b"id" => {
+                Field::Id => {
                     row.id = parse_span_id(cursor.string()?).ok()?;
                     has_id = true;
                 }
-                b"parentId" => row.parent = parse_parent_id(cursor.string()?).ok()?,
-                b"kind" => row.kind = parse_kind(cursor.string()?).ok()?,
-                b"name" => {
-                    let name = cursor.string()?;
-                    let scratch = &mut self.scratch;
-                    row.name = self.seen.names.get(name, || batch.intern(to_lower_case(name, scratch)));
+                Field::ParentId => row.parent = parse_parent_id(cursor.string()?).ok()?,
+                Field::Kind => row.kind = parse_kind(cursor.string()?).ok()?,
+                Field::Name => {
+                    let (name, scratch) = (cursor.string()?, &mut self.scratch);
+                    let new = || batch.intern(to_lower_case(name, scratch));
+                    row.name = self.seen.names.get(name.as_bytes(), new);
                 }
-                b"timestamp" => row.start = positive_micros(cursor.number()?),
-                b"duration" => row.duration = positive_micros(cursor.number()?),
-                b"localEndpoint" => row.local = self.endpoint(cursor, batch, read)?,
-                b"remoteEndpoint" => row.remote = self.endpoint(cursor, batch, read)?,
-                b"annotations" => self.annotations(cursor, batch, read)?,
-                b"tags" => self.tags(cursor, batch, read)?,
-                b"debug" => row.flags = flag(cursor, row.flags, SpanFlags::DEBUG)?,
-                b"shared" => row.flags = flag(cursor, row.flags, SpanFlags::SHARED)?,
-                _ => return None,
+                Field::Timestamp => row.start = positive_micros(cursor.number()?),
+                Field::Duration => row.duration = positive_micros(cursor.number()?),
+                Field::LocalEndpoint => row.local = self.endpoint(cursor, batch, read)?,
+                Field::RemoteEndpoint => row.remote = self.endpoint(cursor, batch, read)?,
+                Field::Annotations => self.annotations(cursor, batch, read)?,
+                Field::Tags => self.tags(cursor, batch, read)?,
+                Field::Debug if cursor.flag()? => row.flags = row.flags.with(SpanFlags::DEBUG),
+                Field::Shared if cursor.flag()? => row.flags = row.flags.with(SpanFlags::SHARED),
+                Field::Debug | Field::Shared => {}
             }
             read.values.add(1);
             if cursor.ends(b'}')? {
@@ -123,7 +135,7 @@ impl<'a> PlainSpans<'a> {
         }
         loop {
             let key = cursor.name()?;
-            let key = self.seen.keys.get(key, || batch.intern(key));
+            let key = self.seen.keys.get(key, || batch.intern(str::from_utf8(key).unwrap_or_default()));
             batch.tag(key, ValueRef::Str(cursor.string()?));
             inner.add(1);
             if cursor.ends(b'}')? {
@@ -154,8 +166,8 @@ impl<'a> PlainSpans<'a> {
         let (mut time, mut value) = (None, None);
         loop {
             match cursor.name()? {
-                "timestamp" => time = Some(cursor.number()?),
-                "value" => value = Some(cursor.string()?),
+                b"timestamp" => time = Some(cursor.number()?),
+                b"value" => value = Some(cursor.string()?),
                 _ => return None,
             }
             values.add(1);
@@ -174,37 +186,44 @@ impl<'a> PlainSpans<'a> {
         read: &mut ReadObject,
     ) -> Option<EndpointId> {
         cursor.expect(b'{')?;
-        let rest = &self.text[cursor.at..];
+        let start = cursor.at;
         // Where an object was read that begins with the same bytes up to a brace, and ended there, it is the same object.
-        let end = memchr::memchr(b'}', rest.as_bytes())? + 1;
-        let known = self.seen.endpoints.find(&rest[..end]);
-        let (id, values) = match known {
+        let end = start + 1 + memchr::memchr(b'}', &cursor.bytes[start..])?;
+        let bytes = &cursor.bytes[start..end];
+        let (id, values) = match self.seen.endpoints.find(bytes) {
             Some(known) => known,
             None => {
-                let (id, len, values) =
-                    new_endpoint(&self.text[cursor.at - 1..], self.limits, batch, &mut self.scratch)?;
-                if len != 1 + end {
+                let new = self.new_endpoint(cursor, batch)?;
+                if cursor.at != end {
                     return None;
                 }
-                self.seen.endpoints.put(&rest[..end], (id, values));
-                (id, values)
+                self.seen.endpoints.put(bytes, new);
+                new
             }
         };
-        cursor.at += end;
+        cursor.at = end;
         read.inner_values.get_or_insert_default().add(values);
         Some(id)
     }
-}
 
-fn flag(cursor: &mut Cursor<'_>, flags: SpanFlags, flag: SpanFlags) -> Option<SpanFlags> {
-    let rest = cursor.value()?;
-    let (flags, len) = match rest {
-        [b't', b'r', b'u', b'e', ..] => (flags.with(flag), 4),
-        [b'f', b'a', b'l', b's', b'e', ..] => (flags, 5),
-        _ => return None,
-    };
-    cursor.at += len;
-    Some(flags)
+    /// An endpoint behind its opening brace, and how many values it has.
+    fn new_endpoint(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch) -> Option<(EndpointId, u32)> {
+        let (mut endpoint, mut values) = (Endpoint::default(), 0);
+        loop {
+            match cursor.name()? {
+                b"serviceName" => {
+                    endpoint.service = batch.intern(to_lower_case(cursor.string()?, &mut self.scratch));
+                }
+                b"ipv4" | b"ipv6" => set_ip_text(&mut endpoint, cursor.string()?, batch),
+                b"port" => endpoint.port = u16::try_from(cursor.number()?).ok()?,
+                _ => return None,
+            }
+            values += 1;
+            if cursor.ends(b'}')? {
+                return Some((batch.intern_endpoint(endpoint), values));
+            }
+        }
+    }
 }
 
 /// A place in the body. Every method takes what it is named for with the white space before it, or nothing when something
@@ -213,6 +232,8 @@ struct Cursor<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// No backslash comes before it.
+    backslash: usize,
     text_bytes_max: usize,
 }
 
@@ -257,34 +278,57 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A field's name and its colon.
+    /// The name of a span's field and its colon.
     #[inline]
-    fn name(&mut self) -> Option<&'a str> {
-        let name = self.string()?;
+    fn field(&mut self) -> Option<Field> {
+        self.expect(b'"')?;
+        let (field, len) = Field::of(self.bytes.get(self.at..)?)?;
+        self.at += len;
+        self.expect(b':')?;
+        Some(field)
+    }
+
+    /// A name and its colon.
+    #[inline]
+    fn name(&mut self) -> Option<&'a [u8]> {
+        let name = self.bytes()?;
         self.expect(b':')?;
         Some(name)
     }
 
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
+        let len = self.bytes()?.len();
+        let end = self.at - 1;
+        Some(&self.text[end - len..end])
+    }
+
+    /// A text without escapes.
+    #[inline]
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
-        let end = find_quote_or_backslash(self.bytes, self.at)?;
-        let text = &self.text[self.at..end];
+        let end = find_quote(self.bytes, self.at)?;
+        if end > self.backslash {
+            return None;
+        }
+        let text = &self.bytes[self.at..end];
         self.at = end + 1;
-        (self.bytes[end] == b'"' && text.len() <= self.text_bytes_max).then_some(text)
+        (text.len() <= self.text_bytes_max).then_some(text)
     }
 
     /// A whole number that is not negative.
     #[inline]
     fn number(&mut self) -> Option<i64> {
-        let rest = self.value()?;
+        self.byte()?;
+        self.at -= 1;
+        let rest = self.bytes.get(self.at..)?;
         let mut number = 0;
         let mut len = 0;
-        for byte in rest {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
+        if let Some(eight) = rest.first_chunk().and_then(eight_digits) {
+            number = eight;
+            len = 8;
+        }
+        while let Some(digit) = rest.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
             if len == DIGITS_MAX {
                 return None;
             }
@@ -297,42 +341,110 @@ impl<'a> Cursor<'a> {
         (len > 0 && !begins_with_zero).then_some(number)
     }
 
-    /// What follows, from the next byte that is no white space.
     #[inline]
-    fn value(&mut self) -> Option<&'a [u8]> {
-        self.byte()?;
-        self.at -= 1;
-        self.bytes.get(self.at..)
+    fn flag(&mut self) -> Option<bool> {
+        let first = self.byte()?;
+        let (flag, rest): (bool, &[u8]) = if first == b't' { (true, b"rue") } else { (false, b"alse") };
+        let is_it = (first == b't' || first == b'f') && self.bytes.get(self.at..)?.starts_with(rest);
+        self.at += rest.len();
+        is_it.then_some(flag)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    TraceId,
+    ParentId,
+    Id,
+    Kind,
+    Name,
+    Timestamp,
+    Duration,
+    LocalEndpoint,
+    RemoteEndpoint,
+    Annotations,
+    Tags,
+    Debug,
+    Shared,
+}
+
+impl Field {
+    /// The field whose name and closing quote these bytes begin with, and how many they are. By the first eight, which tell
+    /// all names apart.
+    #[inline]
+    fn of(bytes: &[u8]) -> Option<(Self, usize)> {
+        const fn word(name: &[u8; 8]) -> u64 {
+            u64::from_le_bytes(*name)
+        }
+        const fn first(len: u32) -> u64 {
+            u64::MAX >> (64 - 8 * len)
+        }
+        const TRACE_ID: u64 = word(b"traceId\"");
+        const PARENT_ID: u64 = word(b"parentId");
+        const TIMESTAMP: u64 = word(b"timestam");
+        const DURATION: u64 = word(b"duration");
+        const LOCAL_ENDPOINT: u64 = word(b"localEnd");
+        const REMOTE_ENDPOINT: u64 = word(b"remoteEn");
+        const ANNOTATIONS: u64 = word(b"annotati");
+        let eight = u64::from_le_bytes(*bytes.first_chunk()?);
+        let long = |field: Self, name: &[u8]| bytes.starts_with(name).then_some((field, name.len()));
+        match eight {
+            TRACE_ID => return Some((Self::TraceId, 8)),
+            PARENT_ID => return long(Self::ParentId, b"parentId\""),
+            TIMESTAMP => return long(Self::Timestamp, b"timestamp\""),
+            DURATION => return long(Self::Duration, b"duration\""),
+            LOCAL_ENDPOINT => return long(Self::LocalEndpoint, b"localEndpoint\""),
+            REMOTE_ENDPOINT => return long(Self::RemoteEndpoint, b"remoteEndpoint\""),
+            ANNOTATIONS => return long(Self::Annotations, b"annotations\""),
+            _ => {}
+        }
+        const ID: u64 = word(b"id\"\0\0\0\0\0");
+        const KIND: u64 = word(b"kind\"\0\0\0");
+        const NAME: u64 = word(b"name\"\0\0\0");
+        const TAGS: u64 = word(b"tags\"\0\0\0");
+        const DEBUG: u64 = word(b"debug\"\0\0");
+        const SHARED: u64 = word(b"shared\"\0");
+        match eight & first(5) {
+            KIND => return Some((Self::Kind, 5)),
+            NAME => return Some((Self::Name, 5)),
+            TAGS => return Some((Self::Tags, 5)),
+            short if short & first(3) == ID => return Some((Self::Id, 3)),
+            _ => {}
+        }
+        if eight & first(7) == SHARED {
+            return Some((Self::Shared, 7));
+        }
+        (eight & first(6) == DEBUG).then_some((Self::Debug, 6))
     }
 }
 
 /// What was read before, one in each slot.
-struct Slots<'a, T, const SLOTS: usize>([(&'a str, T); SLOTS]);
+struct Slots<'a, T, const SLOTS: usize>([(&'a [u8], T); SLOTS]);
 
 impl<T: Copy + Default, const SLOTS: usize> Default for Slots<'_, T, SLOTS> {
     fn default() -> Self {
-        Self([("", T::default()); SLOTS])
+        Self([(&[], T::default()); SLOTS])
     }
 }
 
 impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
     #[inline]
-    fn find(&self, text: &str) -> Option<T> {
-        let (seen, found) = &self.0[slot_of(text.as_bytes()) % SLOTS];
-        (*seen == text).then_some(*found)
+    fn find(&self, bytes: &[u8]) -> Option<T> {
+        let (seen, found) = &self.0[slot_of(bytes) % SLOTS];
+        (*seen == bytes).then_some(*found)
     }
 
     #[inline]
-    fn put(&mut self, text: &'a str, found: T) {
-        self.0[slot_of(text.as_bytes()) % SLOTS] = (text, found);
+    fn put(&mut self, bytes: &'a [u8], found: T) {
+        self.0[slot_of(bytes) % SLOTS] = (bytes, found);
     }
 
-    /// The empty text is the default.
+    /// Of no bytes it is the default.
     #[inline]
-    fn get(&mut self, text: &'a str, new: impl FnOnce() -> T) -> T {
-        let slot = &mut self.0[slot_of(text.as_bytes()) % SLOTS];
-        if slot.0 != text {
-            *slot = (text, new());
+    fn get(&mut self, bytes: &'a [u8], new: impl FnOnce() -> T) -> T {
+        let slot = &mut self.0[slot_of(bytes) % SLOTS];
+        if slot.0 != bytes {
+            *slot = (bytes, new());
         }
         slot.1
     }
