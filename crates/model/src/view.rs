@@ -4,7 +4,8 @@
 //! given to an encoder beside them.
 
 use crate::{
-    AnnotationRef, EndpointRef, Kind, LinkRef, RawValue, SpanFlags, SpanId, SpanRef, StatusCode, Time, TraceId, ValueRef,
+    AnnotationRef, EndpointRef, Kind, LinkRef, RawValue, SpanFlags, SpanId, SpanRef, StatusCode, Time, TraceId,
+    ValueRef,
 };
 
 /// A span to be encoded. Iterators may be asked for several times and then yield the same.

@@ -46,9 +46,7 @@ pub(crate) fn keep(open: Box<Open>) {
 
 /// The wall clock's time of a stamp.
 pub(crate) fn unix_nanos(stamp: Stamp) -> u64 {
-    LOCAL
-        .try_with(|local| local.borrow_mut().unix_nanos(stamp))
-        .unwrap_or_else(|_| Anchor::new().unix_nanos(stamp))
+    LOCAL.try_with(|local| local.borrow_mut().unix_nanos(stamp)).unwrap_or_else(|_| Anchor::new().unix_nanos(stamp))
 }
 
 /// Hands a finished span over: `end` as a stamp or as nanoseconds of the wall clock.

@@ -1,7 +1,8 @@
 //! A finished span with the service that recorded it, as encoders read it.
 
 use tracewell_model::{
-    EndpointRef, Kind, LinkView, OwnedEndpoint, RawValue, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId, ValueRef,
+    EndpointRef, Kind, LinkView, OwnedEndpoint, RawValue, SpanFlags, SpanId, SpanView, StatusCode, Time, TraceId,
+    ValueRef,
 };
 
 use super::entries::Present;

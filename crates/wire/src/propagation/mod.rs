@@ -26,6 +26,7 @@ mod context;
 mod digits;
 mod headers;
 mod jaeger;
+mod marks;
 mod percent;
 mod problem;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use binary::{BinaryError, read_jaeger_binary, write_jaeger_binary};
 pub use context::{BaggageItem, OversizedIds, TraceContext};
 pub use headers::{HeaderGetter, HeaderSetter};
 pub use jaeger::JaegerHeaders;
+use marks::Marks;
 pub use problem::{Problem, Problems};
 
 /// Bytes of all baggage keys and values together; items beyond are left out (W3C Baggage's limit).
@@ -118,6 +120,8 @@ pub struct Propagation {
     read: Vec<Format>,
     write: Vec<Format>,
     jaeger: JaegerHeaders,
+    /// What tells that something of it came.
+    marks: Marks,
 }
 
 /// Reads everything (W3C, B3, Jaeger in this order), writes W3C and its baggage.
@@ -131,7 +135,8 @@ impl Default for Propagation {
 impl Propagation {
     /// Reads and writes these, in this order.
     pub fn new(formats: &[Format]) -> Self {
-        Self { read: formats.to_vec(), write: formats.to_vec(), jaeger: JaegerHeaders::default() }
+        let jaeger = JaegerHeaders::default();
+        Self { read: formats.to_vec(), write: formats.to_vec(), marks: Marks::of(formats, &jaeger), jaeger }
     }
 
     /// Writes other formats than it reads.
@@ -150,6 +155,7 @@ impl Propagation {
     /// Takes Jaeger's headers by other names, or without URL-encoding.
     #[must_use]
     pub fn with_jaeger_headers(mut self, names: JaegerHeaders) -> Self {
+        self.marks = Marks::of(&self.read, &names);
         self.jaeger = names;
         self
     }
@@ -157,6 +163,10 @@ impl Propagation {
     /// Reads what came. Never fails; allocates only for baggage, trace state and debug ids.
     pub fn extract<H: HeaderGetter + ?Sized>(&self, headers: &H) -> Extracted {
         let mut result = Extracted::default();
+        // Most requests that begin a trace bring nothing: one look at each header they have, and no search for each name.
+        if !self.marks.are_in(headers) {
+            return result;
+        }
         for &format in &self.read {
             let mut found = TraceContext::default();
             let problems = &mut result.problems;
