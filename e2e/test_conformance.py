@@ -18,10 +18,6 @@ from harness.server import eventually
 SCENARIOS = sorted((CONFORMANCE / "zipkin").glob("*.json"))
 assert SCENARIOS, "no recorded scenarios"
 
-NOT_YET = {
-    "26-mem-max-spans": "a limit of the in-memory storage, which is retention by size here: another issue",
-}
-
 # Tracewell answers after it has stored, so a read finds what was written at once; the real Zipkin needs patience.
 READ_WAIT_SECONDS = {False: 0, True: 3}
 
@@ -89,9 +85,6 @@ def scenario_server(request, start_server):
 
 @pytest.mark.parametrize("scenario", [Scenario(path) for path in SCENARIOS], ids=lambda scenario: scenario.stem)
 def test_answers_as_recorded(scenario, figures, request):
-    if scenario.stem in NOT_YET:
-        figures[scenario.stem] = f"{scenario.stem:<28} skipped: {NOT_YET[scenario.stem]}"
-        pytest.skip(NOT_YET[scenario.stem])
     server = request.getfixturevalue("scenario_server")
     listed = set() if server.is_peer else EXPECTED_DIFFERENCES.get(scenario.stem, set())
 

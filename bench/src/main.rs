@@ -2,6 +2,7 @@
 //! then the same load in every other protocol. Out come a table and `bench/out/server.jsonl`, a line a figure. `tgen`
 //! and `tload` are the two halves of the load, to be used alone.
 
+mod decode;
 mod figures;
 mod ingest;
 mod protocol;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Write a reproducible set of realistic traces, batched as the reporters of each service instance would send them
     Tgen(tgen::TgenOptions),
+    /// Measure the decoders alone
+    Decode(decode::DecodeOptions),
     /// Post the batches of a tgen file to a server
     Tload(tload::TloadOptions),
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
             figures::say(&format!("{} spans, {} traces, {} batches", made.spans, made.traces, made.batches));
             Ok(())
         }
+        Some(Command::Decode(options)) => decode::measure(&options),
         Some(Command::Tload(options)) => {
             figures::say(&tload::post(&options)?.to_string());
             Ok(())

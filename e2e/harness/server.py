@@ -67,6 +67,10 @@ class Server:
         """`host:port` of another listener, by the name of its option; the server was started with `every_port`."""
         return self._addresses[listener]
 
+    def listens(self, listener: str) -> bool:
+        """Whether this listener runs."""
+        return listener in self._addresses
+
     @property
     def host(self) -> str:
         return urllib.parse.urlsplit(self.url).hostname

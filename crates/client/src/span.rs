@@ -293,6 +293,13 @@ impl Span {
     }
 
     /// A word that came with the trace, or was set here.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut span = tracer.new_trace("GET /cart");
+    /// span.set_baggage_item("user", "7");
+    /// assert_eq!((span.baggage_item("user"), span.baggage_item("other")), (Some("7"), None));
+    /// ```
     pub fn baggage_item(&self, key: &str) -> Option<&str> {
         self.context.baggage_item(key)
     }
@@ -468,6 +475,8 @@ fn child(tracer: u64, parent: &TraceContext, name: &str, recorded: bool) -> Span
     if !parent.has_ids() {
         return Span::none();
     }
+    #[cfg(feature = "metrics")]
+    crate::metrics::count_span(tracer, recorded);
     let span_id = new_span_id();
     // Before the context: while that waited for this it would be put aside, and moving what was just written in pieces
     // waits for all of them, which is longer than all else in a span that is not recorded.

@@ -7,6 +7,7 @@
 
 use crate::intern::Interner;
 use crate::span::SpanRef;
+use crate::tag_orders::{FEW_TAGS, TagOrders, sort_few, swaps_of};
 use crate::value::{Kind, SpanFlags, StatusCode, ValueRef};
 use crate::{SpanId, StrId, Time, TraceId, compare_utf16};
 use hashbrown::{HashMap, HashTable};
@@ -14,9 +15,6 @@ use std::hash::BuildHasher;
 
 /// The arenas of a batch hold at most this much, so that a `u32` reaches every byte of the span being filled too.
 const ARENA_BYTES_MAX: usize = 1 << 31;
-
-/// Up to this many tags are sorted in place; more are sorted with a scratch list, so that no span costs its tags squared.
-const INSERTION_SORT_MAX: usize = 32;
 
 /// The batch can take no more spans: its texts have reached 2 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +209,7 @@ pub struct SpanBatch {
     pub(crate) shared_attributes: Attributes,
     pub(crate) links_committed: usize,
     pub(crate) warnings_committed: usize,
+    tag_orders: TagOrders,
 }
 
 impl SpanBatch {
@@ -246,6 +245,7 @@ impl SpanBatch {
         text.clear();
         bytes.clear();
         endpoint_codes.clear();
+        self.tag_orders.forget();
         self.truncate(&BatchMark::default());
     }
 
@@ -456,6 +456,7 @@ impl SpanBatch {
     // ---- the span being filled
 
     /// Adds a tag to the span being filled. Order is kept; a key may repeat.
+    #[inline]
     pub fn tag(&mut self, key: StrId, value: ValueRef<'_>) {
         self.tags.push(&mut self.text, &mut self.bytes, key, value);
     }
@@ -523,30 +524,32 @@ impl SpanBatch {
     /// Sorts the tags of the span being filled by key; of those with one key the last stays. As Zipkin answers.
     pub fn sort_open_tags(&mut self) {
         let from = self.tag_ends.last().map_or(0, |&end| end as usize);
-        let Self { tags, names, .. } = self;
-        let key = |tags: &Attributes, at: usize| names.get(StrId(tags.keys[at]));
-        if tags.keys.len() - from <= INSERTION_SORT_MAX {
-            for at in from + 1..tags.keys.len() {
-                let mut at = at;
-                while at > from && compare_utf16(key(tags, at - 1), key(tags, at)).is_gt() {
-                    tags.swap(at - 1, at);
-                    at -= 1;
+        let Self { tags, names, tag_orders, .. } = self;
+        match tags.keys.len() - from {
+            0 | 1 => {}
+            2..=FEW_TAGS => {
+                if let Some(swaps) = tag_orders.find(&tags.keys[from..]) {
+                    return tags.swap_all(from, swaps);
                 }
+                let mut order = [0; FEW_TAGS];
+                let order = sort_few(names, &tags.keys[from..], &mut order);
+                let came = |at: u8| tags.keys[from + usize::from(at)];
+                let all_differ = order.windows(2).all(|pair| came(pair[0]) != came(pair[1]));
+                let swaps = swaps_of(order);
+                if all_differ {
+                    tag_orders.remember(&tags.keys[from..], swaps);
+                }
+                tags.swap_all(from, swaps);
+                tags.keep_last_of_each_key(from);
             }
-        } else {
-            let mut order: Vec<usize> = (from..tags.keys.len()).collect();
-            order.sort_by(|&a, &b| compare_utf16(key(tags, a), key(tags, b)));
-            tags.reorder(from, &order);
-        }
-        let mut kept = from;
-        for at in from..tags.keys.len() {
-            if kept > from && tags.keys[kept - 1] == tags.keys[at] {
-                kept -= 1;
+            _ => {
+                let key = |at: usize| names.get(StrId(tags.keys[at]));
+                let mut order: Vec<usize> = (from..tags.keys.len()).collect();
+                order.sort_by(|&a, &b| compare_utf16(key(a), key(b)));
+                tags.reorder(from, &order);
+                tags.keep_last_of_each_key(from);
             }
-            tags.swap(kept, at);
-            kept += 1;
         }
-        tags.truncate(kept);
     }
 
     /// Sorts the annotations of the span being filled by time, then text, and drops equal ones. As Zipkin answers.
@@ -648,6 +651,8 @@ impl SpanBatch {
                 entry.remove();
             }
         }
+        // They name keys by numbers that may now go to others.
+        self.tag_orders.forget();
         self.names.truncate(mark.names);
         self.text.truncate(mark.text);
         self.bytes.truncate(mark.bytes);
@@ -713,6 +718,7 @@ impl Attributes {
         (self.len(), self.len())
     }
 
+    #[inline]
     fn push(&mut self, text: &mut String, bytes: &mut Vec<u8>, key: StrId, value: ValueRef<'_>) {
         let place = |start: usize, len: usize| start as u64 | (len as u64) << 32;
         let (kind, word) = match value {
@@ -754,9 +760,29 @@ impl Attributes {
         pick(&mut self.values, from, order);
     }
 
-    fn swap(&mut self, a: usize, b: usize) {
-        self.keys.swap(a, b);
-        self.types.swap(a, b);
-        self.values.swap(a, b);
+    /// Exchanges the row `from + n` with the row `from + swaps[n]`, one after the other.
+    #[inline]
+    fn swap_all(&mut self, from: usize, swaps: &[u8]) {
+        fn swap<T>(column: &mut [T], swaps: &[u8]) {
+            swaps.iter().enumerate().for_each(|(at, &other)| column.swap(at, usize::from(other)));
+        }
+        swap(&mut self.keys[from..], swaps);
+        swap(&mut self.types[from..], swaps);
+        swap(&mut self.values[from..], swaps);
+    }
+
+    /// Of rows sorted by key, the last of each key stays.
+    fn keep_last_of_each_key(&mut self, from: usize) {
+        let mut kept = from;
+        for at in from..self.keys.len() {
+            if kept > from && self.keys[kept - 1] == self.keys[at] {
+                kept -= 1;
+            }
+            self.keys.swap(kept, at);
+            self.types.swap(kept, at);
+            self.values.swap(kept, at);
+            kept += 1;
+        }
+        self.truncate(kept);
     }
 }

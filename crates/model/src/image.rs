@@ -43,11 +43,11 @@ pub fn write_image(batch: &SpanBatch, out: &mut Vec<u8>) {
     put_u32s(out, &batch.tag_ends);
     put_u32s(out, &batch.annotation_ends);
     out.extend_from_slice(&batch.kinds);
-    batch.flags.iter().for_each(|flags| out.extend_from_slice(&flags.to_le_bytes()));
+    put_words(out, &batch.flags, |flags| flags.to_le_bytes());
     put_attributes(out, &batch.tags);
     put_u32(out, batch.annotation_times.len() as u32);
     put_u64s(out, &batch.annotation_times);
-    batch.annotation_values.iter().for_each(|&text| put_text(out, text));
+    put_words(out, &batch.annotation_values, |text| (u64::from(text.start) | u64::from(text.len) << 32).to_le_bytes());
     put_u32s(out, &batch.annotation_detail_ends);
     put_attributes(out, &batch.annotation_details);
     put_tables(out, batch);
@@ -275,11 +275,22 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_u32s(out: &mut Vec<u8>, column: &[u32]) {
-    out.extend(column.iter().flat_map(|value| value.to_le_bytes()));
+    put_words(out, column, |value| value.to_le_bytes());
 }
 
 fn put_u64s(out: &mut Vec<u8>, column: &[u64]) {
-    out.extend(column.iter().flat_map(|value| value.to_le_bytes()));
+    put_words(out, column, |value| value.to_le_bytes());
+}
+
+/// A column in one piece: room first, then a copy that the compiler makes of whole registers.
+#[inline]
+fn put_words<T: Copy, const N: usize>(out: &mut Vec<u8>, column: &[T], bytes: impl Fn(T) -> [u8; N]) {
+    let from = out.len();
+    out.resize(from + column.len() * N, 0);
+    let (words, _) = out[from..].as_chunks_mut::<N>();
+    for (word, &value) in words.iter_mut().zip(column) {
+        *word = bytes(value);
+    }
 }
 
 fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {

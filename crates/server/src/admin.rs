@@ -22,7 +22,7 @@ impl AdminApi {
 
     /// 200 while spans are taken, 503 while they are not.
     fn health(&self) -> Answer {
-        let (status, text) = match self.app.store.health().writes_refused {
+        let (status, text) = match self.app.store_health().writes_refused {
             None => (StatusCode::OK, "Server available"),
             Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "Server not available"),
         };
@@ -53,15 +53,7 @@ impl Api for AdminApi {
 fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Years that begin in March, so that a leap day is the last of its year: eras of 400 years, 146,097 days each.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (year, month, day) = clock::date(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let micros = since.subsec_micros();
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")

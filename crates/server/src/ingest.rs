@@ -10,6 +10,7 @@ use crate::sampling::Sampling;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ use tracewell_wire::{GunzipError, Limits};
 const DECODED_IN_PLACE_BYTES_MAX: usize = 256 << 10;
 /// A body's buffer is made this large before anything of it has come, whatever its length is said to be.
 const FIRST_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// What a thread keeps of a batch to decode the next body into.
+const KEPT_BATCH_BYTES_MAX: usize = 512 << 10;
 /// A sender that is refused may send this much more before its answer, so that it gets to see it.
 const DISCARDED_BYTES_MAX: usize = 32 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
@@ -36,6 +39,8 @@ pub(crate) struct Ingest {
     body_bytes_max: usize,
     body_decompressed_bytes_max: usize,
     body_timeout: Duration,
+    /// Added to the processes of what does not come as Zipkin's.
+    process_tags: Vec<(String, String)>,
 }
 
 /// What a body is said to be.
@@ -106,6 +111,7 @@ impl Ingest {
             body_bytes_max: options.body_bytes_max.0,
             body_decompressed_bytes_max: options.body_decompressed_bytes_max.0,
             body_timeout: options.body_timeout,
+            process_tags: options.jaeger_collector_tags.0.clone(),
         }
     }
 
@@ -180,7 +186,10 @@ impl Ingest {
         let metrics = &self.metrics.collector[transport as usize];
         metrics.spans.add(batch.len() as u64);
         self.sampling.count(&batch);
-        let kept = self.sampler.keep(batch);
+        let mut kept = self.sampler.keep(batch);
+        if !transport.is_zipkins() {
+            kept.batch.tag_resources(&self.process_tags);
+        }
         let spans = kept.batch.len() as u64;
         metrics.spans_dropped.add(kept.dropped);
         self.write(kept.batch).await.inspect_err(|_| metrics.spans_dropped.add(spans))
@@ -287,11 +296,23 @@ fn counted_bytes(body: &[u8]) -> u64 {
     if body == b"[]" { 0 } else { body.len() as u64 }
 }
 
+/// Decodes into a batch that each thread keeps, so that its columns have grown to the size of the traffic, and answers a copy
+/// that has the room it needs and no more: it stays in memory until its spans are in a segment.
 fn decode_all(body: &[u8], format: Format, reserved: Reserved) -> Result<SpanBatch, Malformed> {
-    let mut batch = SpanBatch::new();
+    thread_local! {
+        static KEPT: Cell<SpanBatch> = Cell::default();
+    }
+    let mut batch = KEPT.take();
     let decoded = decode(format, body, &Limits::default(), &mut batch);
     drop(reserved);
-    decoded.map(|()| batch)
+    if batch.memory_bytes() > KEPT_BATCH_BYTES_MAX {
+        batch.shrink_to_fit();
+        return decoded.map(|()| batch);
+    }
+    let decoded = decoded.map(|()| batch.clone());
+    batch.clear();
+    KEPT.set(batch);
+    decoded
 }
 
 async fn in_place_or_not<T: Send + 'static>(

@@ -11,6 +11,7 @@ mod answer;
 mod answer_body;
 mod api;
 mod app;
+mod archive;
 mod budget;
 mod clock;
 mod collect_grpc;
@@ -36,6 +37,7 @@ mod request_path;
 mod sampling;
 mod server;
 mod storage;
+mod tenants;
 mod udp;
 mod web_origins;
 mod zipkin;
@@ -45,9 +47,10 @@ pub use listener_name::ListenerName;
 pub use logging::{log_to_stderr, say_hello};
 pub use metrics::metrics_markdown;
 pub use options::{
-    ByteSize, Command, Definition, Durability, Given, Listen, LogFormat, OptionError, Options, Rate, SamplingMode,
-    options_markdown, options_toml, parse_command_line,
+    ByteSize, Command, Definition, Durability, Given, KeyValues, Listen, LogFormat, OptionError, Options, Rate,
+    SamplingMode, StorageKind, options_markdown, options_toml, parse_command_line,
 };
 pub use sampling::StrategiesError;
 pub use server::{Server, StartError};
 pub use storage::open_store;
+pub use tenants::TenancyError;

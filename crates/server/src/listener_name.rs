@@ -74,6 +74,8 @@ impl ListenerName {
     /// Where the options want it.
     pub(crate) fn listen(self, options: &Options) -> &Listen {
         match self {
+            // A packet names no tenant.
+            _ if options.tenancy_enabled && self.is_udp() => &Listen::Off,
             Self::OtlpGrpc | Self::OtlpHttp if !options.collector_otlp_enabled => &Listen::Off,
             Self::JaegerQuery | Self::JaegerQueryGrpc if !options.query_enabled => &Listen::Off,
             Self::JaegerQuery => &options.jaeger_query,
@@ -108,5 +110,7 @@ mod tests {
         let options = Options { collector_otlp_enabled: false, query_enabled: false, ..Options::default() };
         let on = ListenerName::ALL.into_iter().filter(|name| *name.listen(&options) != Listen::Off);
         assert_eq!(on.count(), 8);
+        let options = Options { tenancy_enabled: true, ..Options::default() };
+        assert_eq!(ListenerName::ALL.into_iter().filter(|name| *name.listen(&options) != Listen::Off).count(), 9);
     }
 }

@@ -11,6 +11,7 @@ use crate::options::{Listen, Options};
 use crate::otlp::{OtlpGrpcCollector, OtlpHttpCollector};
 use crate::process::raise_open_files_limit;
 use crate::sampling::{SamplingApi, StrategiesError, Upkeep};
+use crate::tenants::{TenancyError, TenantApi, open_tenants};
 use crate::udp::{self, UdpListener};
 use crate::zipkin::ZipkinApi;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use tracewell_store::Store;
 pub struct Server {
     listeners: Vec<(ListenerName, Running)>,
     sampling: Upkeep,
-    store: Arc<dyn Store>,
+    app: Arc<App>,
 }
 
 enum Running {
@@ -47,6 +48,9 @@ pub enum StartError {
     /// Every listener is off.
     #[error("every listener is off: there is nothing to do; leave --zipkin at its default")]
     NothingToDo,
+    /// The tenants cannot be told apart.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
     /// The strategies file cannot be used.
     #[error("--sampling-strategies {file}: {error}")]
     SamplingStrategies {
@@ -70,13 +74,13 @@ impl Server {
         if sockets.is_empty() {
             return Err(StartError::NothingToDo);
         }
-        let app = App::new(options, Arc::clone(&store)).map_err(|error| {
+        let app = App::new(options, store, open_tenants(options)?).map_err(|error| {
             let file = options.sampling_strategies.as_deref().unwrap_or_else(|| Path::new("")).display().to_string();
             StartError::SamplingStrategies { file, error }
         })?;
         let start = |(name, socket, address)| {
             let running = match socket {
-                Socket::Tcp(socket) => Running::Http(listener::start(socket, address, &app, api(name, &app))),
+                Socket::Tcp(socket) => Running::Http(listener::start(socket, address, &app, api_of_all(name, &app))),
                 Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app)),
             };
             tracing::info!(listener = name.flag(), %address, "listening");
@@ -84,7 +88,7 @@ impl Server {
         };
         let listeners = sockets.into_iter().map(start).collect();
         let sampling = Upkeep::start(options, &app.sampling);
-        Ok(Self { listeners, sampling, store })
+        Ok(Self { listeners, sampling, app })
     }
 
     /// Where a listener listens; `None` when it is off.
@@ -120,11 +124,19 @@ impl Server {
             }
         }
         drop(self.sampling);
-        let store = Arc::clone(&self.store);
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+        let app = Arc::clone(&self.app);
+        if tokio::task::spawn_blocking(move || app.close()).await.is_err() {
             tracing::error!("closing the store failed: what was acknowledged is in its log");
         }
         tracing::info!("stopped");
+    }
+}
+
+/// What answers on a listener's port, for all tenants.
+fn api_of_all(name: ListenerName, app: &Arc<App>) -> Arc<dyn Api> {
+    match TenantApi::new(name, app, api) {
+        Some(tenants) => Arc::new(tenants),
+        None => api(name, app),
     }
 }
 

@@ -9,6 +9,9 @@ pub mod contract;
 mod disk;
 mod engine;
 mod log;
+#[doc(hidden)]
+pub mod measure;
+mod memory;
 mod memtable;
 mod meta;
 mod part;
@@ -22,6 +25,7 @@ pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
 pub use engine::{EmbeddedOptions, EmbeddedStore, OpenError};
 pub use log::Durability;
+pub use memory::{MemoryOptions, MemoryStore};
 pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
 pub use store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError};

@@ -74,9 +74,39 @@ pub(crate) struct Names {
 pub(crate) struct ServiceNames {
     pub(crate) spans: BTreeSet<String>,
     pub(crate) remotes: BTreeSet<String>,
-    /// Names, the empty one too, with the kinds of such spans.
-    pub(crate) operations: BTreeSet<(String, u8)>,
+    /// Names, the empty one too, with a bit for each kind of such spans.
+    operations: BTreeMap<String, u8>,
 }
+
+impl ServiceNames {
+    /// Names of spans, the empty one too, with each kind of such spans.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = (&str, Kind)> {
+        self.operations.iter().flat_map(|(name, &kinds)| {
+            (0..u8::BITS as u8)
+                .filter_map(Kind::from_u8)
+                .filter(move |&kind| kinds & kind_bit(kind) != 0)
+                .map(|kind| (name.as_str(), kind))
+        })
+    }
+}
+
+const fn kind_bit(kind: Kind) -> u8 {
+    1 << kind as u8
+}
+
+/// What a batch adds to the names.
+#[derive(Default)]
+struct NewNames {
+    /// Spans with a name, service or kind of span that are new.
+    rows: Vec<usize>,
+    tags: Vec<(StrId, String)>,
+}
+
+/// About what one entry of a tree costs beside its text.
+const NODE_BYTES: usize = 40;
+
+/// Kinds of spans of a batch that were looked at: each service has some ten operations.
+const SEEN_SLOTS: usize = 128;
 
 /// Traces that an older part holds too: those among the first `checked`.
 #[derive(Default)]
@@ -112,7 +142,7 @@ impl Memtable {
         if batch.is_empty() {
             return;
         }
-        let names = self.names_of(&batch);
+        let new = self.new_names(&batch);
         let masks: Vec<u64> = (0..=batch.endpoints_len() as u32)
             .map(|id| {
                 batch
@@ -122,7 +152,7 @@ impl Memtable {
             .collect();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.put_rows(&batch, &masks);
-        state.put_names(names);
+        state.put_names(&batch, &new);
         state.batch_bytes += batch.memory_bytes();
         state.batches.push(batch);
     }
@@ -182,24 +212,34 @@ impl Memtable {
         (state.batches.clone(), order.iter().map(rows_of).collect())
     }
 
-    fn names_of(&self, batch: &SpanBatch) -> Names {
-        let mut names = Names::default();
-        let mut seen: HashSet<(EndpointId, EndpointId, StrId, Kind)> = HashSet::new();
+    /// What of a batch's names is not known yet: nothing, once a service has run for a while.
+    fn new_names(&self, batch: &SpanBatch) -> NewNames {
+        let mut new = NewNames::default();
+        let mut seen = [None; SEEN_SLOTS];
         let keys: Vec<StrId> = self.tag_keys.iter().filter_map(|key| batch.find_interned(key)).collect();
+        let state = self.read();
         for span in batch.spans() {
-            if seen.insert((span.local_id(), span.remote_id(), span.name_id(), span.kind())) {
-                names.put(span.service_name(), span.name(), span.remote_service_name(), span.kind());
+            let about = (span.local_id(), span.remote_id(), span.name_id(), span.kind());
+            let slot = about.0.0 ^ about.1.0.wrapping_mul(7) ^ about.2.0.wrapping_mul(31) ^ about.3 as u32;
+            let seen = &mut seen[slot as usize % SEEN_SLOTS];
+            if *seen != Some(about) {
+                *seen = Some(about);
+                if !state.names.has(span.service_name(), span.name(), span.remote_service_name(), span.kind()) {
+                    new.rows.push(span.row());
+                }
             }
             if keys.is_empty() {
                 continue;
             }
             for (key, value) in span.tags().iter_ids().filter(|(key, _)| keys.contains(key)) {
-                if let ValueRef::Str(value) = value {
-                    names.put_tag_value(batch.interned(key), value);
+                if let ValueRef::Str(value) = value
+                    && !state.names.has_tag_value(batch.interned(key), value)
+                {
+                    new.tags.push((key, value.to_owned()));
                 }
             }
         }
-        names
+        new
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -248,34 +288,15 @@ impl State {
         }
     }
 
-    fn put_names(&mut self, names: Names) {
-        /// About what one entry of a tree costs beside its text.
-        const NODE_BYTES: usize = 40;
-        let mut all_operations = 0;
-        let Self { names: all, names_bytes, .. } = self;
-        let mut insert = |set: &mut BTreeSet<String>, name: String| {
-            let bytes = name.len() + NODE_BYTES;
-            if set.insert(name) {
-                *names_bytes += bytes;
-            }
-        };
-        for (service, found) in names.services {
-            let known = all.services.entry(service).or_default();
-            found.spans.into_iter().for_each(|name| insert(&mut known.spans, name));
-            found.remotes.into_iter().for_each(|name| insert(&mut known.remotes, name));
-            let operations = known.operations.len();
-            known.operations.extend(found.operations);
-            all_operations += known.operations.len() - operations;
+    fn put_names(&mut self, batch: &SpanBatch, new: &NewNames) {
+        for &row in &new.rows {
+            let span = batch.span(row);
+            let (service, remote) = (span.service_name(), span.remote_service_name());
+            self.names_bytes += self.names.put(service, span.name(), remote, span.kind());
         }
-        for (key, values) in names.tag_values {
-            let known = all.tag_values.entry(key).or_default();
-            for value in values {
-                if known.len() < TAG_VALUES_MAX {
-                    insert(known, value);
-                }
-            }
+        for (key, value) in &new.tags {
+            self.names_bytes += self.names.put_tag_value(batch.interned(*key), value);
         }
-        *names_bytes += all_operations * 2 * NODE_BYTES;
     }
 }
 
@@ -286,30 +307,55 @@ impl TraceEntry {
 }
 
 impl Names {
-    fn put(&mut self, service: &str, span: &str, remote: &str, kind: Kind) {
+    fn has(&self, service: &str, span: &str, remote: &str, kind: Kind) -> bool {
+        let Some(known) = self.services.get(service) else { return service.is_empty() };
+        // A span's name is put into both sets.
+        let kinds = known.operations.get(span);
+        kinds.is_some_and(|kinds| kinds & kind_bit(kind) != 0) && (remote.is_empty() || known.remotes.contains(remote))
+    }
+
+    /// Answers about how many bytes more are held.
+    fn put(&mut self, service: &str, span: &str, remote: &str, kind: Kind) -> usize {
         if service.is_empty() {
-            return;
+            return 0;
         }
         let known = match self.services.get_mut(service) {
             Some(known) => known,
             None => self.services.entry(service.to_owned()).or_default(),
         };
+        let mut bytes = 0;
         for (set, name) in [(&mut known.spans, span), (&mut known.remotes, remote)] {
             if !name.is_empty() && !set.contains(name) {
                 set.insert(name.to_owned());
+                bytes += name.len() + NODE_BYTES;
             }
         }
-        known.operations.insert((span.to_owned(), kind as u8));
+        match known.operations.get_mut(span) {
+            Some(kinds) => *kinds |= kind_bit(kind),
+            None => {
+                known.operations.insert(span.to_owned(), kind_bit(kind));
+                bytes += span.len() + NODE_BYTES;
+            }
+        }
+        bytes
     }
 
-    fn put_tag_value(&mut self, key: &str, value: &str) {
+    fn has_tag_value(&self, key: &str, value: &str) -> bool {
+        let known = self.tag_values.get(key);
+        value.is_empty() || known.is_some_and(|known| known.len() == TAG_VALUES_MAX || known.contains(value))
+    }
+
+    /// Answers about how many bytes more are held.
+    fn put_tag_value(&mut self, key: &str, value: &str) -> usize {
         let known = match self.tag_values.get_mut(key) {
             Some(known) => known,
             None => self.tag_values.entry(key.to_owned()).or_default(),
         };
-        if !value.is_empty() && known.len() < TAG_VALUES_MAX && !known.contains(value) {
-            known.insert(value.to_owned());
+        if value.is_empty() || known.len() == TAG_VALUES_MAX || known.contains(value) {
+            return 0;
         }
+        known.insert(value.to_owned());
+        value.len() + NODE_BYTES
     }
 }
 

@@ -10,6 +10,7 @@ mod names;
 mod proto_decode;
 mod proto_encode;
 mod query_proto;
+mod repeated;
 mod sampling;
 mod thrift_decode;
 mod thrift_encode;
@@ -22,9 +23,10 @@ pub use fill::Sanitizers;
 pub use proto_decode::decode_proto_batch;
 pub use proto_encode::{encode_proto_post_spans, encode_proto_span, encode_proto_spans_chunk};
 pub use query_proto::{
-    GetOperationsRequest, GetTraceRequest, QueryRequestError, TimeWindow, TraceQueryParameters, encode_dependencies,
-    encode_operations, encode_services,
+    GetOperationsRequest, GetTraceRequest, GetTraceRequestV3, QueryRequestError, TimeWindow, TraceQueryParameters,
+    encode_dependencies, encode_operations, encode_operations_v3, encode_services,
 };
+pub(crate) use repeated::{is_field_of_otlp, is_field_of_zipkin, is_from_jaeger};
 pub use sampling::{
     OperationSampling, SamplingRule, SamplingStrategy, SamplingTypeForm, decode_sampling_parameters,
     decode_sampling_proto, encode_sampling_json, encode_sampling_parameters, encode_sampling_proto,

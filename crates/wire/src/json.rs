@@ -107,6 +107,28 @@ struct Level {
     name: Option<(usize, usize)>,
 }
 
+/// What reading an object leaves in the levels: how many values were taken at its own, at the one inside, and inside that,
+/// where there were such.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ReadObject {
+    pub(crate) values: Count,
+    pub(crate) inner_values: Option<Count>,
+    pub(crate) innermost_values: Option<Count>,
+}
+
+/// Values taken at a level: those since a list began there, or all that come to those there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Count {
+    pub(crate) values: u32,
+    pub(crate) from_zero: bool,
+}
+
+impl Count {
+    pub(crate) fn add(&mut self, values: u32) {
+        self.values += values;
+    }
+}
+
 type Result<T> = std::result::Result<T, Box<JsonError>>;
 
 /// The reader. Its position is on a character's border, but in errors about a character that does not belong there.
@@ -269,6 +291,24 @@ impl<'a> Reader<'a> {
             level.index += values;
         }
         self.pos += len;
+        self.taken();
+    }
+
+    /// Takes an object whose beginning was looked at, up to `end`, that someone else read. What that left in the levels
+    /// is what this reader would have left there.
+    pub(crate) fn take_read_object(&mut self, end: usize, read: &ReadObject) {
+        for (inner, count) in
+            [Some(read.values), read.inner_values, read.innermost_values].into_iter().flatten().enumerate()
+        {
+            let at = self.depth + inner;
+            if self.levels.len() == at {
+                self.levels.push(Level { scope: Scope::EmptyObject, index: 0, name: None });
+            }
+            let level = &mut self.levels[at];
+            level.name = None;
+            level.index = if count.from_zero { count.values } else { level.index + count.values };
+        }
+        self.pos = end;
         self.taken();
     }
 

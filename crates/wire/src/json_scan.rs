@@ -81,6 +81,41 @@ pub(crate) fn find_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize
     memchr::memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
 }
 
+/// The first `"` at or behind `from`, the same way.
+#[inline]
+pub(crate) fn find_quote(bytes: &[u8], from: usize) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    const WORDS: usize = 8;
+    let mut at = from;
+    for _ in 0..WORDS {
+        let Some(chunk) = bytes.get(at..at + 8).and_then(|rest| rest.first_chunk::<8>()) else { break };
+        let word = u64::from_le_bytes(*chunk) ^ (ONES * 0x22);
+        let found = word.wrapping_sub(ONES) & !word & HIGHS;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr::memchr(b'"', bytes.get(at..)?).map(|found| at + found)
+}
+
+/// The value of eight digits, if all are digits.
+#[inline]
+pub(crate) fn eight_digits(bytes: &[u8; 8]) -> Option<i64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(*bytes);
+    let high = |word: u64| word & (ONES * 0xF0);
+    if high(word) != ONES * 0x30 || high(word + ONES * 6) != ONES * 0x30 {
+        return None;
+    }
+    // The first digit is in the lowest byte: pairs, then fours, then all eight.
+    let digits = word & (ONES * 0x0F);
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
+    Some((fours as u32 as u64 * 10_000 + (fours >> 32)) as i64)
+}
+
 /// Appends a text with its escapes decoded, from `start`, where the first escape is at `backslash`; answers where the
 /// closing quote ends. Surrogates that are not a pair become `?`, as Zipkin prints them.
 pub(crate) fn unescape(text: &str, start: usize, backslash: usize, out: &mut String) -> Result<usize, &'static str> {

@@ -46,9 +46,9 @@ impl<'a, M: NameMeaning> SeenNames<'a, M> {
     }
 }
 
-/// Names begin alike (`http.`) or end alike (`.name`): both ends count.
+/// One of 256 slots. Names begin alike (`http.`) or end alike (`.name`): both ends count.
 #[inline]
-fn slot_of(name: &[u8]) -> usize {
+pub(crate) fn slot_of(name: &[u8]) -> usize {
     let mixed = if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
         u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
     } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {

@@ -6,6 +6,7 @@ mod endpoint;
 mod error;
 mod ip;
 mod order;
+mod plain;
 mod proto3_decode;
 mod proto3_encode;
 

@@ -8,6 +8,18 @@ use super::entries::{
 };
 
 /// One thing that a span says about itself.
+///
+/// ```
+/// use tracewell::{FnReporter, SpanEntry, Tracer, sampler::ConstSampler};
+/// let reporter = FnReporter::new(|_, spans| {
+///     let tags = spans.iter().flat_map(|span| span.entries()).filter(|entry| matches!(entry, SpanEntry::Tag("user", _)));
+///     assert_eq!(tags.count(), 1);
+///     Ok(())
+/// });
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+/// tracer.new_trace("GET /").tag("user", 7).finish();
+/// assert_eq!(tracer.close().reported, 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum SpanEntry<'a> {

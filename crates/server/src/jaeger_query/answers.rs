@@ -24,6 +24,11 @@ impl Refused {
         Self { status, message: message.into(), try_again: false }
     }
 
+    /// Refused for now.
+    pub(super) fn try_again(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { try_again: true, ..Self::new(status, message) }
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
@@ -54,7 +59,7 @@ impl From<QueryError> for Refused {
         let message = error.to_string();
         match error {
             QueryError::Overloaded | QueryError::TimedOut(_) => {
-                Self { try_again: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+                Self::try_again(StatusCode::SERVICE_UNAVAILABLE, message)
             }
             QueryError::Read(ReadError::SearchDisabled) => Self::new(StatusCode::NOT_IMPLEMENTED, message),
             QueryError::Read(_) | QueryError::Panicked => {

@@ -40,19 +40,27 @@ pub(super) fn calls(store: &dyn Store, window: DependencyWindow) -> std::result:
 }
 
 fn count(spans: &[SpanRef<'_>], calls: &mut Calls) {
-    // Zipkin's client and server share an id: the client calls, and what is below the id is the server's.
-    let of = |shown: &dyn Fn(Kind) -> bool| -> HashMap<SpanId, &str> {
-        let shown = spans.iter().rev().filter(|span| shown(span.kind()));
-        shown.map(|span| (span.id(), service_shown(*span))).collect()
-    };
-    let (all, clients, servers) = (of(&|_| true), of(&|kind| kind == Kind::Client), of(&|kind| kind == Kind::Server));
-    for span in spans {
-        let shared = if span.kind() == Kind::Server { clients.get(&span.id()) } else { None };
-        let above = || span.parent().and_then(|parent| servers.get(&parent).or_else(|| all.get(&parent)));
-        let parent = shared.or_else(above);
+    for (span, caller) in spans.iter().zip(callers(spans)) {
         let child = service_shown(*span);
-        if let Some(parent) = parent.filter(|parent| **parent != child) {
-            *calls.entry(((*parent).to_owned(), child.to_owned())).or_default() += 1;
+        let parent = caller.map(|caller| service_shown(spans[caller]));
+        if let Some(parent) = parent.filter(|parent| *parent != child) {
+            *calls.entry((parent.to_owned(), child.to_owned())).or_default() += 1;
         }
     }
+}
+
+/// Which span of a trace called each of its spans.
+pub(super) fn callers(spans: &[SpanRef<'_>]) -> Vec<Option<usize>> {
+    // Zipkin's client and server share an id: the client calls, and what is below the id is the server's.
+    let of = |shown: &dyn Fn(Kind) -> bool| -> HashMap<SpanId, usize> {
+        let shown = spans.iter().enumerate().rev().filter(|(_, span)| shown(span.kind()));
+        shown.map(|(at, span)| (span.id(), at)).collect()
+    };
+    let (all, clients, servers) = (of(&|_| true), of(&|kind| kind == Kind::Client), of(&|kind| kind == Kind::Server));
+    let caller = |span: &SpanRef<'_>| {
+        let shared = if span.kind() == Kind::Server { clients.get(&span.id()) } else { None };
+        let above = || span.parent().and_then(|parent| servers.get(&parent).or_else(|| all.get(&parent)));
+        shared.or_else(above).copied()
+    };
+    spans.iter().map(caller).collect()
 }

@@ -1,5 +1,6 @@
 //! Numbers, durations, times and ids as Go reads them, with its words for what is wrong: they stand in Jaeger's answers.
 
+use crate::clock;
 use tracewell_model::TraceId;
 
 type Result<T> = std::result::Result<T, String>;
@@ -143,6 +144,15 @@ pub(super) fn parse_rfc3339(text: &str) -> Result<i128> {
     Ok(i128::from(seconds) * 1_000_000_000 + nanos)
 }
 
+/// A time as Go's JSON has it: milliseconds since the epoch, with as many digits as it needs.
+pub(super) fn rfc3339_text(time_ms: u64) -> String {
+    let (seconds, millis) = (time_ms / 1000, time_ms % 1000);
+    let (year, month, day) = clock::date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
 /// Days from 1970-01-01, by the calendar that never changed.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     // Years begin in March, so that the leap day is the last one.
@@ -238,6 +248,16 @@ mod tests {
         for text in ["", "2023", "2023-11-14", "2023-11-14T22:13:20", "2023-13-14T22:13:20Z", "é023-11-14T22:13:20Z"] {
             assert!(parse_rfc3339(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_written_as_they_are_read() {
+        let day_ms = 86_400_000;
+        for time_ms in (0..40_000).map(|day| day * day_ms + day).chain([1, 1_700_000_000_123, 951_782_400_000]) {
+            let text = rfc3339_text(time_ms);
+            assert_eq!(parse_rfc3339(&text), Ok(i128::from(time_ms) * 1_000_000), "{text}");
+        }
+        assert_eq!(rfc3339_text(951_782_400_010), "2000-02-29T00:00:00.010Z");
     }
 
     #[test]

@@ -2,11 +2,16 @@
 //! [`parameters`] and [`v3_parameters`]; answers have the shapes of [`answers`].
 
 mod answers;
+mod archive;
+mod deep_dependencies;
 mod dependencies;
 mod go_text;
 mod grpc_api;
+mod grpc_v3;
+mod metric_series;
 mod metrics;
 mod parameters;
+mod quality_metrics;
 mod routes;
 mod summaries;
 mod traces;
@@ -16,7 +21,7 @@ mod v3_parameters;
 
 pub(crate) use grpc_api::JaegerQueryGrpcApi;
 
-use crate::answer::{self, Answer};
+use crate::answer::{self, Answer, TEXT};
 use crate::api::{Answering, Api};
 use crate::app::App;
 use crate::clock;
@@ -24,8 +29,9 @@ use crate::page::Page;
 use crate::request_path::Parameters;
 use crate::zipkin::ZipkinApi;
 use answers::{Form, Refused, Result};
+use http::header::{HeaderMap, HeaderValue, LOCATION};
 use http::request::Parts;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode;
 use routes::Route;
@@ -38,9 +44,14 @@ use tracewell_wire::jaeger::Adjustments;
 /// Traces are told apart by all of their ids, as Jaeger does.
 const GROUPING: TraceGrouping = TraceGrouping::Strict;
 
+/// What Go's HTTP server says where nothing is.
+const NO_PAGE: &str = "404 page not found\n";
+
 /// Port 16686.
 pub(crate) struct JaegerQueryApi {
     app: Arc<App>,
+    /// The path below which everything is; empty where there is none.
+    base_path: String,
     page: Page,
     /// Answers what the page asks for, on this port too.
     page_api: Arc<ZipkinApi>,
@@ -54,11 +65,27 @@ struct Asked {
 
 impl JaegerQueryApi {
     pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { page: Page::new(&app.options), page_api: Arc::new(ZipkinApi::new(Arc::clone(&app))), app }
+        let base_path = match app.options.jaeger_base_path.trim_matches('/') {
+            "" => String::new(),
+            path => format!("/{path}"),
+        };
+        let page = || match base_path.is_empty() {
+            true => Page::new(&app.options, &app.options.ui_basepath),
+            false => Page::new(&app.options, &format!("{base_path}/zipkin")),
+        };
+        let page_api = Arc::new(ZipkinApi::with_page(Arc::clone(&app), page()));
+        Self { page: page(), page_api, base_path, app }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, mut request: Request<Incoming>) -> Answer {
         let started = Instant::now();
+        if !self.base_path.is_empty() {
+            let Some(below) = below(request.uri(), &self.base_path) else {
+                // As Jaeger answers what is beside its path.
+                return self.page_or_refusal(&request);
+            };
+            *request.uri_mut() = below;
+        }
         let path = request.uri().path().to_owned();
         let segments: Vec<Cow<'_, str>> = segments(&path);
         let names: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
@@ -69,11 +96,14 @@ impl JaegerQueryApi {
         };
         if route == Ok(Route::Page) {
             // Counted there.
-            return self.answer_page(request, &names).await;
+            let mut answer = self.answer_page(request, &names).await;
+            self.lead_below(answer.headers_mut());
+            return answer;
         }
         let (head, body) = request.into_parts();
         let (answer, name) = match route {
             Ok(route) => (self.dispatch(route, &head, body).await, route.name()),
+            Err(StatusCode::NOT_FOUND) => (answer::answer(StatusCode::NOT_FOUND, TEXT, NO_PAGE), "NOT_FOUND"),
             Err(status) => (answer::empty(status), "NOT_FOUND"),
         };
         self.app.metrics.requests.observe(&head.method, name, answer.status(), started.elapsed());
@@ -100,13 +130,12 @@ impl JaegerQueryApi {
             Route::ServiceOperations(service) => self.service_operations(service, asked).await,
             Route::Operations => self.operations(asked).await,
             Route::Dependencies => self.dependencies(asked).await,
+            Route::DeepDependencies => self.deep_dependencies(asked).await,
+            Route::QualityMetrics => self.quality_metrics(asked).await,
             Route::Transform => self.transform(asked, body).await,
-            Route::Archive(id) => {
-                parameters::trace_id(id)?;
-                Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "archive span storage was not configured"))
-            }
+            Route::Archive(id) => self.archive(id, asked).await,
             Route::Metrics(kind) => self.metrics(kind, asked).await,
-            Route::MinStep => self.min_step(asked.form),
+            Route::MinStep => self.min_step(&asked),
             Route::V3Services => self.v3_services(asked.form).await,
             Route::V3Operations => self.v3_operations(asked).await,
             Route::V3Traces => self.v3_traces(asked).await,
@@ -123,17 +152,32 @@ impl JaegerQueryApi {
             ["zipkin", ..] | ["api", "tracewell", ..] => {
                 return Api::answer(Arc::clone(&self.page_api) as Arc<dyn Api>, request).await;
             }
-            _ if request.method() != Method::GET || !self.app.options.ui_enabled => {
-                return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
-            }
+            _ if request.method() != Method::GET || !self.app.options.ui_enabled => {}
             ["trace", id] if id.bytes().all(|byte| byte.is_ascii_hexdigit()) && !id.is_empty() => {
                 return answer::redirect(&format!("/zipkin/traces/{id}"));
             }
-            ["" | "search"] => return answer::redirect("/zipkin/"),
+            ["search"] => return answer::redirect("/zipkin/"),
+            [""] if self.base_path.is_empty() => return answer::redirect("/zipkin/"),
             ["dependencies"] => return answer::redirect("/zipkin/dependency"),
             _ => {}
         }
-        self.page.index(request.headers())
+        self.page_or_refusal(&request)
+    }
+
+    fn page_or_refusal(&self, request: &Request<Incoming>) -> Answer {
+        match request.method() == Method::GET && self.app.options.ui_enabled {
+            true => self.page.index(request.headers()),
+            false => answer::empty(StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    /// Redirections stay below the base path.
+    fn lead_below(&self, headers: &mut HeaderMap) {
+        let Some(location) = headers.get_mut(LOCATION).filter(|_| !self.base_path.is_empty()) else { return };
+        let path = location.to_str().ok().filter(|path| path.starts_with('/'));
+        if let Some(Ok(below)) = path.map(|path| HeaderValue::try_from(format!("{}{path}", self.base_path))) {
+            *location = below;
+        }
     }
 
     fn adjustments(&self) -> Adjustments {
@@ -151,6 +195,14 @@ impl Api for JaegerQueryApi {
 fn segments(path: &str) -> Vec<Cow<'_, str>> {
     let segments = path.strip_prefix('/').unwrap_or(path).split('/');
     segments.map(|segment| percent_decode(segment.as_bytes()).decode_utf8_lossy()).collect()
+}
+
+/// An address without the path in front; `None` where it is not below that.
+fn below(uri: &Uri, base_path: &str) -> Option<Uri> {
+    let rest = uri.path().strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    let path = if rest.is_empty() { "/" } else { rest };
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    Uri::try_from(format!("{path}{query}")).ok()
 }
 
 fn now_us() -> i64 {

@@ -12,6 +12,8 @@ pub(super) enum Route<'a> {
     ServiceOperations(&'a str),
     Operations,
     Dependencies,
+    DeepDependencies,
+    QualityMetrics,
     Transform,
     Archive(&'a str),
     Metrics(MetricKind),
@@ -43,6 +45,8 @@ impl Route<'_> {
             Self::ServiceOperations(_) => "/api/services/{service}/operations",
             Self::Operations => "/api/operations",
             Self::Dependencies => "/api/dependencies",
+            Self::DeepDependencies => "/api/deep-dependencies",
+            Self::QualityMetrics => "/api/quality-metrics",
             Self::Transform => "/api/transform",
             Self::Archive(_) => "/api/archive/{traceId}",
             Self::Metrics(_) | Self::MinStep => "/api/metrics",
@@ -70,6 +74,8 @@ pub(super) fn route<'a>(method: &Method, segments: &[&'a str]) -> Result<Route<'
         ["api", "services", service, "operations"] if !service.is_empty() => Route::ServiceOperations(service),
         ["api", "operations"] => Route::Operations,
         ["api", "dependencies"] => Route::Dependencies,
+        ["api", "deep-dependencies"] => Route::DeepDependencies,
+        ["api", "quality-metrics"] => Route::QualityMetrics,
         ["api", "transform"] => Route::Transform,
         ["api", "archive", id] if !id.is_empty() => Route::Archive(id),
         ["api", "metrics", "calls"] => Route::Metrics(MetricKind::Calls),
@@ -87,7 +93,12 @@ pub(super) fn route<'a>(method: &Method, segments: &[&'a str]) -> Result<Route<'
         Route::Transform | Route::Archive(_) => Method::POST,
         _ => Method::GET,
     };
-    if *method == takes { Ok(route) } else { Err(StatusCode::METHOD_NOT_ALLOWED) }
+    match *method == takes {
+        true => Ok(route),
+        // As the newest Jaeger, whose version 3 this is.
+        false if route.is_v3() => Err(StatusCode::NOT_FOUND),
+        false => Err(StatusCode::METHOD_NOT_ALLOWED),
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +109,7 @@ mod tests {
     #[test]
     fn a_wrong_method_is_not_allowed_and_other_paths_are_the_pages() {
         assert_eq!(route(&Method::HEAD, &["api", "services"]), Err(StatusCode::METHOD_NOT_ALLOWED));
+        assert_eq!(route(&Method::POST, &["api", "v3", "services"]), Err(StatusCode::NOT_FOUND));
         assert_eq!(route(&Method::GET, &["api", "archive", "1"]), Err(StatusCode::METHOD_NOT_ALLOWED));
         assert_eq!(route(&Method::GET, &["api", "traces", "1"]), Ok(Route::Trace("1")));
         assert_eq!(route(&Method::GET, &["api", "traces", "1", ""]), Ok(Route::Page));
@@ -107,10 +119,26 @@ mod tests {
     #[test]
     fn every_name_is_one_of_the_metrics() {
         use Route as R;
-        let all = [R::Trace(""), R::Search, R::Services, R::ServiceOperations(""), R::Operations, R::Dependencies]
-            .into_iter()
-            .chain([R::Transform, R::Archive(""), R::MinStep, R::V3Services, R::V3Operations, R::V3Traces])
-            .chain([R::V3Trace(""), R::V3Summaries, R::Page]);
+        let all = [
+            R::Trace(""),
+            R::Search,
+            R::Services,
+            R::ServiceOperations(""),
+            R::Operations,
+            R::Dependencies,
+            R::DeepDependencies,
+        ]
+        .into_iter()
+        .chain([
+            R::QualityMetrics,
+            R::Transform,
+            R::Archive(""),
+            R::MinStep,
+            R::V3Services,
+            R::V3Operations,
+            R::V3Traces,
+        ])
+        .chain([R::V3Trace(""), R::V3Summaries, R::Page]);
         for route in all {
             assert!(ROUTES.contains(&route.name()), "{}", route.name());
         }

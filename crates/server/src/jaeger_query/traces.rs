@@ -2,8 +2,9 @@
 //! compressing happen on the threads of the queries.
 
 use super::answers::{Form, Refused, Result};
+use super::archive::traces_by_id;
 use super::parameters::{self, Search, Traces};
-use super::{Asked, GROUPING, JaegerQueryApi, now_us};
+use super::{Asked, JaegerQueryApi, now_us};
 use crate::answer::Answer;
 use http::StatusCode;
 use serde_json::{json, to_vec};
@@ -17,8 +18,9 @@ impl JaegerQueryApi {
         let id = parameters::trace_id(id)?;
         let adjustments = (!parameters::raw(&asked.parameters)?).then(|| self.adjustments());
         let form = asked.form;
+        let archive = self.app.archive.clone();
         let read = move |store: &dyn Store| {
-            let found = store.traces(&[id], GROUPING)?;
+            let found = traces_by_id(store, archive.as_ref(), &[id])?;
             Ok((!found.is_empty()).then(|| traces_answer(&found, adjustments, form, &[])))
         };
         let answer = self.app.queries.run(read).await?;
@@ -31,7 +33,11 @@ impl JaegerQueryApi {
         match parameters::traces(&asked.parameters, now_us())? {
             Traces::ById { ids, raw } => {
                 let adjustments = (!raw).then_some(adjustments);
-                Ok(self.app.queries.run(move |store| by_ids(store, &ids, adjustments, form)).await?)
+                let archive = self.app.archive.clone();
+                let read = move |store: &dyn Store| {
+                    Ok(by_ids(&traces_by_id(store, archive.as_ref(), &ids)?, &ids, adjustments, form))
+                };
+                Ok(self.app.queries.run(read).await?)
             }
             Traces::Found(search) => {
                 let adjustments = (!search.raw).then_some(adjustments);
@@ -80,18 +86,12 @@ pub(super) fn find(store: &dyn Store, search: &Search) -> std::result::Result<Ve
 }
 
 /// Each as often as it was asked for.
-fn by_ids(
-    store: &dyn Store,
-    ids: &[TraceId],
-    adjustments: Option<Adjustments>,
-    form: Form,
-) -> std::result::Result<Answer, ReadError> {
-    let found = store.traces(ids, GROUPING)?;
+fn by_ids(found: &[SpanBatch], ids: &[TraceId], adjustments: Option<Adjustments>, form: Form) -> Answer {
     let of =
         |id: &TraceId| found.iter().position(|trace| trace.spans().next().map(|span| span.trace_id()) == Some(*id));
     let not_found: Vec<TraceId> = ids.iter().filter(|id| of(id).is_none()).copied().collect();
     let traces: Vec<&SpanBatch> = ids.iter().filter_map(|id| of(id).map(|at| &found[at])).collect();
-    Ok(traces_answer(traces, adjustments, form, &not_found))
+    traces_answer(traces, adjustments, form, &not_found)
 }
 
 fn traces_answer<'a>(

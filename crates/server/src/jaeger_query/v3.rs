@@ -2,9 +2,10 @@
 //! the newest Jaeger, whose page asks for them.
 
 use super::answers::{Refused, Result};
+use super::archive::traces_by_id;
 use super::summaries::summaries_json;
 use super::traces::find;
-use super::{Asked, Form, GROUPING, JaegerQueryApi, go_text, v3_parameters};
+use super::{Asked, Form, JaegerQueryApi, v3_parameters};
 use crate::answer::Answer;
 use http::StatusCode;
 use serde_json::json;
@@ -35,11 +36,13 @@ impl JaegerQueryApi {
     }
 
     pub(super) async fn v3_trace(&self, id: &str, asked: Asked) -> Result<Answer> {
-        let malformed = |_| Refused::bad_request("malformed parameter trace_id: invalid length for TraceID".to_owned());
-        let id = go_text::parse_trace_id(id).map_err(malformed)?;
+        let malformed = || Refused::bad_request("malformed parameter trace_id: invalid length for TraceID");
+        let id = v3_parameters::trace_id(id).ok_or_else(malformed)?;
         let adjustments = (!v3_parameters::trace(&asked.parameters)?).then(|| self.adjustments());
         let form = asked.form;
-        let read = move |store: &dyn Store| traces_answer(&store.traces(&[id], GROUPING)?, adjustments, form);
+        let archive = self.app.archive.clone();
+        let read =
+            move |store: &dyn Store| traces_answer(&traces_by_id(store, archive.as_ref(), &[id])?, adjustments, form);
         self.app.queries.run(read).await?.ok_or_else(no_traces)
     }
 

@@ -5,8 +5,10 @@ use super::answers::{Refused, Result};
 use super::go_text;
 use super::parameters::{LIMIT_MAX, Search, bound};
 use crate::request_path::Parameters;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use http::StatusCode;
-use tracewell_model::{SpanQuery, Time};
+use tracewell_model::{SpanQuery, Time, TraceId};
 
 const LIMIT: usize = 100;
 
@@ -39,6 +41,16 @@ fn read<T>(
 ) -> Result<Option<T>> {
     let parse = |(name, text)| parse(text).map_err(|error| malformed(name, &error));
     given(parameters, names).map(parse).transpose()
+}
+
+/// A trace's id from a path: digits, or the 16 bytes in base 64, which is how proto3's JSON writes them.
+pub(super) fn trace_id(text: &str) -> Option<TraceId> {
+    let of_bytes = || {
+        let engines = [STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD];
+        let bytes = engines.iter().find_map(|engine| engine.decode(text).ok())?;
+        Some(TraceId::new(u128::from_be_bytes(bytes.try_into().ok()?)))
+    };
+    go_text::parse_trace_id(text).ok().or_else(of_bytes)
 }
 
 /// Whether a trace is wanted as it came. The times beside it are read and do nothing.
@@ -103,4 +115,20 @@ pub(super) fn search(parameters: &Parameters) -> Result<Search> {
 /// A time that is before 1970 is 1970: nothing is older.
 pub(super) fn nanos(nanos: i128) -> Time {
     u64::try_from(nanos.max(0)).map_or(Time::from_nanos(u64::MAX), Time::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_named_by_digits_or_by_its_bytes() {
+        let id = TraceId::new(0xfbff_0000_0000_0000_0000_0000_0000_00ab);
+        for text in ["fbff00000000000000000000000000ab", "+/8AAAAAAAAAAAAAAAAAqw==", "-_8AAAAAAAAAAAAAAAAAqw"] {
+            assert_eq!(trace_id(text), Some(id), "{text}");
+        }
+        for text in ["", "xyz", "AAAA", "fbff00000000000000000000000000ab0"] {
+            assert_eq!(trace_id(text), None, "{text}");
+        }
+    }
 }

@@ -20,9 +20,9 @@ pub(crate) fn prometheus_text(app: &App, headers: &HeaderMap) -> Answer {
     };
     let sources = Sources {
         metrics: &app.metrics,
-        bodies_held_bytes: app.ingest.held_bytes(),
-        store: app.store.stats(),
-        health: app.store.health(),
+        bodies_held_bytes: app.all().map(|app| app.ingest.held_bytes()).sum(),
+        store: app.store_stats(),
+        health: app.store_health(),
         process: process_stats(),
         udp_sockets: udp_sockets(),
     };

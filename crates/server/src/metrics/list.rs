@@ -80,6 +80,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric("tracewell_queries_waiting", Gauge, "Queries that wait for their turn.", Read::Value(|s| s.metrics.queries_waiting.get() as f64)),
     metric("tracewell_queries_refused", Counter, "Queries refused because too many were waiting.", Read::Value(|s| s.metrics.queries_refused.get() as f64)),
     metric("tracewell_queries_timed_out", Counter, "Queries that took too long.", Read::Value(|s| s.metrics.queries_timed_out.get() as f64)),
+    metric("tracewell_traces_archived", Counter, "Traces of which spans were added to the archive.", Read::Value(|s| s.metrics.traces_archived.get() as f64)),
     metric("tracewell_connections_open", Gauge, "Connections open now.", Read::Value(|s| s.metrics.connections_open.get() as f64)),
     metric("tracewell_connections_accepted", Counter, "Connections taken.", Read::Value(|s| s.metrics.connections_accepted.get() as f64)),
     metric("tracewell_connections_timed_out", Counter, "Connections closed because they never asked for anything.", Read::Value(|s| s.metrics.connections_timed_out.get() as f64)),

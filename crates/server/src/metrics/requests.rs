@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const BOUNDS_SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// What a request was for, as the metrics name it: Zipkin's names where it has one.
-pub(crate) const ROUTES: [&str; 47] = [
+pub(crate) const ROUTES: [&str; 50] = [
     "NOT_FOUND",
     "/api/v1/spans",
     "/api/v2/spans",
@@ -48,6 +48,8 @@ pub(crate) const ROUTES: [&str; 47] = [
     "/api/services/{service}/operations",
     "/api/operations",
     "/api/dependencies",
+    "/api/deep-dependencies",
+    "/api/quality-metrics",
     "/api/transform",
     "/api/archive/{traceId}",
     "/api/metrics",
@@ -57,6 +59,7 @@ pub(crate) const ROUTES: [&str; 47] = [
     "/api/v3/traces/{traceId}",
     "/api/v3/trace-summaries",
     "/jaeger.api_v2.QueryService",
+    "/jaeger.api_v3.QueryService",
 ];
 
 const METHODS: [&str; 5] = ["GET", "POST", "HEAD", "OPTIONS", "OTHER"];

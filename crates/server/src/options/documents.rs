@@ -18,8 +18,8 @@ Durations are written `500ms`, `11s`, `15m`, `2h`, `7d`; a number alone is milli
 const WITHOUT_EFFECT: &str = "
 ## Variables of Zipkin that change nothing here
 
-`AUTOCOMPLETE_TTL` and `AUTOCOMPLETE_CARDINALITY` (values are read from the store's index, not from a cache), `STORAGE_TYPE`,
-`MEM_MAX_SPANS` (spans are kept on disk) and `STORAGE_THROTTLE_*` (back pressure is always on). Zipkin listens on every interface; this
+`AUTOCOMPLETE_TTL` and `AUTOCOMPLETE_CARDINALITY` (values are read from the store's index, not from a cache) and
+`STORAGE_THROTTLE_*` (back pressure is always on). Zipkin listens on every interface; this
 server on `127.0.0.1` unless `--host 0.0.0.0` says so. So does Jaeger: where its variables say `:4317` without a host, here that is
 `--host` too.
 ";

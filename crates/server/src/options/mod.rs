@@ -10,7 +10,7 @@ pub use command_line::{Command, parse_command_line};
 pub use documents::{options_markdown, options_toml};
 pub use given::{Given, OptionError};
 pub(crate) use value::Value;
-pub use value::{ByteSize, Durability, Listen, LogFormat, Rate, SamplingMode};
+pub use value::{ByteSize, Durability, KeyValues, Listen, LogFormat, Rate, SamplingMode, StorageKind};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -109,6 +109,10 @@ options! {
     "Storage" {
         data_dir: PathBuf = "tracewell-data", "DIR", [],
             "Where the spans are kept.";
+        storage: Option<StorageKind> = "", "disk|memory", ["STORAGE_TYPE"],
+            "Whether spans are kept in the data directory, or in memory alone and lost with the process; on disk when it is not said, unless mem-max-spans is. Zipkin's mem is memory, its other storages are disk.";
+        mem_max_spans: Option<usize> = "", "NUMBER", ["MEM_MAX_SPANS"],
+            "With spans in memory: how many are kept, the oldest traces give way; 500000 when it is not said. Said alone it means storage=memory, as with Zipkin.";
         durability: Durability = "fsync", "fsync|os", [],
             "When spans are acknowledged: once they are on the disk (fsync), or once the operating system has them (os), which a power cut may lose.";
         store_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
@@ -185,6 +189,22 @@ options! {
     "Jaeger" {
         jaeger_max_clock_skew_adjustment: Duration = "0", "DURATION", ["QUERY_MAX_CLOCK_SKEW_ADJUSTMENT"],
             "How far spans are moved at most in Jaeger's answers because the clocks of hosts differ; 0 moves none and says so in warnings.";
+        jaeger_collector_tags: KeyValues = "", "KEY=VALUE,...", ["COLLECTOR_TAGS"],
+            "Tags that are added to the process of every span that comes in Jaeger's or OpenTelemetry's formats.";
+        jaeger_base_path: String = "/", "PATH", ["QUERY_BASE_PATH"],
+            "Below which path Jaeger's query API and the page are served on the port of jaeger-query, for a proxy that leaves it on.";
+        jaeger_metrics: bool = "true", "true|false", [],
+            "Whether /api/metrics is computed from the spans; when not, it answers as a Jaeger without a store of metrics.";
+        jaeger_archive: bool = "false", "true|false", [],
+            "Whether traces can be archived: they are kept in the folder archive of the data directory, whatever the retention says.";
+    }
+    "Tenants" {
+        tenancy_enabled: bool = "false", "true|false", ["MULTI_TENANCY_ENABLED"],
+            "Whether tenants are kept apart: what comes over HTTP and gRPC has to name its tenant and sees nothing of others; no packets are taken.";
+        tenancy_header: String = "x-tenant", "NAME", ["MULTI_TENANCY_HEADER"],
+            "The header that names the tenant.";
+        tenancy_tenants: Vec<String> = "", "NAME,...", ["MULTI_TENANCY_TENANTS"],
+            "The tenants there are; each has a store of its own in the folder tenants of the data directory, with the limits that are set for one.";
     }
     "Page" {
         ui_enabled: bool = "true", "true|false", ["UI_ENABLED"],

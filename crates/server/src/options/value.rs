@@ -32,6 +32,15 @@ pub enum Durability {
     Os,
 }
 
+/// Where spans are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageKind {
+    /// In the data directory.
+    Disk,
+    /// In memory alone.
+    Memory,
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -53,6 +62,10 @@ pub enum SamplingMode {
 /// A number of things, in all or a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate(pub f64);
+
+/// Names and what they stand for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyValues(pub Vec<(String, String)>);
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +95,17 @@ impl Value for Durability {
     }
 }
 
+impl Value for StorageKind {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            // What Zipkin kept in another server is kept on disk.
+            "disk" | "cassandra3" | "elasticsearch" | "mysql" => Ok(Self::Disk),
+            "memory" | "mem" => Ok(Self::Memory),
+            _ => Err("expected disk or memory".to_owned()),
+        }
+    }
+}
+
 impl Value for LogFormat {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
@@ -106,6 +130,16 @@ impl Value for Rate {
     fn parse(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|number: &f64| *number >= 0.0 && number.is_finite());
         number.map(Self).ok_or_else(|| "expected a number, 0 or more".to_owned())
+    }
+}
+
+impl Value for KeyValues {
+    fn parse(text: &str) -> Result<Self, String> {
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=').ok_or_else(|| "expected KEY=VALUE,KEY=VALUE".to_owned())?;
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        };
+        text.split(',').filter(|pair| !pair.trim().is_empty()).map(pair).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -221,6 +255,16 @@ mod tests {
         assert!(Duration::parse("99999999999999999999d").is_err());
         assert_eq!(ByteSize::parse("64KiB"), Ok(ByteSize(65_536)));
         assert!(ByteSize::parse("-1").is_err());
+    }
+
+    #[test]
+    fn tags_are_pairs() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            KeyValues::parse("env=lab, zone=a=b,"),
+            Ok(KeyValues(vec![pair("env", "lab"), pair("zone", "a=b")]))
+        );
+        assert!(KeyValues::parse("env").is_err() && KeyValues::parse("").is_ok());
     }
 
     #[test]

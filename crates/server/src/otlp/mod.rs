@@ -38,6 +38,11 @@ pub(crate) struct OtlpHttpCollector {
     origins: WebOrigins,
 }
 
+/// A refusal over HTTP, in the language the sender speaks.
+pub(crate) fn failed(headers: &HeaderMap, http_status: StatusCode, status: &Status) -> Answer {
+    Language::of(headers).unwrap_or(Language::Json).failed(http_status, status)
+}
+
 impl OtlpGrpcCollector {
     pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }

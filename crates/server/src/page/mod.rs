@@ -40,10 +40,11 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn new(options: &Options) -> Self {
+    /// `base_path` is where browsers see it.
+    pub(crate) fn new(options: &Options, base_path: &str) -> Self {
         let template = FILES.iter().find(|file| file.name == "index.html");
         let template = template.map_or(plain::PLAIN_PAGE, |file| std::str::from_utf8(file.plain).unwrap_or_default());
-        let index = with_base(template, &options.ui_basepath);
+        let index = with_base(template, base_path);
         let mut hasher = DefaultHasher::new();
         hasher.write(index.as_bytes());
         Self { index_hash: hasher.finish(), index: index.into(), security_policy: security_policy(options) }
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_known_tag_is_not_sent_again() {
-        let page = Page::new(&Options::default());
+        let page = Page::new(&Options::default(), "/zipkin");
         let first = page.index(&HeaderMap::new());
         assert_eq!(first.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         let again = HeaderMap::from_iter([(IF_NONE_MATCH, first.headers()[ETAG].clone())]);

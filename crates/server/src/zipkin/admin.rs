@@ -16,7 +16,7 @@ const ZIPKIN_VERSION: &str = "3.5.1";
 impl ZipkinApi {
     /// 200 while spans are taken, 503 while they are not. Damage that was found is told but does not take the server down.
     pub(super) fn health(&self, actuator: bool) -> Answer {
-        let health = self.app.store.health();
+        let health = self.app.store_health();
         let (word, status) = match health.writes_refused {
             None => ("UP", StatusCode::OK),
             Some(_) => ("DOWN", StatusCode::SERVICE_UNAVAILABLE),

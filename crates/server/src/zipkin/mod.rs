@@ -53,12 +53,18 @@ struct Unacceptable(StatusCode, &'static str);
 
 impl ZipkinApi {
     pub(crate) fn new(app: Arc<App>) -> Self {
+        let page = Page::new(&app.options, &app.options.ui_basepath);
+        Self::with_page(app, page)
+    }
+
+    /// The same, with a page that browsers see below another path.
+    pub(crate) fn with_page(app: Arc<App>, page: Page) -> Self {
         let options = &app.options;
         let ui = options.query_enabled && options.ui_enabled;
         Self {
             enabled: Enabled { collector: options.collector_http_enabled, query: options.query_enabled, ui },
             cors: Cors::new(&options.allowed_origins),
-            page: Page::new(options),
+            page,
             ui_config: ui_config::ui_config(options),
             many_services: AtomicBool::new(false),
             app,

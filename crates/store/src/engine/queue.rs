@@ -4,7 +4,12 @@ use crate::store::{WriteDone, WriteError};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tracewell_model::SpanBatch;
+
+/// Who takes waits so long for the batches of senders that are about to send: a write costs about as much processor time
+/// whether it holds one batch or ten.
+const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// A batch and who wants to know what became of it.
 pub(super) struct Waiting {
@@ -51,9 +56,27 @@ pub(super) struct WriteQueue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
     /// Of those waiting and of those taken and not yet released.
     bytes: usize,
     closed: bool,
+    /// What who takes sleeps for; nothing while nobody does, and then nobody needs to be woken.
+    awaited: Option<Awaited>,
+    /// How many batches were taken together last.
+    taken_last: usize,
+}
+
+/// So many batches, or batches of so many bytes.
+#[derive(Clone, Copy)]
+struct Awaited {
+    batches: usize,
+    bytes: usize,
+}
+
+impl State {
+    fn has(&self, awaited: Awaited) -> bool {
+        self.closed || self.waiting.len() >= awaited.batches || self.waiting_bytes >= awaited.bytes
+    }
 }
 
 impl WriteQueue {
@@ -71,9 +94,13 @@ impl WriteQueue {
             return Err((waiting, WriteError::Overloaded));
         }
         state.bytes += waiting.bytes;
+        state.waiting_bytes += waiting.bytes;
         state.waiting.push_back(waiting);
-        drop(state);
-        self.filled.notify_one();
+        if state.awaited.is_some_and(|awaited| state.has(awaited)) {
+            state.awaited = None;
+            drop(state);
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -83,12 +110,42 @@ impl WriteQueue {
         take(&mut self.lock(), bytes_max)
     }
 
-    /// The same, waiting for one; nothing when the queue is closed and empty.
+    /// The same, waiting for one; nothing when the queue is closed and empty. Waits a little for more: for as many as there
+    /// seem to be senders, which are those that were just answered and those that wait already. Who sends alone does not wait.
     pub(super) fn take_wait(&self, bytes_max: usize) -> Vec<Waiting> {
-        let state = self.lock();
-        let waits = |state: &mut State| state.waiting.is_empty() && !state.closed;
-        let mut state = self.filled.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
-        take(&mut state, bytes_max)
+        let mut state = self.lock();
+        let senders = state.taken_last + state.waiting.len();
+        if senders > 1 {
+            state = self.sleep(state, Awaited { batches: senders, bytes: bytes_max }, Some(GATHER_TIME_MAX));
+        }
+        if state.waiting.is_empty() {
+            state = self.sleep(state, Awaited { batches: 1, bytes: bytes_max }, None);
+        }
+        let taken = take(&mut state, bytes_max);
+        state.taken_last = taken.len();
+        taken
+    }
+
+    fn sleep<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        awaited: Awaited,
+        time_max: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        let waits = |state: &mut State| {
+            let waits = !state.has(awaited);
+            state.awaited = waits.then_some(awaited);
+            waits
+        };
+        state = match time_max {
+            Some(time_max) => {
+                let waited = self.filled.wait_timeout_while(state, time_max, waits);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.filled.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.awaited = None;
+        state
     }
 
     /// Batches that were taken are where they belong, their memory is counted there.
@@ -117,5 +174,61 @@ fn take(state: &mut State, bytes_max: usize) -> Vec<Waiting> {
         bytes += next.bytes;
         taken.extend(state.waiting.pop_front());
     }
+    state.waiting_bytes -= bytes;
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    fn batch(bytes: usize) -> Waiting {
+        Waiting { batch: Arc::default(), answer: Answer::to(Box::new(|_| {})), bytes }
+    }
+
+    fn push(queue: &WriteQueue, bytes: usize) {
+        assert!(queue.push(batch(bytes), usize::MAX).is_ok());
+    }
+
+    #[test]
+    fn what_waits_is_taken_together_up_to_so_many_bytes() {
+        let queue = WriteQueue::default();
+        assert!(queue.take(10).is_empty());
+        [4, 5, 2, 30, 1].into_iter().for_each(|bytes| push(&queue, bytes));
+        let sizes = [10, 10, 10, 10].map(|bytes_max| queue.take_wait(bytes_max).iter().map(|w| w.bytes).sum::<usize>());
+        assert_eq!(sizes, [9, 2, 30, 1]);
+        assert_eq!((queue.bytes(), queue.lock().waiting_bytes), (42, 0));
+        queue.release(42);
+        queue.close();
+        assert!(queue.take_wait(10).is_empty() && queue.push(batch(1), 10).is_err());
+    }
+
+    /// Each sender sends its next batch when it is told of the last: all are taken, whoever sleeps is woken.
+    #[test]
+    fn senders_and_who_takes_wake_one_another() {
+        const SENDERS: usize = 4;
+        const BATCHES: usize = 200;
+        let queue = WriteQueue::default();
+        thread::scope(|scope| {
+            for _ in 0..SENDERS {
+                scope.spawn(|| {
+                    for _ in 0..BATCHES {
+                        let (told, answered) = mpsc::channel();
+                        let answer = Answer::to(Box::new(move |result| drop(told.send(result))));
+                        assert!(queue.push(Waiting { answer, ..batch(1) }, usize::MAX).is_ok());
+                        assert_eq!(answered.recv(), Ok(Ok(())));
+                    }
+                });
+            }
+            let mut taken = 0;
+            while taken < SENDERS * BATCHES {
+                let group = queue.take_wait(100);
+                taken += group.len();
+                group.into_iter().for_each(|waiting| waiting.answer.give(Ok(())));
+            }
+            assert_eq!(taken, SENDERS * BATCHES);
+        });
+    }
 }

@@ -62,7 +62,8 @@ impl Engine {
         let mut catalog = lock(&self.catalog);
         let sealing = self.parts().sealing.front()?.clone();
         let sealed = (|| {
-            let written = write_segment(&sealing.memtable).map_err(|error| SeamError::Failed(error.to_string()))?;
+            let written = write_segment(&sealing.memtable);
+            let written = written.map_err(|error| SeamError::Failed(error.to_string()))?;
             let entry = SegmentEntry {
                 sequence_start: sealing.sequence_start,
                 sequence_end: sealing.sequence_end,

@@ -15,8 +15,8 @@ pub(super) fn operations(view: &View, service: &str) -> Result<Vec<(String, Kind
     }
     for memtable in &view.memtables {
         memtable.with_names(|names| {
-            let of_service = names.services.get(service).into_iter().flat_map(|names| &names.operations);
-            found.extend(of_service.map(|(name, kind)| (name.clone(), *kind)));
+            let of_service = names.services.get(service).into_iter().flat_map(|names| names.operations());
+            found.extend(of_service.map(|(name, kind)| (name.to_owned(), kind as u8)));
         });
     }
     let operation = |(name, kind): (String, u8)| (name, Kind::from_u8(kind).unwrap_or_default());

@@ -43,3 +43,27 @@ pub(crate) const NO_PARENT: u32 = 0;
 pub(crate) const FAR_PARENT: u32 = 1;
 /// In [`PARENT`]: from here on zigzag distances in rows, back to the parent.
 pub(crate) const NEAR_PARENT: u32 = 2;
+
+/// What a column holds, of those that are no attribute's.
+pub(crate) const fn name(number: u32) -> Option<&'static str> {
+    Some(match number {
+        HIGH => "upper halves of trace ids",
+        ID => "span ids",
+        PARENT => "parents",
+        FAR_PARENTS => "parents elsewhere",
+        START => "starts",
+        DURATION => "durations",
+        KIND => "kinds and flags",
+        NAME => "names",
+        LOCAL => "local endpoints",
+        REMOTE => "remote endpoints",
+        SHAPE => "shapes",
+        ANNOTATION_COUNT => "annotations of a span",
+        ANNOTATION_TIME => "annotation times",
+        ANNOTATION_SHAPE => "annotation shapes",
+        RESOURCE => "resources",
+        SCOPE => "scopes",
+        EXTRA => "rare fields",
+        _ => return None,
+    })
+}

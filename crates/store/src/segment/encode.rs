@@ -7,7 +7,7 @@ use super::dictionary::{AttributeKey, DictionaryBuilder, EndpointEntry, Role, Va
 use super::footer::{BlockEntry, ColumnEntry, HEADER_BYTES, Header, TraceTable, pack, write_footer};
 use super::rare::{put_extra, put_resource, put_scope};
 use super::terms::{Fact, TermsBuilder};
-use super::{SegmentBytes, SegmentError, SegmentSummary};
+use super::{SegmentBytes, SegmentError, SegmentSummary, Stages};
 use crate::memtable::{Memtable, TraceRows, min_known};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -21,12 +21,24 @@ const BLOCK_VALUES_BYTES_MAX: usize = 4 << 20;
 
 /// Writes all spans of a memtable.
 pub(crate) fn write_segment(memtable: &Memtable) -> Result<SegmentBytes, SegmentError> {
+    write_segment_in_stages(memtable, &mut Stages::unmeasured())
+}
+
+/// The same, and says when each stage ends.
+pub(crate) fn write_segment_in_stages(
+    memtable: &Memtable,
+    stages: &mut Stages<'_>,
+) -> Result<SegmentBytes, SegmentError> {
     let (batches, traces) = memtable.rows_by_trace();
+    stages.end("a: rows by trace");
     let mut writer = Writer::new(batches, memtable.tag_keys());
     for trace in &traces {
         writer.put_trace(trace)?;
     }
-    writer.finish()
+    stages.end("b: blocks");
+    let written = writer.finish();
+    stages.end("c: footer");
+    written
 }
 
 struct Writer {

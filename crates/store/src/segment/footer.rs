@@ -117,12 +117,25 @@ pub(crate) struct Footer {
     pub(crate) terms: Terms,
     /// The attribute that holds the texts of annotations, if there are any.
     pub(crate) annotation_text: Option<u32>,
+    /// How long each section is in the file.
+    pub(crate) section_bytes: Vec<(u8, u64)>,
 }
 
 const SECTION_BLOCKS: u8 = 1;
 const SECTION_TRACES: u8 = 2;
 const SECTION_DICTIONARY: u8 = 3;
 const SECTION_TERMS: u8 = 4;
+
+/// What a section of the footer holds.
+pub(crate) fn section_name(tag: u8) -> &'static str {
+    match tag {
+        SECTION_BLOCKS => "blocks",
+        SECTION_TRACES => "traces",
+        SECTION_DICTIONARY => "dictionary",
+        SECTION_TERMS => "terms",
+        _ => "of a newer server",
+    }
+}
 
 /// The bytes of a footer.
 pub(crate) fn write_footer(
@@ -181,10 +194,12 @@ impl Footer {
     pub(crate) fn read(bytes: &[u8], footer_offset: u64) -> Result<Self, Malformed> {
         let mut sections: [Option<Vec<u8>>; 5] = Default::default();
         let mut reader = Reader::new(bytes);
+        let mut section_bytes = vec![];
         while !reader.is_empty() {
             let tag = reader.u8()?;
             let unpacked_bytes = reader.varint()? as usize;
             let stored = reader.bytes()?;
+            section_bytes.push((tag, stored.len() as u64));
             if let Some(section) = sections.get_mut(usize::from(tag)) {
                 if unpacked_bytes > SECTION_BYTES_MAX {
                     return Err(Malformed("a section of the footer is too large"));
@@ -210,7 +225,7 @@ impl Footer {
         };
         let annotation_text = dictionary.attributes.iter().position(|a| a.key.role == Role::AnnotationValue);
         let annotation_text = annotation_text.map(|at| at as u32);
-        Ok(Self { summary, blocks, traces, dictionary, terms, annotation_text })
+        Ok(Self { summary, blocks, traces, dictionary, terms, annotation_text, section_bytes })
     }
 }
 

@@ -15,12 +15,15 @@ mod filter;
 mod footer;
 mod operations;
 mod rare;
+mod sizes;
+mod stages;
 mod terms;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use encode::write_segment;
+pub(crate) use encode::{write_segment, write_segment_in_stages};
 pub(crate) use filter::SegmentFilter;
+pub(crate) use stages::Stages;
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};

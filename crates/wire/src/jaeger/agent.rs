@@ -17,6 +17,8 @@ const NAME_ECHO_BYTES_MAX: usize = 100;
 /// (with the strict header or the old one) on 6832; and `Agent.emitZipkinBatch`, compact on 5775. On an error the batch is
 /// what it was before.
 ///
+/// A message that ends before its arguments do is refused; what follows them is not read.
+///
 /// Whether the message says that it is a call or a oneway call, and what its number is, is not looked at, as by Jaeger.
 pub fn decode_agent_message(
     protocol: ThriftProtocol,
@@ -54,8 +56,10 @@ fn message<P: Protocol>(
     let message = reader.message()?;
     match message.name {
         b"emitBatch" => {
-            argument(&mut reader, Type::Struct, "emitBatch")?;
-            Decoder::new(reader, Fill::new(limits, sanitizers, batch)).batch()
+            let mut fields = argument(&mut reader, Type::Struct, "emitBatch")?;
+            let (spans, mut reader) = Decoder::new(reader, Fill::new(limits, sanitizers, batch)).batch()?;
+            reader.rest(&mut fields)?;
+            Ok(spans)
         }
         name => {
             let shown = &name[..name.len().min(NAME_ECHO_BYTES_MAX)];
@@ -64,12 +68,12 @@ fn message<P: Protocol>(
     }
 }
 
-/// Steps to the value of a call's first argument. What follows it is not read.
-fn argument<P: Protocol>(reader: &mut Reader<'_, P>, kind: Type, function: &'static str) -> Result<()> {
+/// Steps to the value of a call's first argument, among the fields of which it is one.
+fn argument<P: Protocol>(reader: &mut Reader<'_, P>, kind: Type, function: &'static str) -> Result<Fields> {
     let mut fields = Fields::default();
     while let Some(field) = reader.field(&mut fields)? {
         if field.id == 1 && field.kind == kind {
-            return Ok(());
+            return Ok(fields);
         }
         reader.skip(field.kind)?;
     }

@@ -1,4 +1,5 @@
-//! The messages of `jaeger.api_v2.QueryService` beside spans: what is asked, and lists of names and calls.
+//! The messages of `jaeger.api_v2.QueryService` and `jaeger.api_v3.QueryService` beside spans: what is asked, and lists of
+//! names and calls.
 
 use crate::ProtobufError;
 use crate::protobuf::{BYTES, Reader, VARINT, fields, key, push_message, push_text_field, push_varint_field};
@@ -32,7 +33,16 @@ pub struct GetTraceRequest {
     pub raw_traces: bool,
 }
 
-/// `FindTracesRequest.query`. Times are nanoseconds, since the epoch or long; `None` where they were not said.
+/// `GetTraceRequest` of version 3, which names the trace by its digits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GetTraceRequestV3 {
+    /// The trace's id as it was written.
+    pub trace_id: String,
+    /// Whether it is wanted as it came.
+    pub raw_traces: bool,
+}
+
+/// `FindTracesRequest.query`, of either version. Times are nanoseconds, since the epoch or long; `None` where they were not said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the fields of `TraceQueryParameters`")]
 pub struct TraceQueryParameters {
@@ -73,6 +83,24 @@ impl GetTraceRequest {
         while let Some(key) = reader.key()? {
             match key {
                 TRACE_ID => request.trace_id = trace_id(reader.bytes()?)?,
+                RAW_TRACES => request.raw_traces = reader.varint()? != 0,
+                _ => reader.skip_unknown(key, fields(&[1, 4]))?,
+            }
+        }
+        Ok(request)
+    }
+}
+
+impl GetTraceRequestV3 {
+    /// Reads the message.
+    pub fn decode(message: &[u8]) -> Result<Self> {
+        const TRACE_ID: u32 = key(1, BYTES);
+        const RAW_TRACES: u32 = key(4, VARINT);
+        let mut request = Self::default();
+        let mut reader = Reader::new(message);
+        while let Some(key) = reader.key()? {
+            match key {
+                TRACE_ID => request.trace_id = reader.text()?.into_owned(),
                 RAW_TRACES => request.raw_traces = reader.varint()? != 0,
                 _ => reader.skip_unknown(key, fields(&[1, 4]))?,
             }
@@ -175,12 +203,19 @@ pub fn encode_operations<'a>(
             push_text_field(out, 1, name);
         }
     }
-    for (name, kind) in operations {
-        push_message(out, 2, name.len() + kind.len() + 8, |out| {
-            push_text(out, 1, name);
-            push_text(out, 2, kind);
-        });
-    }
+    operations.for_each(|operation| push_operation(out, 2, operation));
+}
+
+/// Appends a `GetOperationsResponse` of version 3: names with their kinds.
+pub fn encode_operations_v3<'a>(operations: impl IntoIterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {
+    operations.into_iter().for_each(|operation| push_operation(out, 1, operation));
+}
+
+fn push_operation(out: &mut Vec<u8>, number: u32, (name, kind): (&str, &str)) {
+    push_message(out, number, name.len() + kind.len() + 8, |out| {
+        push_text(out, 1, name);
+        push_text(out, 2, kind);
+    });
 }
 
 /// Appends a `GetDependenciesResponse`: who calls whom, how often.
@@ -266,6 +301,18 @@ mod tests {
         assert_eq!(read.tags, [("k".to_owned(), "v".to_owned())]);
         assert_eq!((read.start_time_min_ns, read.start_time_max_ns), (Some(5_000_000_006), None));
         assert!((1..message.len()).all(|len| TraceQueryParameters::decode(&message[..len]).is_err()));
+    }
+
+    #[test]
+    fn version_3_names_a_trace_by_its_digits() {
+        let mut message = vec![];
+        push_text_field(&mut message, 1, "00ab");
+        push_varint_field(&mut message, 4, 1);
+        let read = GetTraceRequestV3::decode(&message).unwrap();
+        assert_eq!((read.trace_id.as_str(), read.raw_traces), ("00ab", true));
+        let mut operations = vec![];
+        encode_operations_v3([("op", "")], &mut operations);
+        assert_eq!(operations, b"\x0a\x04\x0a\x02op");
     }
 
     #[test]

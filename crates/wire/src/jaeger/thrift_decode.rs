@@ -32,8 +32,12 @@ pub fn decode_thrift_batch(
     let mark = batch.mark();
     let fill = Fill::new(limits, sanitizers, batch);
     let decoded = match protocol {
-        ThriftProtocol::Binary => Decoder::<Binary>::new(Reader::new(body, limits), fill).batch(),
-        ThriftProtocol::Compact => Decoder::<Compact>::new(Reader::new(body, limits), fill).batch(),
+        ThriftProtocol::Binary => {
+            Decoder::<Binary>::new(Reader::new(body, limits), fill).batch().map(|(spans, _)| spans)
+        }
+        ThriftProtocol::Compact => {
+            Decoder::<Compact>::new(Reader::new(body, limits), fill).batch().map(|(spans, _)| spans)
+        }
     };
     if decoded.is_err() {
         batch.rollback(mark);
@@ -54,7 +58,8 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
         Self { reader, fill, log_fields: vec![] }
     }
 
-    pub(super) fn batch(mut self) -> Result<usize> {
+    /// How many spans there are, and the reader behind the batch.
+    pub(super) fn batch(mut self) -> Result<(usize, Reader<'a, P>)> {
         let mut process = None;
         let mut spans_ahead = None;
         let mut spans_seen = false;
@@ -80,11 +85,12 @@ impl<'a, 'b, P: Protocol> Decoder<'a, 'b, P> {
         if !spans_seen {
             return Err(missing("Batch", "Spans"));
         }
+        let end = self.reader.clone();
         if let Some(reader) = spans_ahead {
             self.reader = reader;
             self.spans(process)?;
         }
-        Ok(self.fill.spans())
+        Ok((self.fill.spans(), end))
     }
 
     fn process(&mut self) -> Result<Process> {

@@ -288,7 +288,7 @@ impl Present {
     }
 }
 
-fn kind_text(kind: Kind) -> Option<&'static str> {
+pub(super) fn kind_text(kind: Kind) -> Option<&'static str> {
     Some(match kind {
         Kind::Unset => return None,
         Kind::Internal => "internal",

@@ -63,6 +63,8 @@ impl OpenSpan {
 }
 
 const STRING_KEY: u8 = STRING as u8;
+const KEY_OF_NAME: u8 = key(1, BYTES) as u8;
+const KEY_OF_VALUE: u8 = key(2, BYTES) as u8;
 
 struct Decoder<'a, 'b> {
     limits: &'b Limits,
@@ -285,6 +287,19 @@ impl<'a, 'b> Decoder<'a, 'b> {
     #[inline]
     fn attribute(&mut self, target: Target, attributes: &mut usize, mut reader: Reader<'a>) -> Result<()> {
         count(attributes, "attributes in one place", self.limits.tags_max_per_span)?;
+        if target == Target::Tag
+            && let Some((name, text)) = name_and_text(reader.rest())
+            && text.len() <= self.limits.string_bytes_max
+        {
+            let (key, meaning) = self.name(name)?;
+            if meaning != Meaning::Warnings {
+                if let Meaning::Peer { of_every_kind } = meaning {
+                    self.peer.saw(of_every_kind);
+                }
+                self.batch.tag(key, ValueRef::Str(&lossy(text)));
+                return Ok(());
+            }
+        }
         let (name, value) = read_key_value(&mut reader)?;
         let (key, meaning) = self.name(name)?;
         match (target, meaning) {
@@ -368,6 +383,16 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let (bytes, bytes_max) = (text.len(), self.limits.string_bytes_max);
         if bytes > bytes_max { Err(OtlpError::TextTooLong { bytes, bytes_max }) } else { Ok(()) }
     }
+}
+
+/// The parts of a `KeyValue` as nearly every one is written: the name, then a text, all lengths in one byte.
+#[inline]
+fn name_and_text(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [KEY_OF_NAME, name_len @ ..0x80, rest @ ..] = message else { return None };
+    let (name, rest) = rest.split_at_checked(usize::from(*name_len))?;
+    let [KEY_OF_VALUE, value_len @ ..0x80, STRING_KEY, text_len, text @ ..] = rest else { return None };
+    let lens_agree = usize::from(*text_len) == text.len() && usize::from(*value_len) == text.len() + 2;
+    lens_agree.then_some((name, text))
 }
 
 /// What an event's sender left out is its last detail.

@@ -5,7 +5,7 @@ use super::encode_protobuf::{flags, for_each_link_attribute, kind_number, split_
 use super::group::{ResourceGroup, group, resource_attributes};
 use super::json_value::{push_attribute, push_value};
 use super::names::JAEGER_WARNINGS;
-use super::peer::for_each_field;
+use super::peer::{for_each_field, for_each_tag};
 use crate::zipkin_v2::{push_hex, push_number, push_text};
 use tracewell_model::{Kind, LinkView, SpanRef, SpanView, StatusCode, Time, TraceId, ValueRef};
 
@@ -86,9 +86,7 @@ pub fn encode_span_json<'a>(span: impl SpanView<'a>, out: &mut Vec<u8>) {
 
 fn push_tags<'a>(span: impl SpanView<'a>, object: &mut JsonObject<'_>) {
     let mut attributes = Attributes::default();
-    for (key, value) in span.tags() {
-        attributes.push(object, key, value);
-    }
+    for_each_tag(span, |key, value| attributes.push(object, key, value));
     for_each_field(span, |key, value| attributes.push(object, key, value));
     if span.warnings().next().is_some() {
         let out = attributes.next(object);

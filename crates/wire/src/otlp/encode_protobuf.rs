@@ -3,7 +3,8 @@
 use super::any_value::{push_key_value, push_texts, stage_key_value};
 use super::group::{group, resource_attributes};
 use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, JAEGER_WARNINGS, REF_TYPE};
-use super::peer::for_each_field;
+use super::peer::{for_each_field, for_each_tag};
+use crate::jaeger::is_from_jaeger;
 use crate::protobuf::{
     push_bytes_field, push_fixed32_field, push_fixed64_field, push_message, push_staged_message, push_text_field,
     push_varint_field, varint_len,
@@ -61,8 +62,12 @@ fn stage_span_fields<'a>(span: impl SpanView<'a>, stage: &mut Stage<'_>) {
         push_text(stage.vector(), 3, trace_state);
     }
     stage_common_fields(span, stage);
-    for (key, value) in span.tags_bytes() {
-        stage_key_value(stage, 9, key, value);
+    if is_from_jaeger(span) {
+        for_each_tag(span, |key, value| push_key_value(stage.vector(), 9, key, value));
+    } else {
+        for (key, value) in span.tags_bytes() {
+            stage_key_value(stage, 9, key, value);
+        }
     }
     for_each_field(span, |key, value| push_key_value(stage.vector(), 9, key, value));
     if span.warnings().next().is_some() {

@@ -4,6 +4,7 @@
 //! written as attributes is what Jaeger 1.76 makes of Zipkin's spans.
 
 use super::names::ABSENT_START;
+use crate::jaeger::{is_field_of_otlp, is_from_jaeger};
 use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tracewell_model::{Endpoint, EndpointRef, Kind, SpanBatch, SpanView, ValueRef};
@@ -147,6 +148,17 @@ fn port_of(value: ValueRef<'_>) -> u16 {
     }
 }
 
+/// Hands out a span's tags: of those that came from Jaeger not the ones that a field says already.
+#[inline]
+pub(super) fn for_each_tag<'a>(span: impl SpanView<'a>, mut each: impl FnMut(&str, ValueRef<'_>)) {
+    let from_jaeger = is_from_jaeger(span);
+    for (key, value) in span.tags() {
+        if !(from_jaeger && is_field_of_otlp(span, key, value)) {
+            each(key, value);
+        }
+    }
+}
+
 /// Hands out, as attributes, what a span has in fields that OTLP lacks: its endpoints and that it has no start. What its
 /// tags say already is left out.
 #[inline]
@@ -158,7 +170,8 @@ pub(super) fn for_each_field<'a>(span: impl SpanView<'a>, mut each: impl FnMut(&
     if span.local().is_some_and(|local| local.ipv4.is_some() || local.ipv6.is_some() || local.port != 0) {
         for_each_of_local(span, &mut each);
     }
-    if span.remote().is_some() {
+    // Jaeger's tags say themselves what the remote endpoint was made of.
+    if span.remote().is_some() && !is_from_jaeger(span) {
         for_each_of_remote(span, &mut each);
     }
 }

@@ -51,6 +51,14 @@ impl<'a, P: Protocol> Reader<'a, P> {
         Ok(Some(field))
     }
 
+    /// Passes over the struct's other fields, to its end.
+    pub(crate) fn rest(&mut self, fields: &mut Fields) -> Result<()> {
+        while let Some(field) = self.field(fields)? {
+            self.skip(field.kind)?;
+        }
+        Ok(())
+    }
+
     /// Begins a list or a set whose elements are of a type, and answers how many there are. An empty one may claim any type.
     #[inline]
     pub(crate) fn list_of(&mut self, element: Type) -> Result<usize> {

@@ -68,7 +68,9 @@ impl Decoder<'_> {
         let mut fields = Fields::default();
         while let Some(field) = self.reader.field(&mut fields)? {
             if (field.id, field.kind) == (1, Type::List) {
-                return self.spans();
+                let spans = self.spans()?;
+                self.reader.rest(&mut fields)?;
+                return Ok(spans);
             }
             self.reader.skip(field.kind)?;
         }

@@ -3,6 +3,7 @@
 
 use super::endpoint::{SeenEndpoint, read_json_endpoint};
 use super::error::{DecodeError, DecodeFault, IdFault};
+use super::plain::PlainSpans;
 use crate::Limits;
 use crate::detect::{SpanEncoding, check_encoding};
 use crate::java_text::{decode_utf8, to_lower_case};
@@ -20,6 +21,21 @@ type Result<T> = std::result::Result<T, DecodeFault>;
 /// Tracewell does otherwise.
 pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::JsonV2, body, batch, |batch| Decoder::new(&decode_utf8(body), limits, batch).list())
+}
+
+/// The same without [`PlainSpans`], to compare with.
+#[cfg(test)]
+pub(super) fn decode_json_by_reader(
+    body: &[u8],
+    limits: &Limits,
+    batch: &mut SpanBatch,
+) -> std::result::Result<usize, DecodeError> {
+    decode_as(SpanEncoding::JsonV2, body, batch, |batch| {
+        let text = decode_utf8(body);
+        let mut decoder = Decoder::new(&text, limits, batch);
+        decoder.plain.give_up();
+        decoder.list()
+    })
 }
 
 /// Decodes a body after a look at its encoding; on an error the batch is what it was before.
@@ -47,13 +63,15 @@ struct Decoder<'a> {
     text: &'a str,
     last_local: SeenEndpoint,
     last_remote: SeenEndpoint,
+    plain: PlainSpans<'a>,
 }
 
 impl<'a> Decoder<'a> {
     fn new(text: &'a str, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
         let reader = Reader::new(text, limits);
         let seen = SeenEndpoint::default();
-        Self { reader, limits, batch, scratch: String::new(), text, last_local: seen, last_remote: seen }
+        let (scratch, plain) = (String::new(), PlainSpans::new(text, limits));
+        Self { reader, limits, batch, scratch, text, last_local: seen, last_remote: seen, plain }
     }
 
     fn list(&mut self) -> Result<usize> {
@@ -63,11 +81,22 @@ impl<'a> Decoder<'a> {
             if spans == self.limits.spans_max {
                 return Err(DecodeFault::TooMany { what: "spans", max: spans });
             }
-            self.span()?;
+            self.any_span()?;
             spans += 1;
         }
         // Zipkin leaves an empty list open, and never reads what follows the list.
         Ok(spans)
+    }
+
+    #[inline]
+    fn any_span(&mut self) -> Result<()> {
+        if self.reader.peek()? == Token::BeginObject
+            && let Some((end, read)) = self.plain.take(self.reader.position(), self.batch)
+        {
+            self.reader.take_read_object(end, &read);
+            return Ok(());
+        }
+        self.span()
     }
 
     fn span(&mut self) -> Result<()> {
@@ -260,7 +289,7 @@ pub(crate) fn positive_micros(micros: i64) -> Option<Time> {
     (micros > 0).then(|| Time::from_micros(micros.unsigned_abs()))
 }
 
-fn parse_kind(text: &str) -> Result<Kind> {
+pub(super) fn parse_kind(text: &str) -> Result<Kind> {
     Ok(match text {
         "CLIENT" => Kind::Client,
         "SERVER" => Kind::Server,
@@ -271,7 +300,7 @@ fn parse_kind(text: &str) -> Result<Kind> {
 }
 
 /// 1 to 32 digits, not all of them zero.
-fn parse_trace_id(text: &str) -> Result<TraceId> {
+pub(super) fn parse_trace_id(text: &str) -> Result<TraceId> {
     let value = parse_hex(text, "traceId", 32)?;
     if value == 0 {
         return Err(DecodeFault::Id { field: "traceId", fault: IdFault::Zeros });
@@ -280,7 +309,7 @@ fn parse_trace_id(text: &str) -> Result<TraceId> {
 }
 
 /// 1 to 16 digits; sixteen zeros are refused, fewer are an id, as by Zipkin.
-fn parse_span_id(text: &str) -> Result<SpanId> {
+pub(super) fn parse_span_id(text: &str) -> Result<SpanId> {
     let value = parse_hex(text, "id", 16)?;
     if value == 0 && text.len() == 16 {
         return Err(DecodeFault::Id { field: "id", fault: IdFault::Zeros });
@@ -289,7 +318,7 @@ fn parse_span_id(text: &str) -> Result<SpanId> {
 }
 
 /// 1 to 16 digits; zeros are no parent.
-fn parse_parent_id(text: &str) -> Result<SpanId> {
+pub(super) fn parse_parent_id(text: &str) -> Result<SpanId> {
     Ok(SpanId::new(parse_hex(text, "parentId", 16)? as u64))
 }
 
@@ -306,7 +335,11 @@ fn parse_hex(text: &str, field: &'static str, digits_max: usize) -> Result<u128>
 }
 
 /// Up to 16 digits.
+#[inline]
 pub(crate) fn hex_word(digits: &[u8]) -> Option<u64> {
+    if let Ok(digits) = <&[u8; 16]>::try_from(digits) {
+        return sixteen_digits(digits);
+    }
     let (mut value, mut seen) = (0u64, 0u8);
     for &digit in digits {
         let nibble = HEX_VALUES[usize::from(digit)];
@@ -314,6 +347,27 @@ pub(crate) fn hex_word(digits: &[u8]) -> Option<u64> {
         value = value << 4 | u64::from(nibble & 15);
     }
     (seen < 16).then_some(value)
+}
+
+/// All digits of a word at once, a byte each.
+#[inline]
+fn sixteen_digits(digits: &[u8; 16]) -> Option<u64> {
+    const ONES: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+    let word = u128::from_be_bytes(*digits);
+    let letters = word >> 6 & ONES;
+    let values = (word & (ONES * 0x0F)) + letters * 9;
+    // The upper halves of digits and of lower-case letters; values above nine belong to letters and no others, none is
+    // above fifteen.
+    let halves_fit = word & (ONES * 0xF0) == ONES * 0x30 + letters * 0x30;
+    let values_fit = (values + ONES * 6) >> 4 & ONES == letters && values & (ONES * 0x10) == 0;
+    if !(halves_fit && values_fit) {
+        return None;
+    }
+    let mut packed = values;
+    packed = (packed | packed >> 4) & 0x00FF_00FF_00FF_00FF_00FF_00FF_00FF_00FF;
+    packed = (packed | packed >> 8) & 0x0000_FFFF_0000_FFFF_0000_FFFF_0000_FFFF;
+    packed = (packed | packed >> 16) & 0x0000_0000_FFFF_FFFF_0000_0000_FFFF_FFFF;
+    Some((packed | packed >> 32) as u64)
 }
 
 #[cold]
@@ -336,3 +390,26 @@ const HEX_VALUES: [u8; 256] = {
     }
     values
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_digits_are_read_as_each_by_itself() {
+        let of_each = |digits: &[u8; 16]| {
+            let mut values = digits.iter().map(|&digit| HEX_VALUES[usize::from(digit)]);
+            values.try_fold(0, |word: u64, value| (value < 16).then_some(word << 4 | u64::from(value)))
+        };
+        assert_eq!(hex_word(b"0123456789abcdef"), Some(0x0123_4567_89ab_cdef));
+        for at in 0..16 {
+            for byte in 0..=255 {
+                for fill in *b"0f" {
+                    let mut digits = [fill; 16];
+                    digits[at] = byte;
+                    assert_eq!(hex_word(&digits), of_each(&digits), "{byte} at {at}");
+                }
+            }
+        }
+    }
+}

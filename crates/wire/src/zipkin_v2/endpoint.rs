@@ -52,20 +52,25 @@ fn endpoint(reader: &mut Reader<'_>, batch: &mut SpanBatch, scratch: &mut String
                 let name = to_lower_case(reader.next_string()?, scratch);
                 endpoint.service = batch.intern(name);
             }
-            EndpointField::Ip => match parse_ip(reader.next_string()?) {
-                Some(Ip::V4(bytes, text)) => {
-                    endpoint.ipv4 = Some(bytes);
-                    endpoint.ipv4_text = unusual_v4(bytes, text, batch);
-                }
-                Some(Ip::V6(bytes)) => endpoint.ipv6 = Some(bytes),
-                None => {}
-            },
+            EndpointField::Ip => set_ip_text(&mut endpoint, reader.next_string()?, batch),
             EndpointField::Port => endpoint.port = port(reader.next_int()?)?,
             EndpointField::Other => reader.skip_value()?,
         }
     }
     reader.end_object()?;
     Ok(batch.intern_endpoint(endpoint))
+}
+
+/// Takes an address as text; what is none is dropped.
+pub(super) fn set_ip_text(endpoint: &mut Endpoint, text: &str, batch: &mut SpanBatch) {
+    match parse_ip(text) {
+        Some(Ip::V4(bytes, text)) => {
+            endpoint.ipv4 = Some(bytes);
+            endpoint.ipv4_text = unusual_v4(bytes, text, batch);
+        }
+        Some(Ip::V6(bytes)) => endpoint.ipv6 = Some(bytes),
+        None => {}
+    }
 }
 
 /// A port; below zero is none.

@@ -1,6 +1,7 @@
 //! Tags and annotations in the order of Zipkin's answers, of spans that may hold them in any: without an allocation for as
 //! many as spans have.
 
+use crate::jaeger::{is_field_of_zipkin, is_from_jaeger};
 use tracewell_model::{SpanView, StatusCode, ValueRef, compare_utf16};
 
 /// Up to so many items are sorted on the stack.
@@ -8,11 +9,24 @@ const FEW: usize = 16;
 const MANY: usize = 64;
 
 /// Gives out a span's tags sorted by key, of those with one key the last; and OTLP's error status as an `error` tag where
-/// there is none.
+/// there is none. Of a span from Jaeger those tags are left out that Zipkin has another word for.
 pub(crate) fn each_tag<'a>(span: impl SpanView<'a>, mut take: impl FnMut(&'a str, ValueRef<'a>)) {
+    if is_from_jaeger(span) {
+        let shown = span.tags().filter(|(key, value)| !is_field_of_zipkin(span, key, *value));
+        each_of(shown, span, &mut take);
+    } else {
+        each_of(span.tags(), span, take);
+    }
+}
+
+fn each_of<'a>(
+    tags: impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone,
+    span: impl SpanView<'a>,
+    mut take: impl FnMut(&'a str, ValueRef<'a>),
+) {
     let (mut count, mut sorted, mut said) = (0, true, false);
     let mut before = None;
-    for (key, _) in span.tags() {
+    for (key, _) in tags.clone() {
         count += 1;
         said |= key == "error";
         sorted = sorted && before.is_none_or(|before| compare_utf16(before, key).is_lt());
@@ -20,11 +34,11 @@ pub(crate) fn each_tag<'a>(span: impl SpanView<'a>, mut take: impl FnMut(&'a str
     }
     let failed = span.status() == StatusCode::Error && !said;
     if sorted && !failed {
-        span.tags().for_each(|(key, value)| take(key, value));
+        tags.for_each(|(key, value)| take(key, value));
         return;
     }
     let error = failed.then(|| ("error", ValueRef::Str(span.status_message())));
-    let tags = span.tags().chain(error);
+    let tags = tags.chain(error);
     let count = count + usize::from(failed);
     if count <= FEW {
         each_sorted::<FEW>(tags, take);

@@ -13,6 +13,7 @@ use tracewell_wire::jaeger::BatchForm;
 use tracewell_wire::{zipkin_v1, zipkin_v2};
 
 use crate::compare::{difference, text};
+use crate::cut::{Ending, check_cuts};
 use crate::jaeger::Encoding;
 use crate::jaeger_json::{thrift_json, thrift_process, without_empty};
 use crate::tally::Tally;
@@ -60,19 +61,28 @@ fn check_recording(directory: &Path, entry: &Value, tally: &mut Tally) -> anyhow
 struct ZipkinFormat {
     decode: fn(&[u8], &Limits, &mut SpanBatch) -> Result<usize, zipkin_v2::DecodeError>,
     encode: fn(&SpanBatch, &mut Vec<u8>),
+    ending: Ending,
 }
 
-const ZIPKIN_V2_JSON: ZipkinFormat =
-    ZipkinFormat { decode: zipkin_v2::decode_json, encode: |batch, out| zipkin_v2::encode_spans(batch.spans(), out) };
+const ZIPKIN_V2_JSON: ZipkinFormat = ZipkinFormat {
+    decode: zipkin_v2::decode_json,
+    encode: |batch, out| zipkin_v2::encode_spans(batch.spans(), out),
+    ending: Ending::SaidOrEmpty,
+};
 const ZIPKIN_PROTO3: ZipkinFormat = ZipkinFormat {
     decode: zipkin_v2::decode_proto3,
     encode: |batch, out| batch.spans().for_each(|span| zipkin_v2::encode_proto3(span, out)),
+    ending: Ending::NoMore,
 };
-const ZIPKIN_V1_JSON: ZipkinFormat =
-    ZipkinFormat { decode: zipkin_v1::decode_json, encode: |batch, out| zipkin_v1::encode_json(batch.spans(), out) };
+const ZIPKIN_V1_JSON: ZipkinFormat = ZipkinFormat {
+    decode: zipkin_v1::decode_json,
+    encode: |batch, out| zipkin_v1::encode_json(batch.spans(), out),
+    ending: Ending::SaidOrEmpty,
+};
 const ZIPKIN_V1_THRIFT: ZipkinFormat = ZipkinFormat {
     decode: zipkin_v1::decode_thrift,
     encode: |batch, out| zipkin_v1::encode_thrift(batch.spans(), out),
+    ending: Ending::SaidOrEmpty,
 };
 
 /// A datagram of jaeger-client's.
@@ -95,9 +105,7 @@ fn check_datagram(name: &str, recording: &Value, bytes: &[u8], tally: &mut Tally
         let wrong = batch.spans().find_map(|span| difference(&process, &tags_in_words(&thrift_process(span))));
         tally.case(format!("{name}, {what}, its process"), wrong);
     }
-    let partial = encoding.partial(bytes, batch.len());
-    let wrong = partial.map(|len| format!("cut to {len} bytes it gave a part of its spans"));
-    tally.case(format!("{name}, cut at every byte"), wrong);
+    tally.case(format!("{name}, cut at every byte"), encoding.wrong_when_cut(bytes));
     Ok(())
 }
 
@@ -159,11 +167,7 @@ fn check_zipkin(
     let mut again = SpanBatch::new();
     (format.decode)(&written, &Limits::default(), &mut again)?;
     tally.case(format!("{name}, decoded, encoded and decoded"), difference(&expected, &zipkin_json(&again)?));
-    let partial = (0..body.len()).find(|&len| {
-        let mut batch = SpanBatch::new();
-        (format.decode)(&body[..len], &Limits::default(), &mut batch).is_err() && !batch.is_empty()
-    });
-    let wrong = partial.map(|len| format!("cut to {len} bytes it was refused and gave a part of its spans"));
+    let wrong = check_cuts(body, format.ending, |body, batch| (format.decode)(body, &Limits::default(), batch));
     tally.case(format!("{name}, cut at every byte"), wrong);
     Ok(())
 }

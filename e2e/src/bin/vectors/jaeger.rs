@@ -2,8 +2,7 @@
 //!
 //! `DIR/manifest.json` names the files of each vector: the same spans as `jaeger.thrift` (a body, a datagram, in both
 //! protocols), as `model.proto`, and what each says as JSON. Every encoding is decoded and held against its JSON; encoded and
-//! decoded again, and held against it once more; and cut at every byte, where it may give an error or fewer bytes' worth of
-//! nothing, but never a part of its spans.
+//! decoded again, and held against it once more; cut at every byte; and held against what Jaeger shows of it.
 
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use tracewell_wire::jaeger::{
 };
 
 use crate::compare::{difference, list, text};
+use crate::cut::{Ending, check_cuts};
 use crate::jaeger_json::{proto_json, thrift_json, without_defaults, without_empty};
 use crate::tally::Tally;
 
@@ -87,19 +87,10 @@ impl Encoding {
         Ok(again)
     }
 
-    /// The first length at which a cut message was taken for a part of its spans, if there is one.
-    pub(crate) fn partial(self, bytes: &[u8], spans: usize) -> Option<usize> {
-        let mut batch = SpanBatch::new();
-        (0..bytes.len()).find(|&len| {
-            batch.clear();
-            let decoded = self.decode(&bytes[..len], &mut batch);
-            // What stands behind the spans may be cut off. Protobuf's messages may end behind any field of the outermost
-            // one, which has one field only.
-            match decoded {
-                Ok(found) => found != batch.len() || found != 0 && found != spans,
-                Err(_) => !batch.is_empty(),
-            }
-        })
+    /// What is wrong with what becomes of a message cut short, if something is.
+    pub(crate) fn wrong_when_cut(self, bytes: &[u8]) -> Option<String> {
+        let ending = if self == Self::Proto { Ending::NoMore } else { Ending::Said };
+        check_cuts(bytes, ending, |bytes, batch| self.decode(bytes, batch))
     }
 }
 
@@ -130,12 +121,11 @@ fn check_vector(directory: &Path, vector: &Value, tally: &mut Tally) -> anyhow::
                 tally.case(format!("{name}, its process"), wrong);
             }
         }
-        let partial = encoding.partial(&bytes, batch.len());
-        let wrong = partial.map(|len| format!("cut to {len} bytes it gave a part of its spans"));
-        tally.case(format!("{name} {member}, cut at every byte"), wrong);
-    }
-    if !vector["ui_json"].is_null() {
-        tally.leave_out(format!("{name}: Jaeger UI's JSON, which has no encoder yet"));
+        tally.case(format!("{name} {member}, cut at every byte"), encoding.wrong_when_cut(&bytes));
+        if !vector["ui_json"].is_null() {
+            let shown = read_json(&file("ui_json")?)?;
+            crate::shown::check(&format!("{name} {member} as Jaeger shows it"), &shown, &batch, |_, _| {}, tally)?;
+        }
     }
     Ok(())
 }

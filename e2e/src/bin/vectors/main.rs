@@ -5,11 +5,13 @@
 
 mod clients;
 mod compare;
+mod cut;
 mod jaeger;
 mod jaeger_json;
 mod otlp;
 mod propagation;
 mod sampler;
+mod shown;
 mod tally;
 mod zipkin;
 mod zipkin_words;

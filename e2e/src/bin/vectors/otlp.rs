@@ -6,15 +6,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
-use tracewell_model::{SpanBatch, SpanRef, Time};
+use tracewell_model::{SpanBatch, SpanRef};
 use tracewell_wire::Limits;
 use tracewell_wire::otlp::{self, OtlpError};
 
 use crate::compare::{difference, list, number};
+use crate::cut::{Ending, check_cuts};
 use crate::tally::Tally;
-
-/// Requests longer than this are cut at some places only, so that a folder takes seconds.
-const CUT_EVERYWHERE_BYTES: usize = 4096;
 
 /// Checks every `NAME.json` that has a `NAME.pb` beside it, and how Jaeger shows it where there is a `NAME.ui.json`.
 pub(crate) fn check(folder: &str) -> anyhow::Result<Tally> {
@@ -31,12 +29,10 @@ pub(crate) fn check(folder: &str) -> anyhow::Result<Tally> {
         let vector = Vector { name: &name, json: read("json")?, protobuf: read("pb")? };
         vector.check(&mut tally)?;
         if path("ui.json").exists() {
-            check_shown(&vector, &serde_json::from_slice(&read("ui.json")?)?, &mut tally)?;
+            let shown = serde_json::from_slice(&read("ui.json")?)?;
+            let batch = vector.decoded(&vector.protobuf, otlp::decode_protobuf)?;
+            crate::shown::check(&format!("{name} as Jaeger shows it"), &shown, &batch, mend_shown, &mut tally)?;
         }
-    }
-    if tally.passed() > 0 {
-        tally
-            .leave_out("tags, references and process tags in the .ui.json files: no encoder here writes Jaeger's JSON");
     }
     Ok(tally)
 }
@@ -77,10 +73,10 @@ impl Vector<'_> {
                 (flat(&serde_json::from_slice(&self.json)?)?, flat(&serde_json::from_slice(&json)?)?);
             tally.case(format!("{} {what} out as the JSON it was", self.name), difference(&expected, &found));
         }
-        for (what, body, decode) in
-            [(".json", &self.json, otlp::decode_json as Decode), (".pb", &self.protobuf, otlp::decode_protobuf)]
-        {
-            tally.case(format!("{} {what} cut", self.name), cut(body, decode));
+        let json = (".json", &self.json, Ending::Said, otlp::decode_json as Decode);
+        for (what, body, ending, decode) in [json, (".pb", &self.protobuf, Ending::NoMore, otlp::decode_protobuf)] {
+            let wrong = check_cuts(body, ending, |body, batch| decode(body, &Limits::default(), batch));
+            tally.case(format!("{} {what} cut", self.name), wrong);
         }
         Ok(())
     }
@@ -150,69 +146,20 @@ fn mend_times(span: &mut Map<String, Value>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cuts a request; what is wrong with what became of it, if something is. Spans decoded before must be all that is left.
-fn cut(body: &[u8], decode: Decode) -> Option<String> {
-    let mut batch = SpanBatch::new();
-    let limits = Limits::default();
-    let kept = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"kept"}]}]}]}"#;
-    if let Err(error) = otlp::decode_json(kept, &limits, &mut batch) {
-        return Some(error.to_string());
-    }
-    let step = 1 + body.len() / CUT_EVERYWHERE_BYTES * 7;
-    for len in (0..body.len()).step_by(step) {
-        let before = (batch.len(), batch.interned_len(), batch.endpoints_len());
-        match decode(&body[..len], &limits, &mut batch) {
-            Ok(spans) if before.0 + spans == batch.len() => {}
-            Ok(spans) => {
-                return Some(format!("cut to {len} bytes: {spans} spans said, {} there", batch.len() - before.0));
-            }
-            Err(_) if before == (batch.len(), batch.interned_len(), batch.endpoints_len()) => {}
-            Err(error) => return Some(format!("cut to {len} bytes: {error}, but the batch is changed")),
+/// The files were recorded without Jaeger's collector, which names services that have no name, and lets spans that took no
+/// time or less end a nanosecond after their start, with a warning: there a Jaeger answers what we do.
+fn mend_shown(expected: &mut Value, found: &mut Value) {
+    let (Some(expected), Some(found)) = (expected["spans"].as_array_mut(), found["spans"].as_array()) else { return };
+    for (expected, found) in expected.iter_mut().zip(found) {
+        let service = &mut expected["processID"]["serviceName"];
+        if service == "" {
+            *service = json!(otlp::EMPTY_SERVICE_NAME);
         }
-        if batch.span(0).name() != "kept" {
-            return Some(format!("cut to {len} bytes: spans that were there are changed"));
+        let backwards = expected["duration"].as_i64().is_none();
+        let warning = found["warnings"][0].as_str().unwrap_or_default();
+        if (backwards || expected["duration"] == 0) && warning.starts_with("Negative duration detected") {
+            expected["duration"] = json!(0);
+            expected["warnings"] = found["warnings"].clone();
         }
     }
-    None
-}
-
-/// Holds what Jaeger shows of each span against the model: name, times, service, parent. The files were written without
-/// Jaeger's collector, which names services that have no name and puts ends before starts right.
-fn check_shown(vector: &Vector<'_>, shown: &Value, tally: &mut Tally) -> anyhow::Result<()> {
-    let batch = vector.decoded(&vector.protobuf, otlp::decode_protobuf)?;
-    for trace in shown.as_array().context("a .ui.json file should be a list")? {
-        for shown in list(trace, "spans")? {
-            let id = shown["spanID"].as_str().unwrap_or_default();
-            let name = format!("{} .ui.json span {id}", vector.name);
-            let found = batch.spans().find(|span| {
-                span.id().to_string() == id && format!("{:032x}", span.trace_id().value()) == shown["traceID"]
-            });
-            let Some(span) = found else {
-                tally.case(name, Some("not found".to_owned()));
-                continue;
-            };
-            let process = &trace["processes"][shown["processID"].as_str().unwrap_or_default()]["serviceName"];
-            let unnamed = [otlp::EMPTY_SERVICE_NAME, otlp::WRONG_TYPE_SERVICE_NAME, otlp::MISSING_SERVICE_NAME];
-            let nameless = unnamed.contains(&span.service_name()) && *process != span.service_name();
-            let backwards = shown["duration"].as_i64().is_none();
-            let logs = span.annotations().map(|log| log.time.as_micros()).collect::<Vec<_>>();
-            let shown_logs = list(shown, "logs")?.iter().map(|log| log["timestamp"].clone()).collect::<Vec<_>>();
-            let expected = json!({
-                "name": shown["operationName"],
-                "start": shown["startTime"],
-                "duration": if backwards { json!(0) } else { shown["duration"].clone() },
-                "service": if nameless { json!(span.service_name()) } else { process.clone() },
-                "logs": shown_logs,
-            });
-            let found = json!({
-                "name": span.name(),
-                "start": span.start().map_or(0, Time::as_micros),
-                "duration": span.duration().map_or(0, Time::as_micros),
-                "service": span.service_name(),
-                "logs": logs,
-            });
-            tally.case(name, difference(&expected, &found));
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 //! `DIR/manifest.json` names the vectors. `ID.v2.json` is the canonical form; `ID.v1.json`, `ID.v1.thrift` and `ID.v2.proto3` are
 //! the same spans, or what `ID.….decoded.json` beside them says. Every encoding is decoded and held against the canonical
 //! form; the canonical form is encoded and held against the file, span by span; what was decoded is encoded and decoded once
-//! more; and each file is cut at every byte, where it may give an error or whole spans, but never a part of one.
+//! more; and each file is cut at every byte.
 
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use tracewell_model::SpanBatch;
 use tracewell_wire::{Limits, zipkin_v1, zipkin_v2};
 
 use crate::compare::{difference, text};
+use crate::cut::{Ending, check_cuts};
 use crate::tally::Tally;
 
 pub(crate) fn check(directory: &str) -> anyhow::Result<Tally> {
@@ -52,16 +53,23 @@ impl Encoding {
         }
     }
 
+    fn ending(self) -> Ending {
+        if self == Self::Proto3V2 { Ending::NoMore } else { Ending::SaidOrEmpty }
+    }
+
+    fn decode_into(self, bytes: &[u8], batch: &mut SpanBatch) -> Result<usize, zipkin_v2::DecodeError> {
+        let limits = Limits::default();
+        match self {
+            Self::JsonV1 => zipkin_v1::decode_json(bytes, &limits, batch),
+            Self::ThriftV1 => zipkin_v1::decode_thrift(bytes, &limits, batch),
+            Self::JsonV2 => zipkin_v2::decode_json(bytes, &limits, batch),
+            Self::Proto3V2 => zipkin_v2::decode_proto3(bytes, &limits, batch),
+        }
+    }
+
     fn decode(self, bytes: &[u8]) -> anyhow::Result<SpanBatch> {
         let mut batch = SpanBatch::new();
-        let limits = Limits::default();
-        let spans = match self {
-            Self::JsonV1 => zipkin_v1::decode_json(bytes, &limits, &mut batch),
-            Self::ThriftV1 => zipkin_v1::decode_thrift(bytes, &limits, &mut batch),
-            Self::JsonV2 => zipkin_v2::decode_json(bytes, &limits, &mut batch),
-            Self::Proto3V2 => zipkin_v2::decode_proto3(bytes, &limits, &mut batch),
-        };
-        match spans {
+        match self.decode_into(bytes, &mut batch) {
             Ok(spans) => ensure!(spans == batch.len(), "{spans} spans were said, {} are there", batch.len()),
             Err(error) => {
                 ensure!(batch.is_empty(), "a refused body left {} spans behind", batch.len());
@@ -106,20 +114,8 @@ fn check_file(directory: &Path, id: &str, name: &str, encoding: Encoding, tally:
 
     let again = encoding.decode(&encoding.encode(&decoded))?;
     tally.case(format!("{name} there and back"), difference(&v2_json(&decoded)?, &v2_json(&again)?));
-    tally.case(format!("{name} cut"), check_cut(&bytes, encoding, &v2_json(&decoded)?).err().map(|e| format!("{e:#}")));
-    Ok(())
-}
-
-/// Cut at each byte: an error, or the first of its spans.
-fn check_cut(bytes: &[u8], encoding: Encoding, whole: &Value) -> anyhow::Result<()> {
-    // A long text is cut at its ends.
-    const ENDS: usize = 2000;
-    for cut in (0..bytes.len()).filter(|&cut| cut < ENDS || cut + ENDS > bytes.len()) {
-        let Ok(batch) = encoding.decode(&bytes[..cut]) else { continue };
-        let found = v2_json(&batch)?;
-        let (found, whole) = (found.as_array().context("a list")?, whole.as_array().context("a list")?);
-        ensure!(found.len() <= whole.len() && *found == whole[..found.len()], "cut at {cut} it gives {found:?}");
-    }
+    let wrong = check_cuts(&bytes, encoding.ending(), |bytes, batch| encoding.decode_into(bytes, batch));
+    tally.case(format!("{name} cut"), wrong);
     Ok(())
 }
 

@@ -1,0 +1,582 @@
+//! Spans as reporters send them, in one pass over their bytes: known fields, no escapes, numbers as numbers, no null.
+//!
+//! What is not so plain is not taken, and then read by [`super::decode`]'s reader, which knows every rule: it alone makes
+//! errors. What is taken here, that takes to the same spans; a test and the fuzz target hold one against the other.
+
+use super::decode::{commit, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
+use super::endpoint::set_ip_text;
+use crate::Limits;
+use crate::java_text::to_lower_case;
+use crate::json::{Count, ReadObject};
+use crate::json_scan::{eight_digits, find_quote};
+use crate::names::slot_of;
+use tracewell_model::{Endpoint, EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
+
+/// Lists and objects inside one another, in a body of plain spans.
+const DEPTH: usize = 8;
+/// A whole number of so many digits fits.
+const DIGITS_MAX: usize = 18;
+/// So many spans may be not plain before it is no more tried, beside a quarter of those that are.
+const GIVEN_UP_MAX: usize = 8;
+
+/// Reads the plain spans of one body, and remembers what they repeat.
+pub(super) struct PlainSpans<'a> {
+    text: &'a str,
+    limits: &'a Limits,
+    scratch: String,
+    seen: Box<Seen<'a>>,
+    taken: usize,
+    given_up: usize,
+    /// The first one behind the last span that was looked at.
+    backslash: usize,
+}
+
+fn next_backslash(bytes: &[u8], from: usize) -> usize {
+    memchr::memchr(b'\\', &bytes[from..]).map_or(usize::MAX, |found| from + found)
+}
+
+/// What was read before, by its bytes.
+#[derive(Default)]
+struct Seen<'a> {
+    keys: Slots<'a, StrId, 64>,
+    names: Slots<'a, StrId, 128>,
+    /// Objects from behind their opening brace to behind their first closing one, and how many values they have.
+    endpoints: Slots<'a, (EndpointId, u32), 64>,
+}
+
+impl<'a> PlainSpans<'a> {
+    pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
+        let backslash = next_backslash(text.as_bytes(), 0);
+        let mut plain =
+            Self { text, limits, scratch: String::new(), seen: Box::default(), taken: 0, given_up: 0, backslash };
+        if limits.depth_max < DEPTH {
+            plain.give_up();
+        }
+        plain
+    }
+
+    /// Takes no span any more.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = usize::MAX;
+    }
+
+    /// Commits the span that begins behind the opening brace before `at`, if it is plain; answers where it ends. If not, the
+    /// batch is as it was.
+    #[inline]
+    pub(super) fn take(&mut self, at: usize, batch: &mut SpanBatch) -> Option<(usize, ReadObject)> {
+        if self.given_up > GIVEN_UP_MAX + self.taken / 4 {
+            return None;
+        }
+        let mark = batch.mark();
+        let (text, bytes) = (self.text, self.text.as_bytes());
+        if self.backslash < at {
+            self.backslash = next_backslash(bytes, at);
+        }
+        let text_bytes_max = self.limits.string_bytes_max;
+        let mut cursor = Cursor { text, bytes, at, backslash: self.backslash, text_bytes_max };
+        let mut read = ReadObject::default();
+        if self.span(&mut cursor, batch, &mut read).is_some() {
+            self.taken += 1;
+            return Some((cursor.at, read));
+        }
+        batch.rollback(mark);
+        // The numbers they have in the batch may be those of others now.
+        *self.seen = Seen::default();
+        self.given_up += 1;
+        None
+    }
+
+    fn span(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, read: &mut ReadObject) -> Option<()> {
+        let mut row = SpanRow::default();
+        let (mut has_trace_id, mut has_id) = (false, false);
+        loop {
+            match cursor.field()? {
+                Field::TraceId => {
+                    row.trace_id = parse_trace_id(cursor.string()?).ok()?;
+                    has_trace_id = true;
+                }
+                Field::Id => {
+                    row.id = parse_span_id(cursor.string()?).ok()?;
+                    has_id = true;
+                }
+                Field::ParentId => row.parent = parse_parent_id(cursor.string()?).ok()?,
+                Field::Kind => row.kind = parse_kind(cursor.string()?).ok()?,
+                Field::Name => {
+                    let (name, scratch) = (cursor.string()?, &mut self.scratch);
+                    let new = || batch.intern(to_lower_case(name, scratch));
+                    row.name = self.seen.names.get(name.as_bytes(), new);
+                }
+                Field::Timestamp => row.start = positive_micros(cursor.number()?),
+                Field::Duration => row.duration = positive_micros(cursor.number()?),
+                Field::LocalEndpoint => row.local = self.endpoint(cursor, batch, read)?,
+                Field::RemoteEndpoint => row.remote = self.endpoint(cursor, batch, read)?,
+                Field::Annotations => self.annotations(cursor, batch, read)?,
+                Field::Tags => self.tags(cursor, batch, read)?,
+                Field::Debug if cursor.flag()? => row.flags = row.flags.with(SpanFlags::DEBUG),
+                Field::Shared if cursor.flag()? => row.flags = row.flags.with(SpanFlags::SHARED),
+                Field::Debug | Field::Shared => {}
+            }
+            read.values.add(1);
+            if cursor.ends(b'}')? {
+                break;
+            }
+        }
+        if !(has_trace_id && has_id) {
+            return None;
+        }
+        commit(batch, row).ok()
+    }
+
+    fn tags(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, read: &mut ReadObject) -> Option<()> {
+        cursor.expect(b'{')?;
+        let inner = read.inner_values.get_or_insert_default();
+        if cursor.skip(b'}') {
+            return Some(());
+        }
+        loop {
+            let key = cursor.name()?;
+            let key = self.seen.keys.get(key, || batch.intern(str::from_utf8(key).unwrap_or_default()));
+            batch.tag(key, ValueRef::Str(cursor.string()?));
+            inner.add(1);
+            if cursor.ends(b'}')? {
+                break;
+            }
+        }
+        (batch.open_tags_len() <= self.limits.tags_max_per_span).then_some(())
+    }
+
+    fn annotations(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, read: &mut ReadObject) -> Option<()> {
+        cursor.expect(b'[')?;
+        let mut count = 0;
+        if !cursor.skip(b']') {
+            loop {
+                self.annotation(cursor, batch, read.innermost_values.get_or_insert_default())?;
+                count += 1;
+                if cursor.ends(b']')? {
+                    break;
+                }
+            }
+        }
+        read.inner_values = Some(Count { values: count, from_zero: true });
+        (batch.open_annotations_len() <= self.limits.annotations_max_per_span).then_some(())
+    }
+
+    fn annotation(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch, values: &mut Count) -> Option<()> {
+        cursor.expect(b'{')?;
+        let (mut time, mut value) = (None, None);
+        loop {
+            match cursor.name()? {
+                b"timestamp" => time = Some(cursor.number()?),
+                b"value" => value = Some(cursor.string()?),
+                _ => return None,
+            }
+            values.add(1);
+            if cursor.ends(b'}')? {
+                break;
+            }
+        }
+        batch.annotation(Time::from_micros(time?.unsigned_abs()), value?);
+        Some(())
+    }
+
+    fn endpoint(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        batch: &mut SpanBatch,
+        read: &mut ReadObject,
+    ) -> Option<EndpointId> {
+        cursor.expect(b'{')?;
+        let start = cursor.at;
+        // Where an object was read that begins with the same bytes up to a brace, and ended there, it is the same object.
+        let end = start + 1 + memchr::memchr(b'}', &cursor.bytes[start..])?;
+        let bytes = &cursor.bytes[start..end];
+        let (id, values) = match self.seen.endpoints.find(bytes) {
+            Some(known) => known,
+            None => {
+                let new = self.new_endpoint(cursor, batch)?;
+                if cursor.at != end {
+                    return None;
+                }
+                self.seen.endpoints.put(bytes, new);
+                new
+            }
+        };
+        cursor.at = end;
+        read.inner_values.get_or_insert_default().add(values);
+        Some(id)
+    }
+
+    /// An endpoint behind its opening brace, and how many values it has.
+    fn new_endpoint(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch) -> Option<(EndpointId, u32)> {
+        let (mut endpoint, mut values) = (Endpoint::default(), 0);
+        loop {
+            match cursor.name()? {
+                b"serviceName" => {
+                    endpoint.service = batch.intern(to_lower_case(cursor.string()?, &mut self.scratch));
+                }
+                b"ipv4" | b"ipv6" => set_ip_text(&mut endpoint, cursor.string()?, batch),
+                b"port" => endpoint.port = u16::try_from(cursor.number()?).ok()?,
+                _ => return None,
+            }
+            values += 1;
+            if cursor.ends(b'}')? {
+                return Some((batch.intern_endpoint(endpoint), values));
+            }
+        }
+    }
+}
+
+/// A place in the body. Every method takes what it is named for with the white space before it, or nothing when something
+/// else stands there; then nobody asks this cursor again.
+struct Cursor<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    /// No backslash comes before it.
+    backslash: usize,
+    text_bytes_max: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The next byte that is no white space.
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.bytes.get(self.at)?;
+            self.at += 1;
+            match byte {
+                b'!'.. => return Some(byte),
+                b' ' | b'\n' | b'\r' | b'\t' => {}
+                _ => return None,
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, expected: u8) -> Option<()> {
+        (self.byte()? == expected).then_some(())
+    }
+
+    /// Takes a byte if it is this one.
+    #[inline]
+    fn skip(&mut self, expected: u8) -> bool {
+        let at = self.at;
+        let is_it = self.byte() == Some(expected);
+        if !is_it {
+            self.at = at;
+        }
+        is_it
+    }
+
+    /// Whether a list or object ends here; otherwise a comma is taken.
+    #[inline]
+    fn ends(&mut self, end: u8) -> Option<bool> {
+        match self.byte()? {
+            b',' => Some(false),
+            byte if byte == end => Some(true),
+            _ => None,
+        }
+    }
+
+    /// The name of a span's field and its colon.
+    #[inline]
+    fn field(&mut self) -> Option<Field> {
+        self.expect(b'"')?;
+        let (field, len) = Field::of(self.bytes.get(self.at..)?)?;
+        self.at += len;
+        self.expect(b':')?;
+        Some(field)
+    }
+
+    /// A name and its colon.
+    #[inline]
+    fn name(&mut self) -> Option<&'a [u8]> {
+        let name = self.bytes()?;
+        self.expect(b':')?;
+        Some(name)
+    }
+
+    #[inline]
+    fn string(&mut self) -> Option<&'a str> {
+        let len = self.bytes()?.len();
+        let end = self.at - 1;
+        Some(&self.text[end - len..end])
+    }
+
+    /// A text without escapes.
+    #[inline]
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let end = find_quote(self.bytes, self.at)?;
+        if end > self.backslash {
+            return None;
+        }
+        let text = &self.bytes[self.at..end];
+        self.at = end + 1;
+        (text.len() <= self.text_bytes_max).then_some(text)
+    }
+
+    /// A whole number that is not negative.
+    #[inline]
+    fn number(&mut self) -> Option<i64> {
+        self.byte()?;
+        self.at -= 1;
+        let rest = self.bytes.get(self.at..)?;
+        let mut number = 0;
+        let mut len = 0;
+        if let Some(eight) = rest.first_chunk().and_then(eight_digits) {
+            number = eight;
+            len = 8;
+        }
+        while let Some(digit) = rest.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
+            if len == DIGITS_MAX {
+                return None;
+            }
+            number = number * 10 + i64::from(digit);
+            len += 1;
+        }
+        let begins_with_zero = rest.first() == Some(&b'0') && len > 1;
+        // What follows is looked at by who takes it: a fraction or an exponent is neither a comma nor an end.
+        self.at += len;
+        (len > 0 && !begins_with_zero).then_some(number)
+    }
+
+    #[inline]
+    fn flag(&mut self) -> Option<bool> {
+        let first = self.byte()?;
+        let (flag, rest): (bool, &[u8]) = if first == b't' { (true, b"rue") } else { (false, b"alse") };
+        let is_it = (first == b't' || first == b'f') && self.bytes.get(self.at..)?.starts_with(rest);
+        self.at += rest.len();
+        is_it.then_some(flag)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    TraceId,
+    ParentId,
+    Id,
+    Kind,
+    Name,
+    Timestamp,
+    Duration,
+    LocalEndpoint,
+    RemoteEndpoint,
+    Annotations,
+    Tags,
+    Debug,
+    Shared,
+}
+
+impl Field {
+    /// The field whose name and closing quote these bytes begin with, and how many they are. By the first eight, which tell
+    /// all names apart.
+    #[inline]
+    fn of(bytes: &[u8]) -> Option<(Self, usize)> {
+        const fn word(name: &[u8; 8]) -> u64 {
+            u64::from_le_bytes(*name)
+        }
+        const fn first(len: u32) -> u64 {
+            u64::MAX >> (64 - 8 * len)
+        }
+        const TRACE_ID: u64 = word(b"traceId\"");
+        const PARENT_ID: u64 = word(b"parentId");
+        const TIMESTAMP: u64 = word(b"timestam");
+        const DURATION: u64 = word(b"duration");
+        const LOCAL_ENDPOINT: u64 = word(b"localEnd");
+        const REMOTE_ENDPOINT: u64 = word(b"remoteEn");
+        const ANNOTATIONS: u64 = word(b"annotati");
+        let eight = u64::from_le_bytes(*bytes.first_chunk()?);
+        let long = |field: Self, name: &[u8]| bytes.starts_with(name).then_some((field, name.len()));
+        match eight {
+            TRACE_ID => return Some((Self::TraceId, 8)),
+            PARENT_ID => return long(Self::ParentId, b"parentId\""),
+            TIMESTAMP => return long(Self::Timestamp, b"timestamp\""),
+            DURATION => return long(Self::Duration, b"duration\""),
+            LOCAL_ENDPOINT => return long(Self::LocalEndpoint, b"localEndpoint\""),
+            REMOTE_ENDPOINT => return long(Self::RemoteEndpoint, b"remoteEndpoint\""),
+            ANNOTATIONS => return long(Self::Annotations, b"annotations\""),
+            _ => {}
+        }
+        const ID: u64 = word(b"id\"\0\0\0\0\0");
+        const KIND: u64 = word(b"kind\"\0\0\0");
+        const NAME: u64 = word(b"name\"\0\0\0");
+        const TAGS: u64 = word(b"tags\"\0\0\0");
+        const DEBUG: u64 = word(b"debug\"\0\0");
+        const SHARED: u64 = word(b"shared\"\0");
+        match eight & first(5) {
+            KIND => return Some((Self::Kind, 5)),
+            NAME => return Some((Self::Name, 5)),
+            TAGS => return Some((Self::Tags, 5)),
+            short if short & first(3) == ID => return Some((Self::Id, 3)),
+            _ => {}
+        }
+        if eight & first(7) == SHARED {
+            return Some((Self::Shared, 7));
+        }
+        (eight & first(6) == DEBUG).then_some((Self::Debug, 6))
+    }
+}
+
+/// What was read before, one in each slot.
+struct Slots<'a, T, const SLOTS: usize>([(&'a [u8], T); SLOTS]);
+
+impl<T: Copy + Default, const SLOTS: usize> Default for Slots<'_, T, SLOTS> {
+    fn default() -> Self {
+        Self([(&[], T::default()); SLOTS])
+    }
+}
+
+impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
+    #[inline]
+    fn find(&self, bytes: &[u8]) -> Option<T> {
+        let (seen, found) = &self.0[slot_of(bytes) % SLOTS];
+        (*seen == bytes).then_some(*found)
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &'a [u8], found: T) {
+        self.0[slot_of(bytes) % SLOTS] = (bytes, found);
+    }
+
+    /// Of no bytes it is the default.
+    #[inline]
+    fn get(&mut self, bytes: &'a [u8], new: impl FnOnce() -> T) -> T {
+        let slot = &mut self.0[slot_of(bytes) % SLOTS];
+        if slot.0 != bytes {
+            *slot = (bytes, new());
+        }
+        slot.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::{decode_json, decode_json_by_reader};
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::Path;
+    use tracewell_model::write_image;
+
+    const BODY: &str = r#"[{"traceId":"2713ce4d5b1b3bd7ace79064ac868c0e","id":"c6b24a44f19d44f5","parentId":"3f15da8fc83ef25d",
+"kind":"CLIENT","name":"getUser","timestamp":1795282126536504,"duration":1845,"localEndpoint":{"serviceName":"api","ipv4":
+"10.1.2.12","port":8080},"remoteEndpoint":{"serviceName":"Users"},"tags":{"http.method":"POST","a":"1","http.method":"GET"}},
+{"traceId":"1","id":"2","name":"getUser","localEndpoint":{"serviceName":"api"},"remoteEndpoint":{"serviceName":"Users"},
+"annotations":[{"timestamp":2,"value":"b"},{"value":"a","timestamp":1}],"tags":{},"debug":true,"shared":false},
+{"id":"3","traceId":"1","tags":{"http.method":"GET","a":"2"},"annotations":[],"unknown":[[1,{"a":null}],2],"duration":0}]"#;
+
+    /// With and without the plain way: the same answer, the same batch to the byte.
+    fn check(body: &[u8], limits: &Limits) {
+        let (mut batch, mut expected) = (SpanBatch::new(), SpanBatch::new());
+        let answers = (decode_json(body, limits, &mut batch), decode_json_by_reader(body, limits, &mut expected));
+        assert_eq!(answers.0, answers.1, "{}", String::from_utf8_lossy(body));
+        let image = |batch: &SpanBatch| {
+            let mut image = vec![];
+            write_image(batch, &mut image);
+            image
+        };
+        assert!(image(&batch) == image(&expected), "{}", String::from_utf8_lossy(body));
+    }
+
+    /// How many spans went the plain way.
+    fn taken(body: &str) -> usize {
+        let limits = Limits::default();
+        let (mut batch, mut plain) = (SpanBatch::new(), PlainSpans::new(body, &limits));
+        body.match_indices(r#"{"traceId"#).filter(|(at, _)| plain.take(at + 1, &mut batch).is_some()).count()
+    }
+
+    #[test]
+    fn usual_spans_go_the_plain_way_and_others_come_to_the_same() {
+        check(BODY.as_bytes(), &Limits::default());
+        assert_eq!(taken(BODY), 2);
+        for (usual, other) in
+            [("POST", r"P\u004fST"), (":1845", r#":"1845""#), ("1845", "18.0"), ("true", "TRUE"), ("1845", "null")]
+        {
+            let body = BODY.replace(usual, other);
+            check(body.as_bytes(), &Limits::default());
+            assert!(taken(&body) < 2, "{other}");
+        }
+        for (usual, other) in [(",", " , "), (":", "\t:\r\n"), ("POST", "\u{1f980}"), ("1845", "999999999999999999")] {
+            let body = BODY.replace(usual, other);
+            check(body.as_bytes(), &Limits::default());
+            assert_eq!(taken(&body), 2, "{other}");
+        }
+    }
+
+    #[test]
+    fn errors_and_limits_are_those_of_the_reader() {
+        let of = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits
+        };
+        for limits in [
+            of(|limits| limits.tags_max_per_span = 2),
+            of(|limits| limits.annotations_max_per_span = 1),
+            of(|limits| limits.string_bytes_max = 12),
+            of(|limits| limits.depth_max = 3),
+            of(|limits| limits.spans_max = 1),
+        ] {
+            check(BODY.as_bytes(), &limits);
+        }
+        for at in 0..BODY.len() {
+            check(&BODY.as_bytes()[..at], &Limits::default());
+            for byte in *b"\"}]{[,:\\ 0n\xff" {
+                let mut body = BODY.as_bytes().to_vec();
+                body[at] = byte;
+                check(&body, &Limits::default());
+            }
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/zipkin_v2_json");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            check(&std::fs::read(entry.unwrap().path()).unwrap(), &Limits::default());
+        }
+    }
+
+    #[test]
+    fn who_sends_nothing_plain_is_soon_not_tried() {
+        let spans = vec![r#"{"traceId":"1","id":"2","name":"a\u0062"}"#; 1000];
+        let body = format!("[{}]", spans.join(","));
+        let limits = Limits::default();
+        let (mut batch, mut plain) = (SpanBatch::new(), PlainSpans::new(&body, &limits));
+        for (at, _) in body.match_indices(r#"{"traceId"#) {
+            assert_eq!(plain.take(at + 1, &mut batch).map(|_| ()), None);
+        }
+        assert_eq!(plain.given_up, GIVEN_UP_MAX + 1);
+        check(body.as_bytes(), &limits);
+    }
+
+    proptest! {
+        #[test]
+        fn any_pieces_in_any_order_come_to_the_same(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)) {
+            check(format!("[{{{}}}]", pieces.concat()).as_bytes(), &Limits::default());
+        }
+    }
+
+    const PIECES: [&str; 24] = [
+        r#""traceId":"1""#,
+        r#""id":"2""#,
+        r#""parentId":"2""#,
+        r#""name":"A""#,
+        r#""kind":"SERVER""#,
+        r#""timestamp":5"#,
+        r#""localEndpoint":{"serviceName":"}"}"#,
+        r#""remoteEndpoint":{"ipv4":"1.2.3.4","x":{"y":1}}"#,
+        r#""tags":{"b":"1","a":"2"}"#,
+        r#""annotations":[{"timestamp":1,"value":"x"}]"#,
+        r#""annotations":[]"#,
+        r#""shared":true"#,
+        r#""other":[[{"a":1}]]"#,
+        ",",
+        ",",
+        ",",
+        ",",
+        ",",
+        ",",
+        r#"},{"traceId":"3","id":"4","#,
+        "{",
+        "}",
+        "[",
+        ":",
+    ];
+}
