@@ -336,11 +336,7 @@ impl Span {
     /// span.finish();
     /// ```
     pub fn enter(&mut self) -> Entered<'_> {
-        let mut span = Some(std::mem::replace(self, Self::none()));
-        let ticket = push(&mut span);
-        if let Some(span) = span {
-            *self = span;
-        }
+        let ticket = with_stack(|stack| stack.push(std::mem::replace(self, Self::none())));
         Entered { span: self, ticket }
     }
 
@@ -397,8 +393,12 @@ impl EnteredSpan {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        if let Some(span) = self.ticket.take().and_then(remove) {
-            *self.span = span;
+        if let Some(ticket) = &self.ticket {
+            with_stack(|stack| {
+                if let Some((_, span)) = stack.remove(ticket.number) {
+                    *self.span = span;
+                }
+            });
         }
     }
 }
@@ -477,30 +477,42 @@ pub(crate) fn remove_as(number: u64) {
 /// Puts a span on top, and takes it from where it was. It stays there where the thread is being torn down and has no
 /// stack any more.
 pub(crate) fn push(span: &mut Option<Span>) -> Option<Ticket> {
-    let push = |stack: &RefCell<Stack>| {
-        let mut stack = stack.borrow_mut();
-        stack.tickets += 1;
-        let number = stack.tickets;
-        stack.entries.push((number, span.take()?));
-        Some(Ticket { number, stays_here: PhantomData })
-    };
-    STACK.try_with(push).ok().flatten()
+    with_stack(|stack| Some(stack.push(span.take()?))).flatten()
+}
+
+/// `None`: the thread is being torn down and has no stack any more.
+#[inline]
+fn with_stack<R>(work: impl FnOnce(&mut Stack) -> R) -> Option<R> {
+    STACK.try_with(|stack| work(&mut stack.borrow_mut())).ok()
+}
+
+impl Stack {
+    #[inline]
+    fn push(&mut self, span: Span) -> Ticket {
+        self.tickets += 1;
+        self.entries.push((self.tickets, span));
+        Ticket { number: self.tickets, stays_here: PhantomData }
+    }
+
+    #[inline]
+    fn remove(&mut self, number: u64) -> Option<(u64, Span)> {
+        match self.entries.last() {
+            Some((last, _)) if *last == number => self.entries.pop(),
+            _ => self.remove_below(number),
+        }
+    }
+
+    #[cold]
+    fn remove_below(&mut self, number: u64) -> Option<(u64, Span)> {
+        let at = self.entries.iter().rposition(|(other, _)| *other == number)?;
+        Some(self.entries.remove(at))
+    }
 }
 
 /// Takes it out, wherever in the stack it is.
 #[expect(clippy::needless_pass_by_value, reason = "a ticket is good for one span")]
 pub(crate) fn remove(ticket: Ticket) -> Option<Span> {
-    let take = |stack: &RefCell<Stack>| {
-        let entries = &mut stack.borrow_mut().entries;
-        match entries.last() {
-            Some((number, _)) if *number == ticket.number => entries.pop(),
-            _ => {
-                let at = entries.iter().rposition(|(number, _)| *number == ticket.number)?;
-                Some(entries.remove(at))
-            }
-        }
-    };
-    STACK.try_with(take).ok().flatten().map(|(_, span)| span)
+    with_stack(|stack| stack.remove(ticket.number)).flatten().map(|(_, span)| span)
 }
 
 /// Asks or tells the span on top. `work` must not call what users wrote: it could come back here.

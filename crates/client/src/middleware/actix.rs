@@ -120,7 +120,7 @@ fn begin(settings: &ServerTracing, request: &ServiceRequest) -> Option<InFlight>
         path: request.path(),
         query: Some(request.query_string()).filter(|query| !query.is_empty()),
         route: route.as_deref(),
-        peer: request.peer_addr(),
+        peer: None,
         version: match request.version() {
             actix_web::http::Version::HTTP_10 => "1.0",
             actix_web::http::Version::HTTP_2 => "2",
@@ -129,7 +129,7 @@ fn begin(settings: &ServerTracing, request: &ServiceRequest) -> Option<InFlight>
         headers: &Headers(request.headers()),
         is_grpc: is_grpc(request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes)),
     };
-    settings.begin(&head)
+    settings.begin(head, || request.peer_addr())
 }
 
 pin_project! {

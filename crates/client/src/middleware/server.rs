@@ -1,6 +1,7 @@
 //! What servers of any framework do with a request: continue its trace, name and tag its span.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::head::RequestHead;
@@ -272,8 +273,12 @@ impl ServerTracing {
 }
 
 impl ServerTracing {
-    /// The span of a request; none if it is to be left out.
-    pub(crate) fn begin(&self, head: &RequestHead<'_>) -> Option<InFlight> {
+    /// The span of a request; none if it is to be left out. Its peer is asked for if somebody wants to know.
+    pub(crate) fn begin(&self, mut head: RequestHead<'_>, peer: impl Fn() -> Option<SocketAddr>) -> Option<InFlight> {
+        if self.names.is_some() || self.skip.is_some() {
+            head.peer = peer();
+        }
+        let head = &mut head;
         if self.skips(head) {
             return None;
         }
@@ -290,6 +295,7 @@ impl ServerTracing {
         request.is_grpc = head.is_grpc;
         request.error_from = self.error_from;
         if request.span.is_recorded() {
+            head.peer = head.peer.or_else(peer);
             request.span.kind(Kind::Server);
             self.tags.request(&mut request.span, head, Kind::Server);
             for (key, value) in &self.extra_tags {

@@ -268,7 +268,7 @@ impl SpanHandle {
 impl From<SpanHandle> for Span {
     fn from(handle: SpanHandle) -> Self {
         let SpanHandle { context, tracer, place } = handle;
-        let recording = place.map_or(Recording::Off, Recording::Guest);
+        let recording = Recording::guest(place);
         Self { context, tracer, recording }
     }
 }

@@ -111,6 +111,12 @@ impl JaegerHeaders {
         self
     }
 
+    /// With which the names begin that are read.
+    pub(super) fn beginnings(&self) -> [Cow<'static, str>; 4] {
+        let [trace_id, baggage, debug_id] = [&self.trace_id, &self.baggage_prefix, &self.debug_id].map(Clone::clone);
+        [trace_id, baggage, debug_id, Cow::Borrowed(AD_HOC_BAGGAGE)]
+    }
+
     pub(super) fn read<H: HeaderGetter + ?Sized>(
         &self,
         headers: &H,

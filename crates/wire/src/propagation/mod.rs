@@ -26,6 +26,7 @@ mod context;
 mod digits;
 mod headers;
 mod jaeger;
+mod marks;
 mod percent;
 mod problem;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use binary::{BinaryError, read_jaeger_binary, write_jaeger_binary};
 pub use context::{BaggageItem, OversizedIds, TraceContext};
 pub use headers::{HeaderGetter, HeaderSetter};
 pub use jaeger::JaegerHeaders;
+use marks::Marks;
 pub use problem::{Problem, Problems};
 
 /// Bytes of all baggage keys and values together; items beyond are left out (W3C Baggage's limit).
@@ -185,6 +187,8 @@ pub struct Propagation {
     read: Vec<Format>,
     write: Vec<Format>,
     jaeger: JaegerHeaders,
+    /// What tells that something of it came.
+    marks: Marks,
 }
 
 /// Reads everything (W3C, B3, Jaeger in this order), writes W3C and its baggage.
@@ -203,7 +207,8 @@ impl Propagation {
     /// assert_eq!(Propagation::new(&[Format::Jaeger]).written_formats(), [Format::Jaeger]);
     /// ```
     pub fn new(formats: &[Format]) -> Self {
-        Self { read: formats.to_vec(), write: formats.to_vec(), jaeger: JaegerHeaders::default() }
+        let jaeger = JaegerHeaders::default();
+        Self { read: formats.to_vec(), write: formats.to_vec(), marks: Marks::of(formats, &jaeger), jaeger }
     }
 
     /// Writes other formats than it reads.
@@ -229,6 +234,7 @@ impl Propagation {
     /// ```
     #[must_use]
     pub fn with_jaeger_headers(mut self, names: JaegerHeaders) -> Self {
+        self.marks = Marks::of(&self.read, &names);
         self.jaeger = names;
         self
     }
@@ -242,6 +248,10 @@ impl Propagation {
     /// ```
     pub fn extract<H: HeaderGetter + ?Sized>(&self, headers: &H) -> Extracted {
         let mut result = Extracted::default();
+        // Most requests that begin a trace bring nothing: one look at each header they have, and no search for each name.
+        if !self.marks.are_in(headers) {
+            return result;
+        }
         for &format in &self.read {
             let mut found = TraceContext::default();
             let problems = &mut result.problems;

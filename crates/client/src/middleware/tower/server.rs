@@ -149,8 +149,8 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let shared = &self.layer.shared;
         let route = shared.route(request.extensions());
-        let peer = shared.peer(request.extensions());
-        let Some(mut in_flight) = shared.settings.begin(&head_of(&request, route, peer)) else {
+        let peer = || shared.peer(request.extensions());
+        let Some(mut in_flight) = shared.settings.begin(head_of(&request, route, None), peer) else {
             return ResponseFuture::untraced(self.inner.call(request));
         };
         in_flight.announce(request.extensions_mut());
