@@ -9,7 +9,7 @@ use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Count, ReadObject};
 use crate::json_scan::find_quote_or_backslash;
-use crate::names::slot_of;
+use crate::names::Slots;
 use tracewell_model::{EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
 
 /// Lists and objects inside one another, in a body of plain spans.
@@ -92,7 +92,7 @@ impl<'a> PlainSpans<'a> {
                 b"name" => {
                     let name = cursor.string()?;
                     let scratch = &mut self.scratch;
-                    row.name = self.seen.names.get(name, || batch.intern(to_lower_case(name, scratch)));
+                    row.name = self.seen.names.get(name.as_bytes(), || batch.intern(to_lower_case(name, scratch)));
                 }
                 b"timestamp" => row.start = positive_micros(cursor.number()?),
                 b"duration" => row.duration = positive_micros(cursor.number()?),
@@ -123,7 +123,7 @@ impl<'a> PlainSpans<'a> {
         }
         loop {
             let key = cursor.name()?;
-            let key = self.seen.keys.get(key, || batch.intern(key));
+            let key = self.seen.keys.get(key.as_bytes(), || batch.intern(key));
             batch.tag(key, ValueRef::Str(cursor.string()?));
             inner.add(1);
             if cursor.ends(b'}')? {
@@ -177,7 +177,7 @@ impl<'a> PlainSpans<'a> {
         let rest = &self.text[cursor.at..];
         // Where an object was read that begins with the same bytes up to a brace, and ended there, it is the same object.
         let end = memchr::memchr(b'}', rest.as_bytes())? + 1;
-        let known = self.seen.endpoints.find(&rest[..end]);
+        let known = self.seen.endpoints.find(&rest.as_bytes()[..end]);
         let (id, values) = match known {
             Some(known) => known,
             None => {
@@ -186,7 +186,7 @@ impl<'a> PlainSpans<'a> {
                 if len != 1 + end {
                     return None;
                 }
-                self.seen.endpoints.put(&rest[..end], (id, values));
+                self.seen.endpoints.put(&rest.as_bytes()[..end], (id, values));
                 (id, values)
             }
         };
@@ -303,38 +303,6 @@ impl<'a> Cursor<'a> {
         self.byte()?;
         self.at -= 1;
         self.bytes.get(self.at..)
-    }
-}
-
-/// What was read before, one in each slot.
-struct Slots<'a, T, const SLOTS: usize>([(&'a str, T); SLOTS]);
-
-impl<T: Copy + Default, const SLOTS: usize> Default for Slots<'_, T, SLOTS> {
-    fn default() -> Self {
-        Self([("", T::default()); SLOTS])
-    }
-}
-
-impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
-    #[inline]
-    fn find(&self, text: &str) -> Option<T> {
-        let (seen, found) = &self.0[slot_of(text.as_bytes()) % SLOTS];
-        (*seen == text).then_some(*found)
-    }
-
-    #[inline]
-    fn put(&mut self, text: &'a str, found: T) {
-        self.0[slot_of(text.as_bytes()) % SLOTS] = (text, found);
-    }
-
-    /// The empty text is the default.
-    #[inline]
-    fn get(&mut self, text: &'a str, new: impl FnOnce() -> T) -> T {
-        let slot = &mut self.0[slot_of(text.as_bytes()) % SLOTS];
-        if slot.0 != text {
-            *slot = (text, new());
-        }
-        slot.1
     }
 }
 
