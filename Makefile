@@ -51,7 +51,8 @@ lint: $(NODE_MODULES) ## formatting, clippy, licences, the page's lints: all wit
 
 semver: ## hold the library's interface against SEMVER_BASE, a git revision (main)
 	@command -v cargo-semver-checks >/dev/null || [ -x $(TARGET)/tools/bin/cargo-semver-checks ] || cargo install --locked --root $(TARGET)/tools cargo-semver-checks
-	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo semver-checks --package tracewell --baseline-rev $(SEMVER_BASE) --all-features
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo semver-checks --package tracewell --all-features \
+		--baseline-rev "$$(git rev-parse --verify --quiet $(SEMVER_BASE) || git rev-parse --verify origin/$(SEMVER_BASE))"
 
 bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS="--spans 100000" for a quick one)
 	cargo build --release --locked -p tracewell-server -p tracewell-bench

@@ -96,17 +96,17 @@ pub enum GrpcAddressError {
         /// What was given.
         address: String,
     },
-    /// TLS is wanted and not built in.
-    #[error("{address}: https needs the feature `otlp-grpc-tls` of the package tracewell")]
-    NoTls {
-        /// What was given.
-        address: String,
-    },
     /// A name or value that HTTP does not allow.
     #[error("metadata {name:?} cannot be sent: its name or its value holds what HTTP does not allow")]
     Metadata {
         /// The name.
         name: String,
+    },
+    /// TLS is wanted and not built in.
+    #[error("{address}: https needs the feature `otlp-grpc-tls` of the package tracewell")]
+    NoTls {
+        /// What was given.
+        address: String,
     },
 }
 
