@@ -163,16 +163,24 @@ impl Span {
     #[expect(clippy::inline_always, reason = "a key that the compiler knows is a few constants")]
     #[inline(always)]
     pub fn tag<'v>(&mut self, key: &str, value: impl Into<TagValue<'v>>) -> &mut Self {
-        let value = value.into();
-        if key == SAMPLING_PRIORITY && !self.prioritize(value) {
-            return self;
+        if key == SAMPLING_PRIORITY {
+            return self.tag_priority(value.into());
         }
         let tracer = self.tracer;
-        // Not by `write`: written down twice, for entries here and elsewhere, it would be a call.
+        // Not by `write`: written down twice, for entries here and elsewhere, it would be a call. And the value is made
+        // where it is wanted: before the question it would be put into memory for spans that are not recorded, too.
         if let Some(open) = self.recording.own_mut() {
-            open.entries.tag(key, value.cut(tracer));
+            open.entries.tag(key, value.into().cut(tracer));
         } else if self.recording.has_place() {
-            self.tag_elsewhere(key, value);
+            self.tag_elsewhere(key, value.into());
+        }
+        self
+    }
+
+    #[cold]
+    fn tag_priority(&mut self, value: TagValue<'_>) -> &mut Self {
+        if self.prioritize(value) {
+            self.tag_elsewhere(SAMPLING_PRIORITY, value);
         }
         self
     }

@@ -210,6 +210,8 @@ const fn code_of(kind: Type) -> u8 {
     }
 }
 
+/// Both ids are mostly constants: in its place it is a byte.
+#[inline]
 fn write_header(out: &mut Vec<u8>, last_id: i16, id: i16, code: u8) {
     let distance = i32::from(id) - i32::from(last_id);
     if (1..=DISTANCE_MAX).contains(&distance) {
