@@ -1,7 +1,11 @@
 //! What must hold for any bytes: run by the fuzz targets, and by a test over the committed corpus.
 
+#[path = "checks_answers.rs"]
+pub(crate) mod answers;
 #[path = "checks_jaeger.rs"]
 pub(crate) mod jaeger;
+#[path = "checks_propagation.rs"]
+pub(crate) mod propagation;
 #[path = "checks_zipkin.rs"]
 pub(crate) mod zipkin;
 

@@ -4,7 +4,8 @@ use super::image_of;
 use tracewell_model::{Span, SpanBatch, SpanFlags};
 use tracewell_wire::Limits;
 use tracewell_wire::jaeger::{
-    BatchForm, DecodeError, SamplingTypeForm, Sanitizers, ThriftProtocol, decode_agent_message, decode_proto_batch,
+    BatchForm, DecodeError, GetOperationsRequest, GetTraceRequest, GetTraceRequestV3, SamplingTypeForm, Sanitizers,
+    ThriftProtocol, TimeWindow, TraceQueryParameters, decode_agent_message, decode_proto_batch,
     decode_sampling_parameters, decode_sampling_proto, decode_thrift_batch, encode_proto_post_spans,
     encode_sampling_json, encode_sampling_parameters, encode_sampling_proto, encode_thrift_batches,
 };
@@ -107,5 +108,30 @@ pub(crate) fn sampling(body: &[u8]) {
         encode_sampling_proto(&again, &mut second);
         assert_eq!(first, second);
         encode_sampling_json(&again, SamplingTypeForm::Numbers, &mut second);
+    }
+}
+
+/// What the query service is asked, in each of its messages: it is read or refused. The query of a search says the same
+/// when it is said twice, but for its tags' order.
+pub(crate) fn query(message: &[u8]) {
+    let refusals = [
+        GetTraceRequest::decode(message).err(),
+        GetTraceRequestV3::decode(message).err(),
+        GetOperationsRequest::decode(message).err(),
+        TimeWindow::decode(message).err(),
+    ];
+    assert!(refusals.iter().flatten().all(|error| error.to_string().len() < 1000));
+    match TraceQueryParameters::decode(message) {
+        Ok(once) => {
+            let twice = TraceQueryParameters::decode(&[message, message].concat());
+            let sorted = |query: Option<TraceQueryParameters>| {
+                query.map(|mut query| {
+                    query.tags.sort();
+                    query
+                })
+            };
+            assert_eq!(twice.map(sorted), Ok(sorted(once)));
+        }
+        Err(error) => assert!(error.to_string().len() < 1000),
     }
 }

@@ -1,6 +1,8 @@
-//! `make bench-axum`: what the server layer costs an axum handler. Without the layer, with it and nothing recorded, with it and
-//! everything recorded and sent: requests per second of the server's processor time, the median of several rounds in turn.
+//! `make bench-axum`: what the server layer costs an axum handler. Without a layer, with one that does nothing, with ours and
+//! nothing recorded, with ours and everything recorded and sent: requests per second of the server's processor time, the
+//! median of several rounds in turn.
 
+mod empty;
 mod load;
 mod serve;
 
@@ -36,6 +38,8 @@ struct Arguments {
 enum Case {
     /// Nothing.
     None,
+    /// A layer that does nothing.
+    Empty,
     /// The layer; no trace is recorded.
     Unsampled,
     /// The layer; every trace is recorded, encoded as Zipkin's JSON and posted.
@@ -43,11 +47,12 @@ enum Case {
 }
 
 impl Case {
-    const ALL: [Self; 3] = [Self::None, Self::Unsampled, Self::Sampled];
+    const ALL: [Self; 4] = [Self::None, Self::Empty, Self::Unsampled, Self::Sampled];
 
     const fn name(self) -> &'static str {
         match self {
             Self::None => "no layer",
+            Self::Empty => "a layer that does nothing",
             Self::Unsampled => "layer, 0 % sampled",
             Self::Sampled => "layer, 100 % sampled and sent",
         }
@@ -60,7 +65,7 @@ fn main() -> anyhow::Result<()> {
         return serve::run(case, sink);
     }
     let sink = load::Sink::start()?;
-    let mut cpu_ns: [Vec<f64>; 3] = Default::default();
+    let mut cpu_ns: [Vec<f64>; 4] = Default::default();
     for _ in 0..arguments.rounds {
         for (case, rounds) in Case::ALL.into_iter().zip(&mut cpu_ns) {
             rounds.push(round(case, arguments.requests, &sink)?);

@@ -9,6 +9,7 @@ use tracewell::middleware::tower::ServerLayer;
 use tracewell::sampler::ConstSampler;
 use tracewell::{Tracer, ZipkinReporter};
 
+use crate::empty::EmptyLayer;
 use crate::{Case, say};
 
 pub(crate) fn run(case: Case, sink: &str) -> anyhow::Result<()> {
@@ -18,6 +19,7 @@ pub(crate) fn run(case: Case, sink: &str) -> anyhow::Result<()> {
         let app = Router::new().route("/cart/{id}", get(cart));
         let app = match case {
             Case::None => app,
+            Case::Empty => app.layer(EmptyLayer),
             Case::Unsampled | Case::Sampled => {
                 let sampler = ConstSampler::new(case == Case::Sampled);
                 let reporter = ZipkinReporter::new(&format!("http://{sink}/api/v2/spans"))?;

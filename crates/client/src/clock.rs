@@ -17,6 +17,11 @@ use std::time::Instant;
 /// ```
 pub trait Clock: Send + Sync {
     /// Now. Must not go back.
+    ///
+    /// ```
+    /// use tracewell::{Clock, MonotonicClock};
+    /// assert!(MonotonicClock.seconds() >= 0.0);
+    /// ```
     fn seconds(&self) -> f64;
 }
 

@@ -36,6 +36,18 @@ pub const fn current() -> CurrentSpan {
 }
 
 /// See [`current`]. Not to be sent elsewhere: there another span is current. [`CurrentSpan::handle`] is.
+///
+/// ```
+/// # let reporter = tracewell::InMemoryReporter::default();
+/// # let sampler = tracewell::sampler::ConstSampler::new(true);
+/// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+/// tracer.new_trace("GET /cart").in_scope(|| {
+///     let current: tracewell::CurrentSpan = tracewell::current();
+///     current.tag("user", 7).annotate("found");
+/// });
+/// tracer.flush();
+/// assert_eq!(reporter.spans()[0].annotations[0].value, "found");
+/// ```
 #[derive(Clone, Copy)]
 pub struct CurrentSpan {
     stays_here: PhantomData<*const ()>,
@@ -52,11 +64,26 @@ impl CurrentSpan {
     }
 
     /// Whether there is one, and it is recorded.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// assert!(!tracewell::current().is_recorded());
+    /// tracer.new_trace("GET /cart").in_scope(|| assert!(tracewell::current().is_recorded()));
+    /// ```
     pub fn is_recorded(self) -> bool {
         top(|span| span.is_recorded()).unwrap_or(false)
     }
 
     /// What is to travel to a callee; `None` where nothing is current.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let trace_id = request.context().trace_id();
+    /// assert_eq!(request.in_scope(|| tracewell::current().context()).unwrap().trace_id(), trace_id);
+    /// ```
     pub fn context(self) -> Option<TraceContext> {
         top(|span| span.context().clone())
     }
@@ -100,11 +127,29 @@ impl CurrentSpan {
     }
 
     /// See [`Span::name`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET").in_scope(|| tracewell::current().name("GET /cart/{id}"));
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].name, "GET /cart/{id}");
+    /// ```
     pub fn name(self, name: &str) -> Self {
         self.write(|span| span.name(name))
     }
 
     /// See [`Span::kind`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /cart").in_scope(|| tracewell::current().kind(tracewell::Kind::Server));
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].kind, tracewell::Kind::Server);
+    /// ```
     pub fn kind(self, kind: Kind) -> Self {
         self.write(|span| span.kind(kind))
     }
@@ -122,21 +167,63 @@ impl CurrentSpan {
     }
 
     /// See [`Span::annotate`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /cart").in_scope(|| tracewell::current().annotate("cache miss"));
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].annotations[0].value, "cache miss");
+    /// ```
     pub fn annotate(self, value: &str) -> Self {
         self.write(|span| span.annotate(value))
     }
 
     /// See [`Span::log`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("charge").in_scope(|| tracewell::current().log(&[("event", "retry".into()), ("attempt", 2.into())]));
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].annotations.len(), 1);
+    /// ```
     pub fn log(self, fields: &[(&str, TagValue<'_>)]) -> Self {
         self.write(|span| span.log(fields))
     }
 
     /// See [`Span::remote_endpoint`].
+    ///
+    /// ```
+    /// use tracewell::OwnedEndpoint;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let db = OwnedEndpoint { service: "db".into(), ..OwnedEndpoint::default() };
+    /// tracer.new_trace("query").in_scope(|| tracewell::current().remote_endpoint(&db));
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].remote.as_ref().unwrap().service, "db");
+    /// ```
     pub fn remote_endpoint(self, endpoint: &OwnedEndpoint) -> Self {
         self.write(|span| span.remote_endpoint(endpoint))
     }
 
     /// See [`Span::error`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("parse").in_scope(|| {
+    ///     if let Err(error) = "x".parse::<u32>() {
+    ///         tracewell::current().error(&error);
+    ///     }
+    /// });
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].tags.last().unwrap().0, "error");
+    /// ```
     pub fn error(self, error: &(dyn Error + 'static)) -> Self {
         // By way of a handle's copy: reading the error's text is its author's code, which may ask for the current span.
         if let Some(tracer) = top(|span| span.is_recorded().then(|| span.tracer())).flatten()
@@ -148,16 +235,38 @@ impl CurrentSpan {
     }
 
     /// See [`Span::error_message`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("charge").in_scope(|| tracewell::current().error_message("no credit"));
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].tags.last().unwrap().0, "error");
+    /// ```
     pub fn error_message(self, message: &str) -> Self {
         self.write(|span| span.error_message(message))
     }
 
     /// See [`Span::set_baggage_item`]. False also where nothing is current.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// assert!(!tracewell::current().set_baggage_item("user", "7"));
+    /// tracer.new_trace("GET /cart").in_scope(|| assert!(tracewell::current().set_baggage_item("user", "7")));
+    /// ```
     pub fn set_baggage_item(self, key: &str, value: &str) -> bool {
         top(|span| span.set_baggage_item(key, value)).unwrap_or(false)
     }
 
     /// A word that came with the trace, or was set since.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// request.set_baggage_item("user", "7");
+    /// assert_eq!(request.in_scope(|| tracewell::current().baggage_item("user")).as_deref(), Some("7"));
+    /// ```
     pub fn baggage_item(self, key: &str) -> Option<String> {
         top(|span| span.baggage_item(key).map(str::to_owned)).flatten()
     }
@@ -177,6 +286,15 @@ impl fmt::Debug for CurrentSpan {
 }
 
 /// A span that is current until this is dropped: from [`Span::enter`].
+///
+/// ```
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// let mut job = tracer.new_trace("job");
+/// let entered: tracewell::Entered<'_> = job.enter();
+/// assert!(!tracewell::current().is_none());
+/// drop(entered);
+/// assert!(tracewell::current().is_none());
+/// ```
 #[must_use = "the span is current until this is dropped"]
 #[derive(Debug)]
 pub struct Entered<'s> {
@@ -218,15 +336,23 @@ impl Span {
     /// span.finish();
     /// ```
     pub fn enter(&mut self) -> Entered<'_> {
-        let mut span = Some(std::mem::replace(self, Self::none()));
-        let ticket = push(&mut span);
-        if let Some(span) = span {
-            *self = span;
-        }
+        let ticket = with_stack(|stack| stack.push(std::mem::replace(self, Self::none())));
         Entered { span: self, ticket }
     }
 
     /// As [`Span::enter`], and ends it with the guard.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// {
+    ///     let _job = tracer.new_trace("job").entered();
+    ///     tracewell::current().new_child("step").finish();
+    /// }
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans().len(), 2);
+    /// ```
     pub fn entered(self) -> EnteredSpan {
         let mut span = Some(self);
         let ticket = push(&mut span);
@@ -267,8 +393,12 @@ impl EnteredSpan {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        if let Some(span) = self.ticket.take().and_then(remove) {
-            *self.span = span;
+        if let Some(ticket) = &self.ticket {
+            with_stack(|stack| {
+                if let Some((_, span)) = stack.remove(ticket.number) {
+                    *self.span = span;
+                }
+            });
         }
     }
 }
@@ -347,30 +477,42 @@ pub(crate) fn remove_as(number: u64) {
 /// Puts a span on top, and takes it from where it was. It stays there where the thread is being torn down and has no
 /// stack any more.
 pub(crate) fn push(span: &mut Option<Span>) -> Option<Ticket> {
-    let push = |stack: &RefCell<Stack>| {
-        let mut stack = stack.borrow_mut();
-        stack.tickets += 1;
-        let number = stack.tickets;
-        stack.entries.push((number, span.take()?));
-        Some(Ticket { number, stays_here: PhantomData })
-    };
-    STACK.try_with(push).ok().flatten()
+    with_stack(|stack| Some(stack.push(span.take()?))).flatten()
+}
+
+/// `None`: the thread is being torn down and has no stack any more.
+#[inline]
+fn with_stack<R>(work: impl FnOnce(&mut Stack) -> R) -> Option<R> {
+    STACK.try_with(|stack| work(&mut stack.borrow_mut())).ok()
+}
+
+impl Stack {
+    #[inline]
+    fn push(&mut self, span: Span) -> Ticket {
+        self.tickets += 1;
+        self.entries.push((self.tickets, span));
+        Ticket { number: self.tickets, stays_here: PhantomData }
+    }
+
+    #[inline]
+    fn remove(&mut self, number: u64) -> Option<(u64, Span)> {
+        match self.entries.last() {
+            Some((last, _)) if *last == number => self.entries.pop(),
+            _ => self.remove_below(number),
+        }
+    }
+
+    #[cold]
+    fn remove_below(&mut self, number: u64) -> Option<(u64, Span)> {
+        let at = self.entries.iter().rposition(|(other, _)| *other == number)?;
+        Some(self.entries.remove(at))
+    }
 }
 
 /// Takes it out, wherever in the stack it is.
 #[expect(clippy::needless_pass_by_value, reason = "a ticket is good for one span")]
 pub(crate) fn remove(ticket: Ticket) -> Option<Span> {
-    let take = |stack: &RefCell<Stack>| {
-        let entries = &mut stack.borrow_mut().entries;
-        match entries.last() {
-            Some((number, _)) if *number == ticket.number => entries.pop(),
-            _ => {
-                let at = entries.iter().rposition(|(number, _)| *number == ticket.number)?;
-                Some(entries.remove(at))
-            }
-        }
-    };
-    STACK.try_with(take).ok().flatten().map(|(_, span)| span)
+    with_stack(|stack| stack.remove(ticket.number)).flatten().map(|(_, span)| span)
 }
 
 /// Asks or tells the span on top. `work` must not call what users wrote: it could come back here.

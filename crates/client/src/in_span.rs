@@ -78,6 +78,13 @@ impl<F: Future> InSpanExt for F {}
 
 pin_project! {
     /// See [`InSpanExt::in_span`].
+    ///
+    /// ```
+    /// use tracewell::{InSpan, InSpanExt};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let future: InSpan<_> = async { 3 }.in_span(tracer.new_trace("count"));
+    /// # assert_eq!(tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future), 3);
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
     pub struct InSpan<F> {
@@ -100,6 +107,17 @@ pin_project! {
 
 pin_project! {
     /// See [`InSpanExt::with_span`].
+    ///
+    /// ```
+    /// use tracewell::{InSpanExt, WithSpan};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let future: WithSpan<_> = async { 3 }.with_span(tracer.new_trace("count"));
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let (items, mut span) = future.await;
+    /// span.tag("items", items).finish();
+    /// # });
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
     pub struct WithSpan<F> {
@@ -114,6 +132,13 @@ impl<F> InSpan<F> {
     }
 
     /// The span, except while the future runs, and once it has ended.
+    ///
+    /// ```
+    /// use tracewell::InSpanExt;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut future = std::pin::pin!(async { 3 }.in_span(tracer.new_trace("count")));
+    /// future.as_mut().span_mut().unwrap().tag("queue", "orders");
+    /// ```
     pub fn span_mut(self: Pin<&mut Self>) -> Option<&mut Span> {
         self.project().span.as_mut()
     }
@@ -125,6 +150,13 @@ impl<F> WithSpan<F> {
     }
 
     /// The span, except while the future runs, and once it was given back.
+    ///
+    /// ```
+    /// use tracewell::InSpanExt;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut future = std::pin::pin!(async { 3 }.with_span(tracer.new_trace("count")));
+    /// future.as_mut().span_mut().unwrap().tag("queue", "orders");
+    /// ```
     pub fn span_mut(self: Pin<&mut Self>) -> Option<&mut Span> {
         self.project().inner.span_mut()
     }

@@ -31,7 +31,7 @@
 //! | `zipkin` (default) | spans to Zipkin; [`config`]`::ZipkinConfig` |
 //! | `jaeger`, `yaml` | spans to Jaeger, samplers and throttlers that it leads; `JaegerConfig`, also from YAML |
 //! | `otlp`, `otlp-grpc` | spans as OTLP; `OtelConfig` |
-//! | `tls` | reporters that speak HTTPS |
+//! | `tls`, `otlp-grpc-tls` | reporters that speak HTTPS; OTLP over gRPC and TLS, too |
 //! | `tower`, `axum`, `reqwest`, `actix`, `sqlx` | spans of requests and queries: `middleware` |
 //! | `tracing` | spans and events of the crate `tracing` |
 //! | `http` | trace contexts in `http::HeaderMap` |
@@ -89,6 +89,8 @@ pub use reporter::{GrpcAddressError, OtlpGrpcReporter, OtlpGrpcReporterBuilder};
 pub use reporter::{JaegerAgentReporter, JaegerCollectorReporter, JaegerCollectorReporterBuilder};
 #[cfg(feature = "otlp")]
 pub use reporter::{OtlpHttpReporter, OtlpHttpReporterBuilder};
+#[cfg(any(all(feature = "tls", feature = "_http"), feature = "otlp-grpc-tls"))]
+pub use reporter::{TlsError, TlsOptions};
 #[cfg(feature = "zipkin")]
 pub use reporter::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 pub use resource::Resource;
@@ -152,3 +154,8 @@ pub use tracing_layer::{TracingLayer, TracingSpanExt, tracing_layer};
 ))]
 #[doc = include_str!("../../../docs/guide.md")]
 mod guide {}
+
+/// The code of the page that one sees first.
+#[cfg(all(doctest, feature = "zipkin"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -1,18 +1,21 @@
 //! What the library counts, handed to the crate `metrics` by jaeger-client's names.
 //!
-//! Spans are counted where they were counted anyway and handed over as differences, by the tracer's thread after each
-//! round. Only beginning traces are counted for this alone, each thread in a place that it shares with few others.
+//! What became of spans is counted anyway and handed over as differences, by the tracer's thread after each round.
+//! Beginning traces and spans are counted for this alone: traces in places that a thread shares with few others, spans,
+//! of which there are more, in one of the thread's own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use crate::recorder::TracerStats;
+use crate::recorder::{self, TracerStats};
 
 /// Places to count in.
 const STRIPES: usize = 16;
+/// Tracers whose spans a thread counts without looking them up.
+const TRACERS_AT_HAND: usize = 8;
 
 /// How a trace came to this tracer.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,7 @@ pub(crate) enum TraceState {
 pub(crate) struct Metrics {
     pub(crate) enabled: bool,
     traces: [Stripe; STRIPES],
+    started: Mutex<Started>,
     /// What was handed over; `None`: nothing yet.
     published: Mutex<Option<Totals>>,
 }
@@ -33,6 +37,17 @@ pub(crate) struct Metrics {
 #[repr(align(64))]
 struct Stripe([AtomicU64; 4]);
 
+/// Spans that one thread began: not recorded, recorded.
+type StartedByThread = Arc<[AtomicU64; 2]>;
+
+/// Spans that began, by thread.
+#[derive(Default)]
+struct Started {
+    threads: Vec<StartedByThread>,
+    /// Of threads that have ended, or had too many tracers at hand.
+    gone: [u64; 2],
+}
+
 /// Everything that is counted, since the tracer was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Totals {
@@ -41,6 +56,8 @@ struct Totals {
     throttler: Polls,
     /// By [`slot`].
     traces: [u64; 4],
+    /// Not recorded, recorded.
+    started: [u64; 2],
     finished: u64,
 }
 
@@ -55,7 +72,8 @@ pub(crate) struct Polls {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { enabled: true, traces: Default::default(), published: Mutex::new(None) }
+        let (traces, started) = Default::default();
+        Self { enabled: true, traces, started, published: Mutex::new(None) }
     }
 }
 
@@ -68,6 +86,24 @@ impl Metrics {
         }
     }
 
+    /// Where the calling thread counts the spans that it begins.
+    fn counted_by_thread(&self) -> StartedByThread {
+        let counts = StartedByThread::default();
+        if self.enabled {
+            let mut started = self.started();
+            if started.threads.len() == started.threads.capacity() {
+                // Before there is more room for them: threads that came and went take none.
+                started.sum();
+            }
+            started.threads.push(Arc::clone(&counts));
+        }
+        counts
+    }
+
+    fn started(&self) -> MutexGuard<'_, Started> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Hands over what came since the last time.
     pub(crate) fn publish(&self, stats: TracerStats, (sampler, throttler): (Polls, Polls)) {
         if !self.enabled {
@@ -78,7 +114,8 @@ impl Metrics {
         let traces = std::array::from_fn(|slot| self.traces.iter().map(|stripe| read(&stripe.0[slot])).sum());
         // Read one by one while others count: never less than was handed over.
         let finished = (stats.reported + stats.failed + stats.dropped + stats.queued).max(before.finished);
-        let now = Totals { stats, sampler, throttler, traces, finished };
+        let started = self.started().sum();
+        let now = Totals { stats, sampler, throttler, traces, started, finished };
         if published.is_none() {
             describe();
         } else if *published == Some(now) {
@@ -87,6 +124,45 @@ impl Metrics {
         emit(&before, &now);
         *published = Some(now);
     }
+}
+
+impl Started {
+    fn sum(&mut self) -> [u64; 2] {
+        let Self { threads, gone } = self;
+        // Nobody else has it: nobody counts there any more.
+        threads.retain_mut(|counts| match Arc::get_mut(counts) {
+            None => true,
+            Some(counts) => {
+                gone.iter_mut().zip(counts).for_each(|(sum, count)| *sum += *count.get_mut());
+                false
+            }
+        });
+        std::array::from_fn(|at| gone[at] + threads.iter().map(|counts| read(&counts[at])).sum::<u64>())
+    }
+}
+
+/// A span of this tracer began.
+pub(crate) fn count_span(tracer: u64, sampled: bool) {
+    thread_local!(static AT_HAND: RefCell<Vec<(u64, StartedByThread)>> = const { RefCell::new(Vec::new()) });
+    let count = |counts: &StartedByThread| {
+        // Only this thread writes.
+        let count = &counts[usize::from(sampled)];
+        count.store(read(count) + 1, Ordering::Relaxed);
+    };
+    // A thread that ends counts no more; nothing that is called here begins a span.
+    AT_HAND
+        .try_with(|at_hand| {
+            let Ok(mut at_hand) = at_hand.try_borrow_mut() else { return };
+            if let Some((_, counts)) = at_hand.iter().find(|(id, _)| *id == tracer) {
+                return count(counts);
+            }
+            let counts = recorder::find(tracer).map(|shared| shared.options.metrics.counted_by_thread());
+            let counts = counts.unwrap_or_default();
+            count(&counts);
+            at_hand.truncate(TRACERS_AT_HAND - 1);
+            at_hand.insert(0, (tracer, counts));
+        })
+        .ok();
 }
 
 fn read(counter: &AtomicU64) -> u64 {
@@ -120,7 +196,9 @@ fn emit(before: &Totals, now: &Totals) {
         }
     }
     let finished = more(|totals| totals.finished);
-    counter!("jaeger:started_spans", "sampled" => "y").increment(finished);
+    for (at, sampled) in ["n", "y"].into_iter().enumerate() {
+        counter!("jaeger:started_spans", "sampled" => sampled).increment(now.started[at] - before.started[at]);
+    }
     counter!("jaeger:finished_spans").increment(finished);
     let spans = |result| counter!("jaeger:reporter_spans", "result" => result);
     spans("ok").increment(more(|totals| totals.stats.reported));
@@ -141,7 +219,7 @@ fn emit(before: &Totals, now: &Totals) {
 
 fn describe() {
     describe_counter!("jaeger:traces", "Traces that began here (started) or came with a request (joined)");
-    describe_counter!("jaeger:started_spans", "Recorded spans, counted when they end");
+    describe_counter!("jaeger:started_spans", "Spans that began, by whether they are recorded");
     describe_counter!("jaeger:finished_spans", "Recorded spans that have ended");
     describe_counter!("jaeger:reporter_spans", "Spans by what became of them");
     describe_gauge!("jaeger:reporter_queue_length", "Spans that wait to be sent or for an answer");

@@ -37,21 +37,45 @@ struct Counts {
 
 impl PollCounters {
     /// How often the server answered: jaeger-client's `sampler_queries{result=ok}`.
+    ///
+    /// ```
+    /// let sampler = tracewell::sampler::PollingSampler::new("http://localhost:5778", "shop")?;
+    /// assert_eq!(sampler.counters().answers(), 0);
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn answers(&self) -> u64 {
         self.inner.answers.load(Ordering::Relaxed)
     }
 
     /// How often it did not.
+    ///
+    /// ```
+    /// let sampler = tracewell::sampler::PollingSampler::new("http://localhost:5778", "shop")?;
+    /// assert_eq!(sampler.counters().failures(), 0);
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn failures(&self) -> u64 {
         self.inner.failures.load(Ordering::Relaxed)
     }
 
     /// How often an answer changed something: `sampler_updates{result=ok}`.
+    ///
+    /// ```
+    /// let sampler = tracewell::sampler::PollingSampler::new("http://localhost:5778", "shop")?;
+    /// assert_eq!(sampler.counters().updates(), 0);
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn updates(&self) -> u64 {
         self.inner.updates.load(Ordering::Relaxed)
     }
 
     /// How often an answer could not be used; what held before holds on.
+    ///
+    /// ```
+    /// let sampler = tracewell::sampler::PollingSampler::new("http://localhost:5778", "shop")?;
+    /// assert_eq!(sampler.counters().bad_answers(), 0);
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn bad_answers(&self) -> u64 {
         self.inner.bad_answers.load(Ordering::Relaxed)
     }

@@ -51,7 +51,7 @@ impl Span {
 
     /// With entries that were written before it was known whether it is recorded.
     pub(crate) const fn begin_with(tracer: u64, context: TraceContext, open: Box<Open>) -> Self {
-        Self { context, tracer, recording: Recording::Own(open) }
+        Self { context, tracer, recording: Recording::own(open) }
     }
 
     /// A span of no trace: records nothing, and what travels from it to a callee is nothing. It is what
@@ -66,7 +66,7 @@ impl Span {
     #[inline]
     pub const fn none() -> Self {
         let context = TraceContext::new(tracewell_model::TraceId::new(0), tracewell_model::SpanId::NONE);
-        Self { context, tracer: 0, recording: Recording::Off }
+        Self { context, tracer: 0, recording: Recording::OFF }
     }
 
     /// A span under this one.
@@ -116,7 +116,7 @@ impl Span {
     /// ```
     #[inline]
     pub const fn is_recorded(&self) -> bool {
-        matches!(self.recording, Recording::Own(_) | Recording::Shared(_) | Recording::Guest(_))
+        self.recording.is_on()
     }
 
     /// Another name.
@@ -130,7 +130,7 @@ impl Span {
     /// assert_eq!(reporter.spans()[0].name, "GET /cart/{id}");
     /// ```
     pub fn name(&mut self, name: &str) -> &mut Self {
-        if let Recording::Late(late) = &mut self.recording {
+        if let Some(late) = self.recording.late_mut() {
             name.clone_into(&mut late.name);
         }
         self.write(|open| open.entries.name(name))
@@ -167,14 +167,20 @@ impl Span {
         if key == SAMPLING_PRIORITY && !self.prioritize(value) {
             return self;
         }
-        match &mut self.recording {
-            Recording::Own(open) => open.entries.tag(key, value.cut(self.tracer)),
-            Recording::Off | Recording::Late(_) => {}
-            Recording::Shared(shared) | Recording::Guest(shared) => {
-                shared.write(|open| open.entries.tag(key, value.cut(self.tracer)))
-            }
+        let tracer = self.tracer;
+        // Not by `write`: written down twice, for entries here and elsewhere, it would be a call.
+        if let Some(open) = self.recording.own_mut() {
+            open.entries.tag(key, value.cut(tracer));
+        } else if self.recording.has_place() {
+            self.tag_elsewhere(key, value);
         }
         self
+    }
+
+    #[inline(never)]
+    fn tag_elsewhere(&mut self, key: &str, value: TagValue<'_>) {
+        let tracer = self.tracer;
+        self.recording.write(|open| open.entries.tag(key, value.cut(tracer)));
     }
 
     /// Something that happens now.
@@ -241,7 +247,7 @@ impl Span {
     /// tracer.new_trace("imported").start_at(std::time::UNIX_EPOCH);
     /// ```
     pub fn start_at(&mut self, time: SystemTime) -> &mut Self {
-        if let Recording::Late(late) = &mut self.recording {
+        if let Some(late) = self.recording.late_mut() {
             late.start = Ok(nanos(time));
         }
         self.write(|open| open.start = Ok(nanos(time)))
@@ -287,6 +293,13 @@ impl Span {
     }
 
     /// A word that came with the trace, or was set here.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut span = tracer.new_trace("GET /cart");
+    /// span.set_baggage_item("user", "7");
+    /// assert_eq!((span.baggage_item("user"), span.baggage_item("other")), (Some("7"), None));
+    /// ```
     pub fn baggage_item(&self, key: &str) -> Option<&str> {
         self.context.baggage_item(key)
     }
@@ -299,7 +312,7 @@ impl Span {
     /// ```
     #[inline]
     pub fn finish(&mut self) {
-        if matches!(self.recording, Recording::Own(_) | Recording::Shared(_)) {
+        if self.recording.ends() {
             self.end_now();
         }
     }
@@ -354,13 +367,13 @@ impl Span {
     /// Whether nothing happens when it is dropped.
     #[cfg(feature = "tracing")]
     pub(crate) const fn ends_elsewhere(&self) -> bool {
-        matches!(self.recording, Recording::Off | Recording::Guest(_))
+        self.recording.ends_elsewhere()
     }
 
     /// The same span, for one who does not end it.
     #[cfg(feature = "tracing")]
     pub(crate) fn guest(&mut self) -> Self {
-        let recording = self.recording.share().map_or(Recording::Off, Recording::Guest);
+        let recording = Recording::guest(self.recording.share());
         Self { context: self.context.clone(), tracer: self.tracer, recording }
     }
 
@@ -386,7 +399,7 @@ impl Span {
     #[cfg(feature = "tracing")]
     pub(crate) fn become_part_of(&mut self, context: TraceContext, late: impl FnOnce() -> Box<Open>) {
         match context.sampled() {
-            Some(true) if !self.is_recorded() => self.recording = Recording::Own(late()),
+            Some(true) if !self.is_recorded() => self.recording = Recording::own(late()),
             Some(true) => {}
             _ => self.forget(),
         }
@@ -422,11 +435,7 @@ impl Span {
 
     #[inline]
     fn write(&mut self, write: impl FnOnce(&mut Open)) -> &mut Self {
-        match &mut self.recording {
-            Recording::Own(open) => write(open),
-            Recording::Off | Recording::Late(_) => {}
-            Recording::Shared(shared) | Recording::Guest(shared) => shared.write(write),
-        }
+        self.recording.write(write);
         self
     }
 
@@ -436,12 +445,7 @@ impl Span {
 
     #[inline]
     fn end(&mut self, end: Result<u64, Stamp>) {
-        let open = match std::mem::replace(&mut self.recording, Recording::Off) {
-            Recording::Own(open) => Some(open),
-            Recording::Shared(place) => place.take(),
-            Recording::Off | Recording::Late(_) | Recording::Guest(_) => None,
-        };
-        if let Some(open) = open {
+        if let Some(open) = self.recording.take_to_end() {
             open.end(self.tracer, &self.context, end);
         }
     }
@@ -471,6 +475,8 @@ fn child(tracer: u64, parent: &TraceContext, name: &str, recorded: bool) -> Span
     if !parent.has_ids() {
         return Span::none();
     }
+    #[cfg(feature = "metrics")]
+    crate::metrics::count_span(tracer, recorded);
     let span_id = new_span_id();
     // Before the context: while that waited for this it would be put aside, and moving what was just written in pieces
     // waits for all of them, which is longer than all else in a span that is not recorded.

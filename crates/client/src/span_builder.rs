@@ -82,6 +82,14 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// Under the current span, if there is one; see [`current`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// tracer.new_trace("GET /cart").in_scope(|| {
+    ///     let query = tracer.span("query").child_of_current().start();
+    ///     assert_eq!(query.context().parent_id(), tracewell::current().context().unwrap().span_id());
+    /// });
+    /// ```
     pub fn child_of_current(self) -> Self {
         match current().context() {
             Some(context) => self.child_of(&context),
@@ -90,6 +98,16 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// Caused by this one, which does not wait for it: a link. The first is the parent, too, if there is no other.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let produce = tracer.new_trace("produce");
+    /// tracer.span("consume").follows_from(produce.context()).start().finish();
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].links[0].span_id, produce.context().span_id());
+    /// ```
     pub fn follows_from(mut self, context: &TraceContext) -> Self {
         if self.parent.is_none() {
             self.parent = Some(context.clone());
@@ -100,6 +118,15 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// Its role.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.span("GET /").kind(tracewell::Kind::Client).start().finish();
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].kind, tracewell::Kind::Client);
+    /// ```
     pub const fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
@@ -119,6 +146,12 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// A tag. `sampling.priority` decides about the trace, see [`Span::tag`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let span = tracer.span("GET /").tag("http.method", "GET").tag("sampling.priority", 1).start();
+    /// assert!(span.is_recorded());
+    /// ```
     pub fn tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
         let value = value.into();
         if key == SAMPLING_PRIORITY {
@@ -131,6 +164,17 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// Who it speaks to.
+    ///
+    /// ```
+    /// use tracewell::OwnedEndpoint;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let db = OwnedEndpoint { service: "db".into(), ..OwnedEndpoint::default() };
+    /// tracer.span("query").remote_endpoint(&db).start().finish();
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].remote.as_ref().unwrap().service, "db");
+    /// ```
     pub fn remote_endpoint(mut self, endpoint: &OwnedEndpoint) -> Self {
         self.open().entries.remote_endpoint(endpoint);
         self
@@ -138,6 +182,14 @@ impl<'a> SpanBuilder<'a> {
 
     /// Where it is of kind server and has a parent, it shares the parent's span id;
     /// see [`crate::TracerBuilder::one_span_per_rpc`].
+    ///
+    /// ```
+    /// use tracewell::{Kind, SpanId, TraceId, propagation::TraceContext};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let caller = TraceContext::new(TraceId::new(7), SpanId::new(1));
+    /// let span = tracer.span("GET /").child_of(&caller).kind(Kind::Server).one_span_per_rpc(true).start();
+    /// assert_eq!(span.context().span_id(), SpanId::new(1));
+    /// ```
     pub const fn one_span_per_rpc(mut self, shared: bool) -> Self {
         self.one_span_per_rpc = shared;
         self
@@ -186,6 +238,12 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// And makes it current: see [`Span::entered`].
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let _job = tracer.span("job").tag("queue", "orders").entered();
+    /// assert!(!tracewell::current().is_none());
+    /// ```
     pub fn entered(self) -> crate::current::EnteredSpan {
         self.start().entered()
     }

@@ -38,6 +38,11 @@ struct Credits {
 }
 
 /// Why an answer holds no credits.
+///
+/// ```
+/// use tracewell::{CreditsError, DebugThrottler};
+/// assert!(matches!(DebugThrottler::default().add_credits(b"{}"), Err(CreditsError::Form)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreditsError {
@@ -81,16 +86,38 @@ impl DebugThrottler {
     }
 
     /// The operations to ask credits for, in no order.
+    ///
+    /// ```
+    /// let throttler = tracewell::DebugThrottler::default();
+    /// throttler.allow("charge");
+    /// assert_eq!(throttler.operations(), ["charge"]);
+    /// ```
     pub fn operations(&self) -> Vec<String> {
         self.credits.lock().keys().map(|operation| operation.to_string()).collect()
     }
 
     /// Takes an answer of `/credits?service=…&operations=…`. After an error everything is as it was.
+    ///
+    /// ```
+    /// let throttler = tracewell::DebugThrottler::default();
+    /// throttler.add_credits(br#"{"balances":[{"operation":"charge","balance":2.0}]}"#)?;
+    /// assert!(throttler.add_credits(b"<html>").is_err());
+    /// assert!(throttler.allow("charge"));
+    /// # Ok::<(), tracewell::CreditsError>(())
+    /// ```
     pub fn add_credits(&self, answer: &[u8]) -> Result<(), CreditsError> {
         self.credits.add(answer)
     }
 
     /// What is left for an operation.
+    ///
+    /// ```
+    /// let throttler = tracewell::DebugThrottler::default();
+    /// throttler.add_credits(br#"{"balances":[{"operation":"charge","balance":2.0}]}"#)?;
+    /// throttler.allow("charge");
+    /// assert_eq!(throttler.balance("charge"), 1.0);
+    /// # Ok::<(), tracewell::CreditsError>(())
+    /// ```
     pub fn balance(&self, operation: &str) -> f64 {
         self.credits.lock().get(operation).copied().unwrap_or(0.0)
     }
@@ -174,6 +201,13 @@ mod polling {
         }
 
         /// How often a polling one asks.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use tracewell::DebugThrottler;
+        /// let throttler = DebugThrottler::polling("http://localhost:5778", "shop", "1f7a")?.interval(Duration::from_secs(1));
+        /// # Ok::<(), tracewell::AddressError>(())
+        /// ```
         #[must_use]
         pub fn interval(mut self, interval: Duration) -> Self {
             self.poller.iter_mut().for_each(|poller| poller.interval = interval);
@@ -181,6 +215,14 @@ mod polling {
         }
 
         /// How a polling one asked.
+        ///
+        /// ```
+        /// use tracewell::DebugThrottler;
+        /// assert!(DebugThrottler::default().counters().is_none());
+        /// let throttler = DebugThrottler::polling("http://localhost:5778", "shop", "1f7a")?;
+        /// assert_eq!(throttler.counters().unwrap().failures(), 0);
+        /// # Ok::<(), tracewell::AddressError>(())
+        /// ```
         pub fn counters(&self) -> Option<PollCounters> {
             self.poller.as_ref().map(|poller| poller.counters.clone())
         }

@@ -192,6 +192,11 @@ impl Tracer {
     }
 
     /// Who records.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// assert_eq!(tracer.resource().endpoint.service, "shop");
+    /// ```
     pub fn resource(&self) -> &Resource {
         &self.inner.shared.options.resource
     }
@@ -207,6 +212,14 @@ impl Tracer {
     }
 
     /// What each reporter made of them that counts itself: one that sends spans, each of a composite.
+    ///
+    /// ```
+    /// use tracewell::{CompositeReporter, InMemoryReporter, NullReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(CompositeReporter::default().with(NullReporter).with(NullReporter));
+    /// assert_eq!(tracer.reporter_stats().len(), 2);
+    /// // One that takes all it is given leaves the counting to the tracer.
+    /// assert!(Tracer::builder("shop").build(InMemoryReporter::default()).reporter_stats().is_empty());
+    /// ```
     pub fn reporter_stats(&self) -> Vec<ReporterStats> {
         self.inner.shared.reporter_stats()
     }
@@ -218,7 +231,7 @@ impl Tracer {
     /// | name | labels | |
     /// |---|---|---|
     /// | `jaeger:traces` | `state` = `started`, `joined`; `sampled` = `y`, `n` | traces that began here, or came with a request |
-    /// | `jaeger:started_spans` | `sampled` = `y` | recorded spans, counted when they end |
+    /// | `jaeger:started_spans` | `sampled` = `y`, `n` | spans that began |
     /// | `jaeger:finished_spans` | | recorded spans that have ended |
     /// | `jaeger:reporter_spans` | `result` = `ok`, `err`, `dropped` | what became of them |
     /// | `jaeger:reporter_queue_length` | | a gauge: spans that wait |
@@ -226,9 +239,6 @@ impl Tracer {
     /// | `jaeger:sampler_updates` | `result` = `ok`, `err` | answers that changed something, or could not be used |
     /// | `jaeger:throttled_debug_spans` | | spans without credit |
     /// | `jaeger:throttler_update` | `result` = `ok`, `err` | answers about credits |
-    ///
-    /// There is no `jaeger:started_spans` for `n`: a span that is not recorded leaves nothing that could be counted at its
-    /// price.
     ///
     /// ```
     /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
@@ -317,6 +327,8 @@ impl Tracer {
     pub(crate) fn decided(&self, context: TraceContext, name: &str, open: Option<Box<Open>>) -> Span {
         let (context, tags) = self.decide(context, name);
         let (id, sampled) = (self.inner.shared.id, context.sampled() == Some(true));
+        #[cfg(feature = "metrics")]
+        crate::metrics::count_span(id, sampled);
         let mut span = match open {
             None => Span::begin(id, context, name, sampled),
             Some(open) if sampled => Span::begin_with(id, context, open),

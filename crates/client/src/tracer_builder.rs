@@ -93,6 +93,12 @@ impl TracerBuilder {
     }
 
     /// How trace ids are made; 128 random bits if not said.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, TraceIds, Tracer};
+    /// let tracer = Tracer::builder("shop").trace_ids(TraceIds::EpochPrefixed128).build(InMemoryReporter::default());
+    /// assert_ne!(tracer.new_trace("GET /").context().trace_id().high(), 0);
+    /// ```
     #[must_use]
     pub const fn trace_ids(mut self, ids: TraceIds) -> Self {
         self.ids = ids;
@@ -100,6 +106,12 @@ impl TracerBuilder {
     }
 
     /// New trace ids with 128 bits (the default) or with 64.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").wide_trace_ids(false).build(InMemoryReporter::default());
+    /// assert_eq!(tracer.new_trace("GET /").context().trace_id().high(), 0);
+    /// ```
     #[must_use]
     pub const fn wide_trace_ids(self, wide: bool) -> Self {
         self.trace_ids(if wide { TraceIds::Random128 } else { TraceIds::Random64 })
@@ -251,6 +263,15 @@ impl TracerBuilder {
     }
 
     /// The tracer. Its thread starts with the first span that ends.
+    ///
+    /// ```
+    /// use tracewell::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::default();
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].local.as_ref().unwrap().service, "shop");
+    /// ```
     #[cfg_attr(not(all(feature = "metrics", feature = "jaeger")), expect(unused_mut, reason = "only metrics write"))]
     pub fn build(mut self, reporter: impl Reporter + 'static) -> Tracer {
         let default = || ProbabilisticSampler::new(DEFAULT_SAMPLING_RATE).map(AnySampler::from).ok();

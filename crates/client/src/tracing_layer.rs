@@ -55,6 +55,21 @@ pub fn tracing_layer(tracer: Tracer) -> TracingLayer {
 ///
 /// A span without a parent of its own is a child of the current span, be that `tracing`'s or ours, or begins a trace;
 /// [`TracingSpanExt::set_parent`] gives it one that came with a request.
+///
+/// ```
+/// use tracewell::{TracingLayer, tracing_layer};
+/// use tracing_subscriber::layer::SubscriberExt;
+/// # let reporter = tracewell::InMemoryReporter::default();
+/// # let sampler = tracewell::sampler::ConstSampler::new(true);
+/// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+/// let layer: TracingLayer = tracing_layer(tracer.clone());
+/// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+///     let _charge = tracing::info_span!("charge").entered();
+///     tracing::error!("no credit");
+/// });
+/// tracer.flush();
+/// assert!(reporter.spans()[0].tags.iter().any(|(key, _)| key == "error"));
+/// ```
 pub struct TracingLayer {
     tracer: Tracer,
     table: Table,
@@ -83,6 +98,19 @@ impl TracingLayer {
     }
 
     /// Whether events have a field `target`, and spans a tag of that name. False if not said.
+    ///
+    /// ```
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let layer = tracewell::tracing_layer(tracer.clone()).with_target(true);
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     tracing::info_span!(target: "shop", "charge").in_scope(|| ());
+    /// });
+    /// tracer.flush();
+    /// assert!(reporter.spans()[0].tags.iter().any(|(key, _)| key == "target"));
+    /// ```
     #[must_use]
     pub const fn with_target(mut self, shows: bool) -> Self {
         self.shows.target = shows;
@@ -90,6 +118,19 @@ impl TracingLayer {
     }
 
     /// Whether events have fields, and spans tags, `code.file.path` and `code.line.number`. False if not said.
+    ///
+    /// ```
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let layer = tracewell::tracing_layer(tracer.clone()).with_location(true);
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     tracing::info_span!("charge").in_scope(|| ());
+    /// });
+    /// tracer.flush();
+    /// assert!(reporter.spans()[0].tags.iter().any(|(key, _)| key == "code.line.number"));
+    /// ```
     #[must_use]
     pub const fn with_location(mut self, shows: bool) -> Self {
         self.shows.location = shows;
@@ -116,6 +157,8 @@ impl TracingLayer {
         let mut draft = Span::begin_with(self.tracer.id(), context.clone(), Open::new(name));
         self.describe(&mut draft, attributes);
         let (context, tags) = self.tracer.decide(context, name);
+        #[cfg(feature = "metrics")]
+        crate::metrics::count_span(self.tracer.id(), context.sampled() == Some(true));
         let Some(open) = draft.into_open() else { return Kept { span: Span::none(), late: None } };
         if context.sampled() == Some(true) {
             let mut span = Span::begin_with(self.tracer.id(), context, open);

@@ -97,6 +97,7 @@ fn counts_by_jaegers_names() {
     tracer.publish_metrics();
     let value = |series: &str| kept.values.lock().unwrap().get(series).copied();
     assert_eq!(value("jaeger:traces{state=started,sampled=n}"), Some(1.0));
+    assert_eq!(value("jaeger:started_spans{sampled=n}"), Some(1.0));
     assert_eq!(value("jaeger:finished_spans{}"), Some(0.0));
 
     let mut request = tracer.new_trace("request");
@@ -109,7 +110,10 @@ fn counts_by_jaegers_names() {
     refusing.store(false, Ordering::Relaxed);
     let caller = TraceContext::new(TraceId::new(7), SpanId::new(1));
     tracer.join_span(&caller.clone().with_sampled(Some(true)), "joined").finish();
-    tracer.new_child(&caller.with_sampled(Some(false)), "not wanted").finish();
+    let unwanted = tracer.new_child(&caller.with_sampled(Some(false)), "not wanted");
+    // On a thread that ends, and takes nothing of its counts along.
+    std::thread::scope(|scope| scope.spawn(|| unwanted.new_child("not wanted either").finish()).join().unwrap());
+    drop(unwanted);
     tracer.close();
 
     let expected = [
@@ -118,6 +122,7 @@ fn counts_by_jaegers_names() {
         ("jaeger:traces{state=joined,sampled=y}", 1.0),
         ("jaeger:traces{state=joined,sampled=n}", 1.0),
         ("jaeger:started_spans{sampled=y}", 4.0),
+        ("jaeger:started_spans{sampled=n}", 3.0),
         ("jaeger:finished_spans{}", 4.0),
         ("jaeger:reporter_spans{result=ok}", 3.0),
         ("jaeger:reporter_spans{result=err}", 1.0),

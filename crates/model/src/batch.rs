@@ -268,6 +268,28 @@ impl SpanBatch {
             + self.warnings.capacity() * size_of::<Text>()
     }
 
+    /// Makes room for about so many more spans, with so many tags in all, and for so much text: a decoder knows from its
+    /// body's length what will come.
+    pub fn reserve(&mut self, spans: usize, tags: usize, text_bytes: usize) {
+        let Self { text, trace_high, trace_low, ids, parents, starts, durations, .. } = self;
+        text.reserve(text_bytes);
+        for column in [trace_high, trace_low, ids, parents, starts, durations] {
+            column.reserve(spans);
+        }
+        let Self { span_names, locals, remotes, span_resources, span_scopes, span_extras, .. } = self;
+        for column in [span_names, locals, remotes, span_resources, span_scopes, span_extras] {
+            column.reserve(spans);
+        }
+        let Self { kinds, flags, tag_ends, annotation_ends, .. } = self;
+        kinds.reserve(spans);
+        flags.reserve(spans);
+        tag_ends.reserve(spans);
+        annotation_ends.reserve(spans);
+        self.tags.keys.reserve(tags);
+        self.tags.types.reserve(tags);
+        self.tags.values.reserve(tags);
+    }
+
     /// Gives back memory that was reserved for more spans than came.
     pub fn shrink_to_fit(&mut self) {
         let Self { text, bytes, trace_high, trace_low, ids, parents, starts, durations, .. } = self;

@@ -2,7 +2,9 @@
 //! exporters to such formats. Arrays and maps become JSON.
 
 use crate::base64;
+use crate::protobuf::{BYTES, FIXED32, FIXED64, Reader, VARINT};
 use std::fmt::{self, Write};
+use std::iter;
 use tracewell_model::ValueRef;
 
 /// Arrays and maps deeper than this are written as `null`.
@@ -86,7 +88,7 @@ pub(crate) fn push_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
 }
 
 fn push_base64(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
-    base64::digits(bytes).try_for_each(|digit| out.write_char(char::from(digit)))
+    write!(out, "{}", base64::display(bytes))
 }
 
 /// OTLP's `AnyValue` in protobuf. What cannot be read ends the value: the bytes were checked when they came in.
@@ -95,7 +97,7 @@ fn push_any_value(out: &mut impl Write, bytes: &[u8], depth: usize, quoted: bool
         return out.write_str("null");
     }
     // The last field wins, as in any protobuf "oneof".
-    let Some((field, value)) = Fields { bytes }.last() else { return out.write_str("null") };
+    let Some((field, value)) = fields(bytes).last() else { return out.write_str("null") };
     match (field, value) {
         (1, Field::Bytes(text)) => {
             let text = String::from_utf8_lossy(text);
@@ -107,8 +109,7 @@ fn push_any_value(out: &mut impl Write, bytes: &[u8], depth: usize, quoted: bool
         (4, Field::Fixed64(bits)) => push_double(out, f64::from_bits(bits)),
         (5, Field::Bytes(array)) => {
             out.write_char('[')?;
-            let values = Fields { bytes: array }.filter_map(|field| field.bytes_of(1));
-            for (at, value) in values.enumerate() {
+            for (at, value) in values_of(array, 1).enumerate() {
                 if at > 0 {
                     out.write_char(',')?;
                 }
@@ -118,12 +119,9 @@ fn push_any_value(out: &mut impl Write, bytes: &[u8], depth: usize, quoted: bool
         }
         (6, Field::Bytes(map)) => {
             out.write_char('{')?;
-            let entries = Fields { bytes: map }.filter_map(|field| field.bytes_of(1));
-            let part = |entry, number| {
-                let parts = Fields { bytes: entry }.filter_map(|field| field.bytes_of(number));
-                parts.last().unwrap_or_default()
-            };
+            let part = |entry, number| values_of(entry, number).last().unwrap_or_default();
             // By key, as Jaeger has it: a map has no order of its own.
+            let entries = values_of(map, 1);
             let mut entries: Vec<(&[u8], &[u8])> = entries.map(|entry| (part(entry, 1), part(entry, 2))).collect();
             entries.sort_by_key(|(key, _)| *key);
             for (at, (key, value)) in entries.into_iter().enumerate() {
@@ -142,71 +140,41 @@ fn push_any_value(out: &mut impl Write, bytes: &[u8], depth: usize, quoted: bool
     }
 }
 
+/// A field's value.
 enum Field<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
 }
 
-/// The fields of a protobuf message, as far as they can be read.
-#[derive(Clone, Copy)]
-struct Fields<'a> {
-    bytes: &'a [u8],
-}
-
-trait NumberedField<'a> {
-    fn bytes_of(self, number: u64) -> Option<&'a [u8]>;
-}
-
-impl<'a> NumberedField<'a> for (u64, Field<'a>) {
-    fn bytes_of(self, number: u64) -> Option<&'a [u8]> {
+impl<'a> Field<'a> {
+    fn bytes(self) -> Option<&'a [u8]> {
         match self {
-            (found, Field::Bytes(bytes)) if found == number => Some(bytes),
+            Self::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = (u64, Field<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let tag = self.varint()?;
-        let value = match tag & 7 {
-            0 => Field::Varint(self.varint()?),
-            1 => Field::Fixed64(u64::from_le_bytes(*self.take(8)?.first_chunk()?)),
-            2 => {
-                let len = usize::try_from(self.varint()?).ok()?;
-                Field::Bytes(self.take(len)?)
-            }
-            5 => {
-                let (word, _) = self.take(4)?.split_first_chunk::<4>()?;
-                Field::Varint(u64::from(u32::from_le_bytes(*word)))
-            }
+/// The fields of a message, as far as they can be read.
+fn fields(message: &[u8]) -> impl Iterator<Item = (u32, Field<'_>)> {
+    let mut reader = Reader::new(message);
+    iter::from_fn(move || {
+        let key = reader.key().ok()??;
+        let value = match key & 7 {
+            VARINT => Field::Varint(reader.varint().ok()?),
+            FIXED64 => Field::Fixed64(reader.fixed64().ok()?),
+            BYTES => Field::Bytes(reader.bytes().ok()?),
+            FIXED32 => Field::Varint(reader.fixed32().ok()?.into()),
             _ => return None,
         };
-        Some((tag >> 3, value))
-    }
+        Some((key >> 3, value))
+    })
 }
 
-impl<'a> Fields<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(len)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.take(1)?.first()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
+/// The values of one field that are messages or texts.
+fn values_of(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    fields(message).filter(move |(found, _)| *found == number).filter_map(|(_, field)| field.bytes())
 }
 
 #[cfg(test)]

@@ -1,44 +1,25 @@
 //! Bytes as text in JSON: base64 with padding on the way out; with or without, and in either alphabet, on the way in.
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use ::base64::Engine as _;
+use ::base64::alphabet::{STANDARD, URL_SAFE};
+use ::base64::display::Base64Display;
+use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The digits of bytes, padded to a multiple of four.
-pub(crate) fn digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
-    bytes.chunks(3).flat_map(|group| {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let digit = |at: usize| if at <= group.len() { DIGITS[(bits >> (18 - 6 * at) & 63) as usize] } else { b'=' };
-        [digit(0), digit(1), digit(2), digit(3)]
-    })
+const TOLERANT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, TOLERANT);
+const URL_ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, TOLERANT);
+
+/// The text of bytes, padded to a multiple of four.
+pub(crate) fn display(bytes: &[u8]) -> Base64Display<'_, '_, GeneralPurpose> {
+    Base64Display::new(bytes, &ENGINE)
 }
 
 /// Appends the bytes of a text; `None` where it is none, and then a part may have been appended.
 pub(crate) fn decode(text: &str, out: &mut Vec<u8>) -> Option<()> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    if text.len() - digits.len() > 2 || digits.len() % 4 == 1 {
-        return None;
-    }
-    for group in digits.chunks(4) {
-        let mut bits = 0;
-        for &digit in group {
-            bits = bits << 6 | value(digit)?;
-        }
-        bits <<= 6 * (4 - group.len());
-        let [_, bytes @ ..] = bits.to_be_bytes();
-        out.extend_from_slice(&bytes[..group.len() - 1]);
-    }
-    Some(())
-}
-
-fn value(digit: u8) -> Option<u32> {
-    Some(u32::from(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    }))
+    let engine = if text.contains(['-', '_']) { URL_ENGINE } else { ENGINE };
+    engine.decode_vec(text, out).ok()
 }
 
 #[cfg(test)]
@@ -49,7 +30,7 @@ mod tests {
     fn bytes_come_back() {
         for len in 0..50u8 {
             let bytes: Vec<u8> = (0..len).map(|at| at.wrapping_mul(89)).collect();
-            let text = String::from_utf8(digits(&bytes).collect()).expect("text");
+            let text = display(&bytes).to_string();
             for text in [&text, text.trim_end_matches('='), &text.replace('+', "-").replace('/', "_")] {
                 let mut out = vec![];
                 assert_eq!(decode(text, &mut out), Some(()));

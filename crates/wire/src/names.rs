@@ -20,6 +20,44 @@ pub(crate) trait NameMeaning: Copy + Default {
     fn of(name: &str) -> Self;
 }
 
+/// Makes room in a batch for what a body of so many bytes will bring, if it is like most: `span_bytes` is about how long a
+/// span is in its format, of which a tag takes an eighth and text a third.
+pub(crate) fn reserve_for_body(batch: &mut SpanBatch, body_bytes: usize, span_bytes: usize) {
+    batch.reserve(body_bytes / span_bytes, 8 * body_bytes / span_bytes, body_bytes / 3);
+}
+
+/// What pieces of a body stand for that others repeat byte for byte, by a slot that the bytes choose.
+pub(crate) struct Slots<'a, T, const SLOTS: usize>([(&'a [u8], T); SLOTS]);
+
+impl<T: Copy + Default, const SLOTS: usize> Default for Slots<'_, T, SLOTS> {
+    fn default() -> Self {
+        Self([(&[], T::default()); SLOTS])
+    }
+}
+
+impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
+    #[inline]
+    pub(crate) fn find(&self, piece: &[u8]) -> Option<T> {
+        let (seen, found) = &self.0[slot_of(piece) % SLOTS];
+        (*seen == piece).then_some(*found)
+    }
+
+    #[inline]
+    pub(crate) fn put(&mut self, piece: &'a [u8], found: T) {
+        self.0[slot_of(piece) % SLOTS] = (piece, found);
+    }
+
+    /// The empty piece is the default.
+    #[inline]
+    pub(crate) fn get(&mut self, piece: &'a [u8], new: impl FnOnce() -> T) -> T {
+        let slot = &mut self.0[slot_of(piece) % SLOTS];
+        if slot.0 != piece {
+            *slot = (piece, new());
+        }
+        slot.1
+    }
+}
+
 const SLOTS: usize = 256;
 
 /// Names of a body that were interned before, by a slot that their bytes choose.
@@ -48,7 +86,7 @@ impl<'a, M: NameMeaning> SeenNames<'a, M> {
 
 /// One of 256 slots. Names begin alike (`http.`) or end alike (`.name`): both ends count.
 #[inline]
-pub(crate) fn slot_of(name: &[u8]) -> usize {
+fn slot_of(name: &[u8]) -> usize {
     let mixed = if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
         u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
     } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {

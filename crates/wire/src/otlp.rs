@@ -16,6 +16,7 @@ mod names;
 mod peer;
 mod request;
 mod response;
+mod retry_info;
 mod shared;
 mod time_text;
 
@@ -34,6 +35,7 @@ pub use response::{
     PartialSuccess, RpcStatus, decode_response_json, decode_response_protobuf, decode_status_json,
     decode_status_protobuf, encode_response_json, encode_response_protobuf, encode_status_json, encode_status_protobuf,
 };
+pub use retry_info::retry_delay;
 pub use time_text::negative_duration_warning;
 
 #[cfg(test)]

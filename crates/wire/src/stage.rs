@@ -28,12 +28,6 @@ impl<'o> Stage<'o> {
         Place(self.room(N)).put(piece);
     }
 
-    /// Appends a piece of any length.
-    #[inline]
-    pub(crate) fn put_slice(&mut self, piece: &[u8]) {
-        copy_short(self.room(piece.len()), piece);
-    }
-
     /// Room for so many bytes, all of which are to be written: here, or at once in the vector.
     #[expect(clippy::inline_always, reason = "see `put`")]
     #[inline(always)]
@@ -77,17 +71,10 @@ impl<'o> Stage<'o> {
         self.at = 0;
     }
 
-    /// What is gathered, for one who writes it to the vector himself; and the vector.
+    /// What is still gathered, and the vector, which is to have it.
     #[inline]
     pub(crate) fn into_parts(self) -> (&'o mut [u8], &'o mut Vec<u8>) {
         (&mut self.bytes[..usize::from(self.at)], self.out)
-    }
-
-    /// Gives everything to the vector.
-    #[inline]
-    pub(crate) fn end(self) {
-        let (gathered, out) = self.into_parts();
-        out.extend_from_slice(gathered);
     }
 }
 
@@ -179,11 +166,12 @@ mod tests {
                     rest = &rest[1..];
                 }
                 let (piece, behind) = rest.split_at(len.min(rest.len()));
-                stage.put_slice(piece);
+                stage.put_pieces(piece.len(), |place| place.put_slice(piece));
                 rest = behind;
                 len = (len + step) % 700;
             }
-            stage.end();
+            let (gathered, out) = stage.into_parts();
+            out.extend_from_slice(gathered);
             assert!(out[0] == 9 && out[1..] == all, "{step}");
         }
     }

@@ -47,6 +47,8 @@ pub(crate) trait Protocol: Copy {
     fn write_field(out: &mut Vec<u8>, last_id: i16, id: i16, kind: Type);
     fn write_bool_field(out: &mut Vec<u8>, last_id: i16, id: i16, value: bool);
     fn write_list(out: &mut Vec<u8>, element: Type, len: u32);
+    /// Writes anew the header of a list that begins there, of one element until now, whose elements were written meanwhile.
+    fn rewrite_list(out: &mut Vec<u8>, at: usize, element: Type, len: u32);
     fn write_length(out: &mut Vec<u8>, len: u32);
     fn write_i32(out: &mut Vec<u8>, value: i32);
     fn write_i64(out: &mut Vec<u8>, value: i64);

@@ -21,5 +21,5 @@ pub(crate) use encode::{
     push_annotation_text, push_endpoint_addresses, push_hex, push_number, push_text, push_trace_id, push_value_text,
     write_annotation,
 };
-pub(crate) use endpoint::{SeenEndpoint, read_json_endpoint, set_ip};
+pub(crate) use endpoint::{SeenEndpoints, read_json_endpoint, set_ip};
 pub(crate) use order::{each_tag, in_order};

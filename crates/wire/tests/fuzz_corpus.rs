@@ -92,3 +92,23 @@ fn zipkin_v1_thrift() {
 fn zipkin_v1_agent_message() {
     run("zipkin_v1_agent_message", checks::zipkin::v1_agent_message);
 }
+
+#[test]
+fn jaeger_query() {
+    run("jaeger_query", checks::jaeger::query);
+}
+
+#[test]
+fn otlp_response() {
+    run("otlp_response", checks::answers::otlp_response);
+}
+
+#[test]
+fn propagation() {
+    run("propagation", checks::propagation::headers);
+}
+
+#[test]
+fn propagation_binary() {
+    run("propagation_binary", checks::propagation::jaeger_binary);
+}

@@ -4,6 +4,7 @@
 
 mod crates;
 mod docs;
+mod examples;
 mod repository;
 mod rust_code;
 mod source;
@@ -25,6 +26,11 @@ fn source_files_keep_the_house_style() {
 #[test]
 fn documents_are_true() {
     report(&docs::check(&Repository::read()));
+}
+
+#[test]
+fn public_items_of_the_client_have_examples() {
+    report(&examples::check(&Repository::read()));
 }
 
 fn report(findings: &[String]) {

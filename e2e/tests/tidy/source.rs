@@ -32,6 +32,7 @@ const BANS: &[Ban] = &[
             "crates/store/src/disk",
             "crates/server/src/options/",
             "crates/server/src/process.rs",
+            "crates/client/src/config/otel/certificates.rs",
             "crates/server/src/sampling/strategies_file.rs",
             "/build.rs",
             "/tests/",

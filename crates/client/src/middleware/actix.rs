@@ -35,6 +35,18 @@ pub struct ActixTracing {
 }
 
 /// What [`ActixTracing`] makes of a service.
+///
+/// ```
+/// use actix_web::dev::Transform;
+/// use actix_web::{dev::ServiceRequest, dev::ServiceResponse, dev::fn_service, HttpResponse};
+/// use tracewell::middleware::actix::{ActixService, ActixTracing};
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// # actix_web::rt::System::new().block_on(async {
+/// let handler = fn_service(async |request: ServiceRequest| Ok(request.into_response(HttpResponse::Ok().finish())));
+/// let service: ActixService<_> = ActixTracing::new(&tracer).new_transform(handler).await.unwrap();
+/// # drop(service);
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct ActixService<S> {
     inner: S,
@@ -43,6 +55,14 @@ pub struct ActixService<S> {
 
 impl ActixTracing {
     /// With the default settings.
+    ///
+    /// ```
+    /// use actix_web::App;
+    /// use tracewell::middleware::actix::ActixTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let app = App::new().wrap(ActixTracing::new(&tracer));
+    /// # drop(app);
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self::from(ServerTracing::new(tracer))
     }
@@ -100,7 +120,7 @@ fn begin(settings: &ServerTracing, request: &ServiceRequest) -> Option<InFlight>
         path: request.path(),
         query: Some(request.query_string()).filter(|query| !query.is_empty()),
         route: route.as_deref(),
-        peer: request.peer_addr(),
+        peer: None,
         version: match request.version() {
             actix_web::http::Version::HTTP_10 => "1.0",
             actix_web::http::Version::HTTP_2 => "2",
@@ -109,11 +129,25 @@ fn begin(settings: &ServerTracing, request: &ServiceRequest) -> Option<InFlight>
         headers: &Headers(request.headers()),
         is_grpc: is_grpc(request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes)),
     };
-    settings.begin(&head)
+    settings.begin(head, || request.peer_addr())
 }
 
 pin_project! {
     /// The future of a traced service. Dropping it before it is ready marks the span as cancelled.
+    ///
+    /// ```
+    /// use actix_web::dev::{Service, Transform, fn_service};
+    /// use actix_web::test::TestRequest;
+    /// use actix_web::{HttpResponse, dev::ServiceRequest};
+    /// use tracewell::middleware::actix::{ActixFuture, ActixTracing};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # actix_web::rt::System::new().block_on(async {
+    /// let handler = fn_service(async |request: ServiceRequest| Ok(request.into_response(HttpResponse::Ok().finish())));
+    /// let service = ActixTracing::new(&tracer).new_transform(handler).await.unwrap();
+    /// let future: ActixFuture<_> = service.call(TestRequest::get().uri("/cart").to_srv_request());
+    /// assert_eq!(future.await.unwrap().status(), 200);
+    /// # });
+    /// ```
     pub struct ActixFuture<F> {
         #[pin]
         inner: F,

@@ -57,6 +57,13 @@ pub struct UrlTemplate(pub &'static str);
 impl ClientTracing {
     /// By default: writes what [`Propagation::default`] writes (W3C), Zipkin's tags, names by the method (`GET`), the
     /// span ends with the head of the response, a status of 400 and above is an error.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer);
+    /// # let _ = settings;
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self {
             tracer: tracer.clone(),
@@ -72,6 +79,14 @@ impl ClientTracing {
     }
 
     /// Which headers the trace is written into.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// use tracewell::propagation::{Format, Propagation};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).propagation(Propagation::new(&[Format::B3Multi]));
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn propagation(mut self, propagation: Propagation) -> Self {
         self.propagation = propagation;
@@ -79,6 +94,13 @@ impl ClientTracing {
     }
 
     /// Requests outside of a trace get neither span nor headers.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).only_in_traces(true);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn only_in_traces(mut self, only: bool) -> Self {
         self.only_in_traces = only;
@@ -87,6 +109,13 @@ impl ClientTracing {
 
     /// Other names: by default `GET`, since paths are too many to be names; `GET /cart/{id}` with a [`UrlTemplate`];
     /// `shop.Cart/Add` for gRPC.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).names(|head| format!("{} {}", head.method(), head.host().unwrap_or("?")));
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn names(mut self, names: impl Fn(&RequestHead<'_>) -> String + Send + Sync + 'static) -> Self {
         self.names = Some(Arc::new(names));
@@ -94,6 +123,14 @@ impl ClientTracing {
     }
 
     /// By whose conventions spans are tagged.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// use tracewell::middleware::TagSet;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).tags(TagSet::OpenTelemetry);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn tags(mut self, tags: TagSet) -> Self {
         self.tags = tags;
@@ -101,6 +138,13 @@ impl ClientTracing {
     }
 
     /// From which HTTP status on a request has failed.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).errors_from(500);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn errors_from(mut self, status: u16) -> Self {
         self.error_from = status;
@@ -108,6 +152,14 @@ impl ClientTracing {
     }
 
     /// Whether a span ends with the head or with the body of the response.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// use tracewell::middleware::SpanEnd;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).ends_with(SpanEnd::Body);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn ends_with(mut self, end: SpanEnd) -> Self {
         self.end = end;
@@ -115,6 +167,13 @@ impl ClientTracing {
     }
 
     /// The service that is called. Worth saying where that one is not traced itself.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).peer_service("warehouse");
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn peer_service(mut self, service: &str) -> Self {
         self.peer_service = service.into();
@@ -122,6 +181,13 @@ impl ClientTracing {
     }
 
     /// Takes the host's name for the name of the service that is called.
+    ///
+    /// ```
+    /// use tracewell::middleware::ClientTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ClientTracing::new(&tracer).peer_service_from_host(true);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn peer_service_from_host(mut self, from_host: bool) -> Self {
         self.service_from_host = from_host;

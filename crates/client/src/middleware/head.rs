@@ -34,51 +34,122 @@ pub struct RequestHead<'a> {
 
 impl<'a> RequestHead<'a> {
     /// `GET`.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.method().to_owned());
+    /// # let _ = settings;
+    /// ```
     pub const fn method(&self) -> &'a str {
         self.method
     }
 
     /// `http` or `https`.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| format!("{} {}", head.scheme(), head.method()));
+    /// # let _ = settings;
+    /// ```
     pub const fn scheme(&self) -> &'a str {
         self.scheme
     }
 
     /// The path without the query: `/cart/7`.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.path().to_owned());
+    /// # let _ = settings;
+    /// ```
     pub const fn path(&self) -> &'a str {
         self.path
     }
 
     /// The query without its question mark.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.query().unwrap_or_default().to_owned());
+    /// # let _ = settings;
+    /// ```
     pub const fn query(&self) -> Option<&'a str> {
         self.query
     }
 
     /// What the framework matched, where it tells: `/cart/{id}`.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.route().unwrap_or("not found").to_owned());
+    /// # let _ = settings;
+    /// ```
     pub const fn route(&self) -> Option<&'a str> {
         self.route
     }
 
     /// Who sent it, or to whom it goes, where that is known.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.peer().map_or("nobody".into(), |peer| peer.to_string()));
+    /// # let _ = settings;
+    /// ```
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
     /// Whether it is a call of gRPC, by its content type.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer)
+    ///     .names(|head| if head.is_grpc() { head.path().to_owned() } else { head.method().to_owned() });
+    /// # let _ = settings;
+    /// ```
     pub const fn is_grpc(&self) -> bool {
         self.is_grpc
     }
 
     /// A header that is text; the first, where there are several.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.header("x-operation").unwrap_or("unnamed").to_owned());
+    /// # let _ = settings;
+    /// ```
     pub fn header(&self, name: &str) -> Option<&'a str> {
         std::str::from_utf8(self.headers.get(name).0?).ok()
     }
 
     /// Host and port as the client named them.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.host().unwrap_or_default().to_owned());
+    /// # let _ = settings;
+    /// ```
     pub fn host(&self) -> Option<&'a str> {
         self.authority.or_else(|| self.header("host"))
     }
 
     /// The whole URL.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).names(|head| head.url());
+    /// # let _ = settings;
+    /// ```
     pub fn url(&self) -> String {
         let host = self.host().unwrap_or_default();
         let (mark, query) = self.query.map_or(("", ""), |query| ("?", query));

@@ -31,6 +31,13 @@ pub struct ReqwestTracing {
 
 impl ReqwestTracing {
     /// With the default settings.
+    ///
+    /// ```
+    /// use tracewell::middleware::reqwest::ReqwestTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let middleware = ReqwestTracing::new(&tracer);
+    /// # let _ = middleware;
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self::from(ClientTracing::new(tracer))
     }

@@ -1,6 +1,7 @@
 //! What servers of any framework do with a request: continue its trace, name and tag its span.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::head::RequestHead;
@@ -66,6 +67,13 @@ pub enum Continuing {
 impl ServerTracing {
     /// By default: reads every format, leaves nothing out, Zipkin's tags, the span ends with the head of the response,
     /// a status of 500 and above is an error.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer);
+    /// # let _ = settings;
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self {
             tracer: tracer.clone(),
@@ -103,6 +111,14 @@ impl ServerTracing {
     }
 
     /// Which headers a trace is read from.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// use tracewell::propagation::{Format, Propagation};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).propagation(Propagation::new(&[Format::TraceContext]));
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn propagation(mut self, propagation: Propagation) -> Self {
         self.propagation = propagation;
@@ -110,6 +126,14 @@ impl ServerTracing {
     }
 
     /// Whether the caller's span is joined or gets a child.
+    ///
+    /// ```
+    /// use tracewell::middleware::Continuing;
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).continuing(Continuing::Child);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn continuing(mut self, continuing: Continuing) -> Self {
         self.continuing = continuing;
@@ -117,6 +141,13 @@ impl ServerTracing {
     }
 
     /// Every request begins a trace of its own, whatever came with it.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).force_new_trace(true);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn force_new_trace(mut self, force: bool) -> Self {
         self.force_new_trace = force;
@@ -168,6 +199,14 @@ impl ServerTracing {
     }
 
     /// By whose conventions spans are tagged.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// use tracewell::middleware::TagSet;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).tags(TagSet::OpenTelemetry);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn tags(mut self, tags: TagSet) -> Self {
         self.tags = tags;
@@ -175,6 +214,13 @@ impl ServerTracing {
     }
 
     /// A tag that every span gets: `component`, say.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).tag("component", "axum");
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn tag(mut self, key: &str, value: &str) -> Self {
         self.extra_tags.push((key.into(), value.into()));
@@ -182,6 +228,13 @@ impl ServerTracing {
     }
 
     /// From which HTTP status on a request has failed.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).errors_from(400);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn errors_from(mut self, status: u16) -> Self {
         self.error_from = status;
@@ -189,6 +242,14 @@ impl ServerTracing {
     }
 
     /// Whether a span ends with the head or with the body of the response.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// use tracewell::middleware::SpanEnd;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).ends_with(SpanEnd::Body);
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub const fn ends_with(mut self, end: SpanEnd) -> Self {
         self.end = end;
@@ -196,6 +257,14 @@ impl ServerTracing {
     }
 
     /// Tells callers which trace was theirs, in these headers of the response; what a handler set is left alone.
+    ///
+    /// ```
+    /// use tracewell::middleware::ServerTracing;
+    /// use tracewell::propagation::{Format, Propagation};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let settings = ServerTracing::new(&tracer).inject_response_headers(Propagation::new(&[Format::B3Multi]));
+    /// # let _ = settings;
+    /// ```
     #[must_use]
     pub fn inject_response_headers(mut self, propagation: Propagation) -> Self {
         self.response_headers = Some(propagation);
@@ -204,8 +273,12 @@ impl ServerTracing {
 }
 
 impl ServerTracing {
-    /// The span of a request; none if it is to be left out.
-    pub(crate) fn begin(&self, head: &RequestHead<'_>) -> Option<InFlight> {
+    /// The span of a request; none if it is to be left out. Its peer is asked for if somebody wants to know.
+    pub(crate) fn begin(&self, mut head: RequestHead<'_>, peer: impl Fn() -> Option<SocketAddr>) -> Option<InFlight> {
+        if self.names.is_some() || self.skip.is_some() {
+            head.peer = peer();
+        }
+        let head = &mut head;
         if self.skips(head) {
             return None;
         }
@@ -222,6 +295,7 @@ impl ServerTracing {
         request.is_grpc = head.is_grpc;
         request.error_from = self.error_from;
         if request.span.is_recorded() {
+            head.peer = head.peer.or_else(peer);
             request.span.kind(Kind::Server);
             self.tags.request(&mut request.span, head, Kind::Server);
             for (key, value) in &self.extra_tags {

@@ -39,11 +39,25 @@ pub struct SqlTracing {
 
 impl SqlTracing {
     /// With the text of queries as a tag.
+    ///
+    /// ```
+    /// use tracewell::middleware::sqlx::SqlTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let sql = SqlTracing::new(&tracer);
+    /// # let _ = sql;
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self { tracer: tracer.clone(), peer: OwnedEndpoint::default(), query_text: true }
     }
 
     /// The name of the database as a service, so that it is on the map of services.
+    ///
+    /// ```
+    /// use tracewell::middleware::sqlx::SqlTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let sql = SqlTracing::new(&tracer).peer_service("orders-db");
+    /// # let _ = sql;
+    /// ```
     #[must_use]
     pub fn peer_service(mut self, service: &str) -> Self {
         service.clone_into(&mut self.peer.service);
@@ -51,6 +65,15 @@ impl SqlTracing {
     }
 
     /// The name and the address of the database.
+    ///
+    /// ```
+    /// use tracewell::OwnedEndpoint;
+    /// use tracewell::middleware::sqlx::SqlTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let peer = OwnedEndpoint { service: "orders-db".into(), port: 5432, ..OwnedEndpoint::default() };
+    /// let sql = SqlTracing::new(&tracer).peer(peer);
+    /// # let _ = sql;
+    /// ```
     #[must_use]
     pub fn peer(mut self, endpoint: OwnedEndpoint) -> Self {
         self.peer = endpoint;
@@ -58,6 +81,13 @@ impl SqlTracing {
     }
 
     /// Whether the text of a query is kept.
+    ///
+    /// ```
+    /// use tracewell::middleware::sqlx::SqlTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let sql = SqlTracing::new(&tracer).query_text(false);
+    /// # let _ = sql;
+    /// ```
     #[must_use]
     pub const fn query_text(mut self, keep: bool) -> Self {
         self.query_text = keep;
@@ -65,11 +95,33 @@ impl SqlTracing {
     }
 
     /// An executor that traces one query under the current span.
+    ///
+    /// ```
+    /// use tracewell::middleware::sqlx::{SqlTracing, Traced};
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # struct Pool;
+    /// # let pool = Pool;
+    /// let sql = SqlTracing::new(&tracer);
+    /// let executor: Traced<'_, &Pool> = sql.on(&pool);
+    /// // sqlx::query("SELECT 1").execute(executor).await?;
+    /// # drop(executor);
+    /// ```
     pub fn on<E>(&self, executor: E) -> Traced<'_, E> {
         Traced { inner: executor, settings: self, parent: current_context() }
     }
 
     /// An executor that traces one query under this span.
+    ///
+    /// ```
+    /// use tracewell::middleware::sqlx::SqlTracing;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # struct Pool;
+    /// # let pool = Pool;
+    /// let (sql, job) = (SqlTracing::new(&tracer), tracer.new_trace("job"));
+    /// let executor = sql.under(job.context(), &pool);
+    /// // sqlx::query("SELECT 1").execute(executor).await?;
+    /// # drop(executor);
+    /// ```
     pub fn under<E>(&self, parent: &TraceContext, executor: E) -> Traced<'_, E> {
         Traced { inner: executor, settings: self, parent: Some(parent.clone()) }
     }
@@ -94,6 +146,18 @@ impl SqlTracing {
 }
 
 /// An executor of sqlx whose query is traced; made by [`SqlTracing::on`] and [`SqlTracing::under`].
+///
+/// ```
+/// use tracewell::middleware::sqlx::{SqlTracing, Traced};
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// # struct Pool;
+/// # let pool = Pool;
+/// let sql = SqlTracing::new(&tracer);
+/// fn keep<E>(executor: Traced<'_, E>) -> Traced<'_, E> {
+///     executor
+/// }
+/// keep(sql.on(&pool));
+/// ```
 #[derive(Debug)]
 pub struct Traced<'t, E> {
     inner: E,

@@ -14,6 +14,16 @@ use tracewell_model::{OwnedEndpoint, SpanId, StatusCode, TraceId, ValueRef};
 use super::entry::EntryIter;
 
 /// Bytes of all entries of one span; an entry that would go beyond is left out and counted.
+///
+/// ```
+/// # let reporter = tracewell::InMemoryReporter::default();
+/// # let sampler = tracewell::sampler::ConstSampler::new(true);
+/// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+/// let large = "x".repeat(tracewell::SPAN_BYTES_MAX);
+/// tracer.new_trace("upload").tag("body", &large).tag("kept", true).finish();
+/// tracer.flush();
+/// assert!(reporter.spans()[0].tags.iter().all(|(key, _)| key != "body"));
+/// ```
 pub const SPAN_BYTES_MAX: usize = 1 << 16;
 
 /// What a span's first buffer has room for.

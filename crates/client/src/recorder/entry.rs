@@ -8,6 +8,18 @@ use super::entries::{
 };
 
 /// One thing that a span says about itself.
+///
+/// ```
+/// use tracewell::{FnReporter, SpanEntry, Tracer, sampler::ConstSampler};
+/// let reporter = FnReporter::new(|_, spans| {
+///     let tags = spans.iter().flat_map(|span| span.entries()).filter(|entry| matches!(entry, SpanEntry::Tag("user", _)));
+///     assert_eq!(tags.count(), 1);
+///     Ok(())
+/// });
+/// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+/// tracer.new_trace("GET /").tag("user", 7).finish();
+/// assert_eq!(tracer.close().reported, 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum SpanEntry<'a> {
@@ -84,12 +96,14 @@ impl<'a> EntryIter<'a> {
     #[expect(clippy::inline_always, reason = "for each entry of each span")]
     #[inline(always)]
     fn next_raw(&mut self) -> Option<RawEntry<'a>> {
-        let (head, rest) = self.rest.split_first_chunk()?;
+        let all = self.rest;
+        let (head, rest) = all.split_first_chunk()?;
         let (entry, key_len, value_len) = read_entry_head(u64::from_le_bytes(*head));
         let (key, rest) = rest.split_at_checked(padded(key_len))?;
         let (value, rest) = rest.split_at_checked(padded(value_len))?;
         self.rest = rest;
-        Some(RawEntry { entry, key: key.get(..key_len)?, value: value.get(..value_len)? })
+        let all = all.get(..all.len() - rest.len())?;
+        Some(RawEntry { entry, key: key.get(..key_len)?, value: value.get(..value_len)?, all })
     }
 }
 
@@ -126,6 +140,8 @@ struct RawEntry<'a> {
     entry: u8,
     key: &'a [u8],
     value: &'a [u8],
+    /// Head, key and value with what they are padded with.
+    all: &'a [u8],
 }
 
 impl<'a> RawEntry<'a> {
@@ -162,10 +178,22 @@ impl<'a> RawEntry<'a> {
     #[inline]
     fn key_and_value(self) -> Option<(&'a str, ValueRef<'a>)> {
         let value = match self.raw_value()? {
-            RawValue::Text(bytes) => ValueRef::Str(text(bytes)?),
+            RawValue::Text(value) => {
+                let (key, value) = self.texts().or_else(|| Some((text(self.key)?, text(value)?)))?;
+                return Some((key, ValueRef::Str(value)));
+            }
             RawValue::Other(value) => value,
         };
         Some((text(self.key)?, value))
+    }
+
+    /// Key and value as texts. Shown for the whole entry at once, which takes words at a time where short texts would be
+    /// gone through byte by byte; mostly a head is text, too: small numbers. `None`: it is not.
+    #[inline]
+    fn texts(self) -> Option<(&'a str, &'a str)> {
+        let all = text(self.all)?;
+        let value_at = WORD + padded(self.key.len());
+        Some((all.get(WORD..WORD + self.key.len())?, all.get(value_at..value_at + self.value.len())?))
     }
 
     #[inline]

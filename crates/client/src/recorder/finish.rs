@@ -58,12 +58,30 @@ impl Finish {
     /// Waits so long at most, from when it is first awaited. Until then a server that does not take spans is asked again
     /// and again; without a limit, once. Spans that are not sent in time stay where they are after a flush, and are lost
     /// and counted as failed after a close.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// let stats = tracer.close_async().within(Duration::from_secs(2)).wait();
+    /// assert_eq!(stats.reported, 1);
+    /// ```
     pub const fn within(mut self, at_most: Duration) -> Self {
         self.within = Some(at_most);
         self
     }
 
     /// Blocks the calling thread until it is over.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// assert_eq!(tracer.flush_async().wait().reported, 1);
+    /// ```
     pub fn wait(mut self) -> TracerStats {
         self.begin();
         if let State::Waiting(completion, deadline) = &self.state {

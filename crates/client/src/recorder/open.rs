@@ -25,7 +25,8 @@ impl Open {
     }
 
     /// With no entry yet.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "half of it is in registers in `new` already")]
+    #[inline(always)]
     pub(crate) fn nameless() -> Box<Self> {
         let start = Err(Stamp::now());
         match local::take_kept() {

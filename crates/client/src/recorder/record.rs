@@ -98,16 +98,42 @@ impl<'a> SpanRecords<'a> {
     }
 
     /// How many.
+    ///
+    /// ```
+    /// use tracewell::FnReporter;
+    /// let reporter = FnReporter::new(|_, spans| match spans.len() {
+    ///     0..100 => Ok(()),
+    ///     _ => Err("too many at once".into()),
+    /// });
+    /// # drop(reporter);
+    /// ```
     pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|_, spans| {
+    ///     assert!(!spans.is_empty(), "a reporter is given some");
+    ///     Ok(())
+    /// });
+    /// # drop(reporter);
+    /// ```
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Each, in the order each thread finished them.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|_, spans| {
+    ///     let longest = spans.iter().map(|span| span.duration().as_micros()).max();
+    ///     println!("{longest:?} µs");
+    ///     Ok(())
+    /// });
+    /// # drop(reporter);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = SpanRecord<'a>> + Clone + use<'a> {
         Records(self.bytes).map(|(head, entries)| SpanRecord::new(head, entries))
     }
@@ -176,60 +202,178 @@ impl<'a> SpanRecord<'a> {
     }
 
     /// As encoders read it ([`tracewell_model::SpanView`]), recorded by the service `local`.
+    ///
+    /// ```
+    /// use tracewell_model::SpanView as _;
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let names: Vec<&str> = spans.iter().map(|span| span.with_local(&resource.endpoint).name()).collect();
+    ///     println!("{names:?}");
+    ///     Ok(())
+    /// });
+    /// # drop(reporter);
+    /// ```
     #[inline]
     pub const fn with_local(self, local: &'a OwnedEndpoint) -> LocalSpan<'a> {
         LocalSpan::new(self, local)
     }
 
     /// The trace.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert_ne!(span.trace_id(), tracewell::TraceId::new(0));
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub const fn trace_id(&self) -> TraceId {
         TraceId::from_halves(self.word(1), self.word(2))
     }
 
     /// The span.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert_ne!(span.span_id(), tracewell::SpanId::NONE);
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub const fn span_id(&self) -> SpanId {
         SpanId::new(self.word(3))
     }
 
     /// Its parent, or [`SpanId::NONE`].
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert_eq!(span.parent_id(), tracewell::SpanId::NONE);
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub const fn parent_id(&self) -> SpanId {
         SpanId::new(self.word(4))
     }
 
     /// When it began.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert!(span.start().as_micros() > 0);
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub const fn start(&self) -> Time {
         Time::from_nanos(self.word(5))
     }
 
     /// How long it took.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     println!("{} µs", span.duration().as_micros());
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub const fn duration(&self) -> Time {
         Time::from_nanos(self.word(6))
     }
 
     /// Its role.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert_eq!(span.kind(), tracewell::Kind::Server);
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub fn kind(&self) -> Kind {
         Kind::from_u8(self.word(7) as u8).unwrap_or_default()
     }
 
     /// Debug, shared, sampled.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert!(!span.flags().contains(tracewell_model::SpanFlags::DEBUG));
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     #[inline]
     pub const fn flags(&self) -> SpanFlags {
         SpanFlags((self.word(7) >> 8) as u16)
     }
 
     /// How many entries were left out because there were too many bytes ([`super::SPAN_BYTES_MAX`]).
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert_eq!(span.entries_left_out(), 0);
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     pub fn entries_left_out(&self) -> u32 {
         let left_out = self.left_out();
         u32::from(left_out.tags) + u32::from(left_out.annotations) + u32::from(left_out.links)
     }
 
     /// What it says about itself, in the order it was said.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     assert!(span.entries().any(|entry| entry == tracewell::SpanEntry::Name("GET /")));
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     pub fn entries(&self) -> impl Iterator<Item = SpanEntry<'a>> + Clone + use<'a> {
         self.entries
     }
@@ -258,6 +402,19 @@ impl<'a> SpanRecord<'a> {
     }
 
     /// An owned copy, as recorded by the service `local`.
+    ///
+    /// ```
+    /// let reporter = tracewell::FnReporter::new(|resource, spans| {
+    ///     let span = spans.iter().next().unwrap();
+    ///     let owned = span.to_span(&resource.endpoint);
+    ///     assert_eq!((owned.local.unwrap().service.as_str(), owned.name.as_str()), ("shop", "GET /"));
+    ///     Ok(())
+    /// });
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter);
+    /// # tracer.span("GET /").kind(tracewell::Kind::Server).start().finish();
+    /// # assert_eq!(tracer.close().reported, 1);
+    /// ```
     pub fn to_span(&self, local: &OwnedEndpoint) -> Span {
         Span::from_view(LocalSpan::new(*self, local))
     }

@@ -9,6 +9,15 @@ use super::shared::{Closing, Flush, Shared};
 use crate::reporter::{Completion, Done, Reporter};
 
 /// Spans given to a reporter at once.
+///
+/// ```
+/// use tracewell::{FnReporter, REPORT_SPANS_MAX};
+/// let reporter = FnReporter::new(|_, spans| {
+///     assert!(spans.len() <= REPORT_SPANS_MAX);
+///     Ok(())
+/// });
+/// # drop(reporter);
+/// ```
 pub const REPORT_SPANS_MAX: usize = 512;
 
 /// Until the tracer is closed.

@@ -35,6 +35,12 @@ struct Member {
 
 impl CompositeReporter {
     /// One more. They are called in the order they came.
+    ///
+    /// ```
+    /// use tracewell::{CompositeReporter, InMemoryReporter, Tracer};
+    /// let both = CompositeReporter::default().with(InMemoryReporter::default()).with(InMemoryReporter::default());
+    /// assert_eq!(Tracer::builder("shop").build(both).reporter_stats().len(), 2);
+    /// ```
     #[must_use]
     pub fn with(mut self, reporter: impl Reporter + 'static) -> Self {
         let theirs = reporter.counters();

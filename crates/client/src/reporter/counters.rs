@@ -59,6 +59,11 @@ pub struct ReporterStats {
 
 impl ReporterCounters {
     /// All zero.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// assert_eq!((counters.stats().name, counters.stats().queued), ("mine", 0));
+    /// ```
     pub fn new(name: &'static str) -> Self {
         Self { inner: Arc::new(Inner { name, ..Inner::default() }) }
     }
@@ -69,11 +74,24 @@ impl ReporterCounters {
     }
 
     /// So many spans were taken and wait.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// counters.queued(3);
+    /// assert_eq!(counters.stats().queued, 3);
+    /// ```
     pub fn queued(&self, spans: u64) {
         self.inner.queued.fetch_add(spans, Ordering::Relaxed);
     }
 
     /// So many of those that waited arrived, and so many are lost.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// counters.queued(3);
+    /// counters.settled(2, 1);
+    /// assert_eq!((counters.stats().reported, counters.stats().failed), (2, 1));
+    /// ```
     pub fn settled(&self, reported: u64, failed: u64) {
         self.inner.reported.fetch_add(reported, Ordering::Relaxed);
         self.inner.failed.fetch_add(failed, Ordering::Relaxed);
@@ -81,21 +99,44 @@ impl ReporterCounters {
     }
 
     /// So many spans found no room.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// counters.dropped(5);
+    /// assert_eq!(counters.stats().dropped, 5);
+    /// ```
     pub fn dropped(&self, spans: u64) {
         self.inner.dropped.fetch_add(spans, Ordering::Relaxed);
     }
 
     /// A request was sent again.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// counters.retried();
+    /// assert_eq!(counters.stats().retries, 1);
+    /// ```
     pub fn retried(&self) {
         self.inner.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What those that wait take, bytes.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// counters.set_queued_bytes(700);
+    /// assert_eq!(counters.stats().queued_bytes, 700);
+    /// ```
     pub fn set_queued_bytes(&self, bytes: u64) {
         self.inner.queued_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// The numbers now. Of a composite: its member's to which the fewest arrived, so that they say what is missing.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// assert_eq!(counters.stats().reported, 0);
+    /// ```
     pub fn stats(&self) -> ReporterStats {
         let members = self.inner.members.iter().map(Self::stats);
         if let Some(least) = members.min_by_key(|stats| stats.reported) {
@@ -114,6 +155,11 @@ impl ReporterCounters {
     }
 
     /// The numbers of each reporter: one, or a composite's members.
+    ///
+    /// ```
+    /// let counters = tracewell::ReporterCounters::new("mine");
+    /// assert_eq!(counters.each(), [counters.stats()]);
+    /// ```
     pub fn each(&self) -> Vec<ReporterStats> {
         if self.inner.members.is_empty() {
             return vec![self.stats()];

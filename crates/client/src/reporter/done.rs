@@ -6,6 +6,21 @@ use std::thread::Thread;
 use std::time::Instant;
 
 /// Held by whoever still has to send something for a flush. When the last clone is dropped, the flush is over.
+///
+/// ```
+/// use tracewell::{Done, ReportError, Reporter, Resource, SpanRecords};
+/// /// Writes in the background.
+/// struct Background;
+/// impl Reporter for Background {
+///     # fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> { Ok(()) }
+///     fn flush(&mut self, done: Done) {
+///         // The flush is over when this thread drops it.
+///         std::thread::spawn(move || drop(done));
+///     }
+/// }
+/// let tracer = tracewell::Tracer::builder("shop").build(Background);
+/// tracer.flush();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Done {
     held: Arc<Held>,

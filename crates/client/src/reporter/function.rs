@@ -30,6 +30,14 @@ pub struct FnReporter<F> {
 
 impl<F: FnMut(&Resource, &SpanRecords<'_>) -> Result<(), ReportError> + Send> FnReporter<F> {
     /// An error says that the spans are lost; they are counted.
+    ///
+    /// ```
+    /// use tracewell::{FnReporter, Tracer, sampler::ConstSampler};
+    /// let reporter = FnReporter::new(|_, _| Err("the disk is full".into()));
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+    /// tracer.new_trace("GET /").finish();
+    /// assert_eq!(tracer.close().failed, 1);
+    /// ```
     pub const fn new(report: F) -> Self {
         Self { report }
     }

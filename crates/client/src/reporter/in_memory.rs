@@ -27,11 +27,29 @@ pub struct InMemoryReporter {
 
 impl InMemoryReporter {
     /// The spans reported so far, in the order each thread finished them. [`crate::Tracer::flush`] comes first.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// assert_eq!((reporter.spans().len(), reporter.spans().len()), (1, 1));
+    /// ```
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The spans reported so far, which are then forgotten.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// assert_eq!((reporter.take_spans().len(), reporter.spans().len()), (1, 0));
+    /// ```
     pub fn take_spans(&self) -> Vec<Span> {
         std::mem::take(&mut self.spans.lock().unwrap_or_else(PoisonError::into_inner))
     }

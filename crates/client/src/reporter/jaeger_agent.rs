@@ -40,16 +40,35 @@ pub struct JaegerAgentReporter {
 
 impl JaegerAgentReporter {
     /// To `host:port` in thrift's compact protocol: port 6831.
+    ///
+    /// ```
+    /// use tracewell::{JaegerAgentReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(JaegerAgentReporter::new("localhost:6831"));
+    /// assert_eq!(tracer.reporter_stats()[0].dropped, 0);
+    /// ```
     pub fn new(address: &str) -> Self {
         Self::with_form(address, BatchForm::AgentCompact)
     }
 
     /// To `host:port` in thrift's binary protocol: port 6832.
+    ///
+    /// ```
+    /// use tracewell::{JaegerAgentReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(JaegerAgentReporter::binary("localhost:6832"));
+    /// assert_eq!(tracer.reporter_stats()[0].dropped, 0);
+    /// ```
     pub fn binary(address: &str) -> Self {
         Self::with_form(address, BatchForm::AgentBinary)
     }
 
     /// Bytes of a datagram, 65,507 at most; 65,000 if not said.
+    ///
+    /// ```
+    /// use tracewell::{JaegerAgentReporter, Tracer};
+    /// // What fits into one packet of a network of 1,500 bytes.
+    /// let reporter = JaegerAgentReporter::new("agent:6831").packet_bytes_max(1_472);
+    /// let tracer = Tracer::builder("shop").build(reporter);
+    /// ```
     #[must_use]
     pub fn packet_bytes_max(mut self, bytes: usize) -> Self {
         self.packet_bytes_max = bytes.min(PACKET_BYTES_MAX);

@@ -28,6 +28,16 @@ pub struct JaegerCollectorReporter {
 }
 
 /// Settings of a [`JaegerCollectorReporter`]; see there.
+///
+/// ```
+/// use tracewell::{BatchOptions, HttpOptions, JaegerCollectorReporter, Tracer};
+/// let reporter = JaegerCollectorReporter::builder("http://jaeger:14268")?
+///     .http(HttpOptions::default().basic_auth("user", "password")?)
+///     .batch(BatchOptions::default().spans_max(500))
+///     .build();
+/// let tracer = Tracer::builder("shop").build(reporter);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct JaegerCollectorReporterBuilder {
@@ -38,11 +48,23 @@ pub struct JaegerCollectorReporterBuilder {
 
 impl JaegerCollectorReporter {
     /// To this address. Without a path the usual one is taken: `/api/traces?format=jaeger.thrift`.
+    ///
+    /// ```
+    /// use tracewell::{JaegerCollectorReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(JaegerCollectorReporter::new("http://jaeger:14268")?);
+    /// assert!(JaegerCollectorReporter::new("jaeger:14268").is_err());
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn new(address: &str) -> Result<Self, AddressError> {
         Ok(Self::builder(address)?.build())
     }
 
     /// To this address, with other settings.
+    ///
+    /// ```
+    /// let reporter = tracewell::JaegerCollectorReporter::builder("http://jaeger:14268/api/traces")?.build();
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn builder(address: &str) -> Result<JaegerCollectorReporterBuilder, AddressError> {
         let address = http_address(address, PATH)?;
         let (http, batch) = (HttpOptions::default(), BatchOptions::default());
@@ -52,18 +74,39 @@ impl JaegerCollectorReporter {
 
 impl JaegerCollectorReporterBuilder {
     /// Headers, compression, patience. Jaeger's collector before its second version takes no gzip.
+    ///
+    /// ```
+    /// use tracewell::{HttpOptions, JaegerCollectorReporter};
+    /// let http = HttpOptions::default().bearer_token("eyJhbGciOi")?;
+    /// let reporter = JaegerCollectorReporter::builder("http://jaeger:14268")?.http(http).build();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn http(mut self, http: HttpOptions) -> Self {
         self.http = http;
         self
     }
 
     /// How spans are gathered and kept.
+    ///
+    /// ```
+    /// use tracewell::{BatchOptions, JaegerCollectorReporter};
+    /// let batch = BatchOptions::default().spans_max(500);
+    /// let reporter = JaegerCollectorReporter::builder("http://jaeger:14268")?.batch(batch).build();
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn batch(mut self, batch: BatchOptions) -> Self {
         self.batch = batch;
         self
     }
 
     /// The reporter. Its thread starts with the first span.
+    ///
+    /// ```
+    /// use tracewell::{JaegerCollectorReporter, Tracer};
+    /// let tracer = Tracer::builder("shop").build(JaegerCollectorReporter::builder("http://jaeger:14268")?.build());
+    /// assert_eq!(tracer.reporter_stats()[0].name, "jaeger");
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn build(self) -> JaegerCollectorReporter {
         // Jaeger answers a full queue with 500.
         let rules = Rules { retries_500: true, rejected: |_| None };

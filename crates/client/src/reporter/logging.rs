@@ -32,6 +32,14 @@ type Say = dyn FnMut(fmt::Arguments<'_>) + Send;
 
 impl LoggingReporter {
     /// Into whatever you like.
+    ///
+    /// ```
+    /// use tracewell::{LoggingReporter, Tracer, sampler::ConstSampler};
+    /// let reporter = LoggingReporter::to(|line| println!("{line}"));
+    /// let tracer = Tracer::builder("shop").sampler(ConstSampler::new(true)).build(reporter);
+    /// tracer.new_trace("GET /").finish();
+    /// assert_eq!(tracer.close().reported, 1);
+    /// ```
     pub fn to(say: impl FnMut(fmt::Arguments<'_>) + Send + 'static) -> Self {
         Self { say: Box::new(say) }
     }

@@ -22,6 +22,8 @@ mod otlp_grpc;
 mod otlp_http;
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 mod otlp_request;
+#[cfg(any(all(feature = "tls", feature = "_http"), feature = "otlp-grpc-tls"))]
+mod tls;
 #[cfg(feature = "zipkin")]
 mod zipkin;
 
@@ -49,6 +51,8 @@ pub use logging::LoggingReporter;
 pub use otlp_grpc::{GrpcAddressError, OtlpGrpcReporter, OtlpGrpcReporterBuilder};
 #[cfg(feature = "otlp")]
 pub use otlp_http::{OtlpHttpReporter, OtlpHttpReporterBuilder};
+#[cfg(any(all(feature = "tls", feature = "_http"), feature = "otlp-grpc-tls"))]
+pub use tls::{TlsError, TlsOptions};
 #[cfg(feature = "zipkin")]
 pub use zipkin::{ZipkinEncoding, ZipkinReporter, ZipkinReporterBuilder};
 
@@ -130,6 +134,16 @@ use crate::resource::Resource;
 pub trait Reporter: Send {
     /// Takes spans that `resource` recorded: at most [`crate::REPORT_SPANS_MAX`] at once. An error says that all of them are
     /// lost; the tracer counts them. What can be sent again is the reporter's own affair.
+    ///
+    /// ```
+    /// use tracewell::{ReportError, Reporter, Resource, SpanRecords};
+    /// struct Refuse;
+    /// impl Reporter for Refuse {
+    ///     fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError> {
+    ///         Err(format!("{} spans of {} are not wanted", spans.len(), resource.endpoint.service).into())
+    ///     }
+    /// }
+    /// ```
     fn report(&mut self, resource: &Resource, spans: &SpanRecords<'_>) -> Result<(), ReportError>;
 
     /// Does what is due at `now`, and says when something will be due again. Called after every round of reports, at the
@@ -146,6 +160,17 @@ pub trait Reporter: Send {
     }
 
     /// The last call, behind a [`Reporter::flush`] that is done or whose time is up: what is still held is lost.
+    ///
+    /// ```
+    /// # use tracewell::{ReportError, Reporter, Resource, SpanRecords};
+    /// struct Held(u64);
+    /// impl Reporter for Held {
+    ///     # fn report(&mut self, _: &Resource, _: &SpanRecords<'_>) -> Result<(), ReportError> { Ok(()) }
+    ///     fn close(&mut self) {
+    ///         println!("{} spans are lost", self.0);
+    ///     }
+    /// }
+    /// ```
     fn close(&mut self) {}
 
     /// For a reporter that cannot say in [`Reporter::report`] yet what becomes of a span: where it counts. The tracer then
@@ -156,6 +181,14 @@ pub trait Reporter: Send {
 }
 
 /// Why spans could not be reported.
+///
+/// ```
+/// use tracewell::ReportError;
+/// fn write(line: &str) -> Result<(), ReportError> {
+///     if line.len() > 80 { Err("the line is too long".into()) } else { Ok(()) }
+/// }
+/// assert!(write("short").is_ok());
+/// ```
 pub type ReportError = Box<dyn Error + Send + Sync>;
 
 impl<R: Reporter + ?Sized> Reporter for Box<R> {

@@ -68,11 +68,23 @@ pub enum ZipkinEncoding {
 
 impl ZipkinReporter {
     /// To this address. Without a path the usual one is taken: `/api/v2/spans`.
+    ///
+    /// ```
+    /// use tracewell::{Tracer, ZipkinReporter};
+    /// let tracer = Tracer::builder("shop").build(ZipkinReporter::new("http://zipkin:9411")?);
+    /// assert!(ZipkinReporter::new("zipkin:9411").is_err());
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn new(address: &str) -> Result<Self, AddressError> {
         Ok(Self::builder(address)?.build())
     }
 
     /// To this address, with other settings.
+    ///
+    /// ```
+    /// let reporter = tracewell::ZipkinReporter::builder("http://zipkin:9411/api/v2/spans")?.build();
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn builder(address: &str) -> Result<ZipkinReporterBuilder, AddressError> {
         http_address(address, PATH).map(ZipkinReporterBuilder::new)
     }
@@ -92,24 +104,50 @@ impl ZipkinReporterBuilder {
     }
 
     /// JSON or proto3; JSON if not said.
+    ///
+    /// ```
+    /// use tracewell::{ZipkinEncoding, ZipkinReporter};
+    /// let reporter = ZipkinReporter::builder("http://zipkin:9411")?.encoding(ZipkinEncoding::Proto3).build();
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub const fn encoding(mut self, encoding: ZipkinEncoding) -> Self {
         self.encoding = encoding;
         self
     }
 
     /// Headers, compression, patience.
+    ///
+    /// ```
+    /// use tracewell::{HttpOptions, ZipkinReporter};
+    /// let reporter = ZipkinReporter::builder("http://zipkin:9411")?.http(HttpOptions::default().gzip(true)).build();
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn http(mut self, http: HttpOptions) -> Self {
         self.http = http;
         self
     }
 
     /// How spans are gathered and kept.
+    ///
+    /// ```
+    /// use tracewell::{BatchOptions, ZipkinReporter};
+    /// let batch = BatchOptions::default().spans_max(500);
+    /// let reporter = ZipkinReporter::builder("http://zipkin:9411")?.batch(batch).build();
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn batch(mut self, batch: BatchOptions) -> Self {
         self.batch = batch;
         self
     }
 
     /// The reporter. Its thread starts with the first span.
+    ///
+    /// ```
+    /// use tracewell::{Tracer, ZipkinReporter};
+    /// let tracer = Tracer::builder("shop").build(ZipkinReporter::builder("http://zipkin:9411")?.build());
+    /// assert_eq!(tracer.reporter_stats()[0].name, "zipkin");
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn build(self) -> ZipkinReporter {
         let (content_type, encoder): (_, Box<dyn Encode>) = match self.encoding {
             ZipkinEncoding::Json => ("application/json", Box::new(encode_json)),

@@ -20,6 +20,12 @@ pub struct ConstSampler {
 
 impl ConstSampler {
     /// Records every trace (`true`) or none.
+    ///
+    /// ```
+    /// use tracewell::TraceId;
+    /// use tracewell::sampler::{ConstSampler, Sampler};
+    /// assert!(!ConstSampler::new(false).sample(TraceId::new(1), "any").sampled);
+    /// ```
     pub const fn new(decision: bool) -> Self {
         Self { decision }
     }

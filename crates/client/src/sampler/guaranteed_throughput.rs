@@ -28,11 +28,27 @@ pub struct GuaranteedThroughputSampler {
 
 impl GuaranteedThroughputSampler {
     /// Traces a second at least, and a share of all between 0.0 and 1.0.
+    ///
+    /// ```
+    /// use tracewell::sampler::GuaranteedThroughputSampler;
+    /// let sampler = GuaranteedThroughputSampler::new(2.0, 0.1)?;
+    /// assert_eq!(sampler.to_string(), "GuaranteedThroughputSampler(0.1, 2)");
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn new(lower_bound: f64, rate: f64) -> Result<Self, SamplerError> {
         Self::with_clock(lower_bound, rate, Arc::new(MonotonicClock), fastrand::f64())
     }
 
     /// By a clock of your own; see [`RateLimitingSampler::with_clock`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tracewell::sampler::{GuaranteedThroughputSampler, Sampler};
+    /// use tracewell::{MonotonicClock, TraceId};
+    /// let sampler = GuaranteedThroughputSampler::with_clock(1.0, 0.0, Arc::new(MonotonicClock), 1.0)?;
+    /// assert!(sampler.sample(TraceId::new(1), "the first in this second").sampled);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn with_clock(lower_bound: f64, rate: f64, clock: Arc<dyn Clock>, filled: f64) -> Result<Self, SamplerError> {
         let lower_bound = RateLimitingSampler::with_clock(lower_bound, clock, filled)?;
         Ok(Self { rate: AtomicU64::new(checked_rate(rate)?.to_bits()), lower_bound })
@@ -40,6 +56,15 @@ impl GuaranteedThroughputSampler {
 
     /// Another share and another guarantee, taking effect together or, where one is not possible, not at all. To be
     /// called by one thread at a time.
+    ///
+    /// ```
+    /// use tracewell::sampler::GuaranteedThroughputSampler;
+    /// let sampler = GuaranteedThroughputSampler::new(1.0, 0.1)?;
+    /// sampler.update(2.0, 0.5)?;
+    /// assert!(sampler.update(2.0, 5.0).is_err());
+    /// assert_eq!((sampler.rate(), sampler.lower_bound().traces_per_second()), (0.5, 2.0));
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn update(&self, lower_bound: f64, rate: f64) -> Result<(), SamplerError> {
         let rate = checked_rate(rate)?;
         checked_traces_per_second(lower_bound)?;
@@ -49,11 +74,23 @@ impl GuaranteedThroughputSampler {
     }
 
     /// The share.
+    ///
+    /// ```
+    /// use tracewell::sampler::GuaranteedThroughputSampler;
+    /// assert_eq!(GuaranteedThroughputSampler::new(1.0, 0.1)?.rate(), 0.1);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn rate(&self) -> f64 {
         f64::from_bits(self.rate.load(Ordering::Acquire))
     }
 
     /// The sampler that holds the guarantee.
+    ///
+    /// ```
+    /// use tracewell::sampler::GuaranteedThroughputSampler;
+    /// assert_eq!(GuaranteedThroughputSampler::new(1.0, 0.1)?.lower_bound().traces_per_second(), 1.0);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub const fn lower_bound(&self) -> &RateLimitingSampler {
         &self.lower_bound
     }

@@ -34,8 +34,18 @@ pub use strategy::{OperationStrategies, STRATEGY_BYTES_MAX, Strategy, StrategyEr
 pub use tags::{SamplerParam, SamplerTags, SamplerType};
 
 /// The share of traces recorded when nothing else was said (Jaeger's default).
+///
+/// ```
+/// use tracewell::sampler::{DEFAULT_SAMPLING_RATE, OperationStrategies};
+/// assert_eq!(OperationStrategies::default().default_rate, DEFAULT_SAMPLING_RATE);
+/// ```
 pub const DEFAULT_SAMPLING_RATE: f64 = 0.001;
 /// Traces a second of each operation recorded at least: one in ten minutes (Jaeger's default).
+///
+/// ```
+/// use tracewell::sampler::{DEFAULT_LOWER_BOUND, OperationStrategies};
+/// assert_eq!(OperationStrategies::default().lower_bound, DEFAULT_LOWER_BOUND);
+/// ```
 pub const DEFAULT_LOWER_BOUND: f64 = 1.0 / (10.0 * 60.0);
 
 /// Decides whether a new trace is recorded. Asked for roots only: what comes with a decision keeps it.
@@ -59,12 +69,40 @@ pub const DEFAULT_LOWER_BOUND: f64 = 1.0 / (10.0 * 60.0);
 /// ```
 pub trait Sampler: Send + Sync {
     /// The decision for a trace that begins with this operation.
+    ///
+    /// ```
+    /// use tracewell::TraceId;
+    /// use tracewell::sampler::{ProbabilisticSampler, Sampler};
+    /// let half = ProbabilisticSampler::new(0.5)?;
+    /// assert!(half.sample(TraceId::new(1), "GET /").sampled);
+    /// assert!(!half.sample(TraceId::new(u128::MAX), "GET /").sampled);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     fn sample(&self, trace_id: TraceId, operation: &str) -> Decision;
 
     /// The tracer is closed: what runs by itself should end.
+    ///
+    /// ```
+    /// use tracewell::sampler::{ConstSampler, Decision, Sampler};
+    /// /// Asks somebody, on a thread of its own.
+    /// struct Asking(std::sync::mpsc::SyncSender<()>);
+    /// impl Sampler for Asking {
+    ///     # fn sample(&self, id: tracewell::TraceId, name: &str) -> Decision { ConstSampler::new(true).sample(id, name) }
+    ///     fn close(&self) {
+    ///         self.0.try_send(()).ok();
+    ///     }
+    /// }
+    /// ```
     fn close(&self) {}
 
     /// How a server is asked, if one is.
+    ///
+    /// ```
+    /// use tracewell::sampler::{ConstSampler, PollingSampler, Sampler};
+    /// assert!(ConstSampler::new(true).poll_counters().is_none());
+    /// assert!(PollingSampler::new("http://localhost:5778", "shop")?.poll_counters().is_some());
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     #[cfg(feature = "jaeger")]
     fn poll_counters(&self) -> Option<crate::PollCounters> {
         None

@@ -17,6 +17,13 @@ use super::{
 use crate::clock::{Clock, MonotonicClock};
 
 /// Operations that get a sampler of their own by being seen (Jaeger's default); further ones share the default share.
+///
+/// ```
+/// use tracewell::sampler::{OPERATIONS_MAX, OperationStrategies, PerOperationSampler};
+/// let sampler = PerOperationSampler::new(&OperationStrategies::default(), OPERATIONS_MAX)?;
+/// assert!(sampler.operation_names().is_empty());
+/// # Ok::<(), tracewell::sampler::SamplerError>(())
+/// ```
 pub const OPERATIONS_MAX: usize = 2000;
 
 /// Each operation by its own probability and guarantee, told by [`OperationStrategies`]; operations not named there
@@ -61,11 +68,27 @@ struct Operation {
 
 impl PerOperationSampler {
     /// By these strategies; operations that are seen beyond them get samplers up to `operations_max`.
+    ///
+    /// ```
+    /// use tracewell::sampler::{OperationStrategies, PerOperationSampler};
+    /// let impossible = OperationStrategies { default_rate: 2.0, ..OperationStrategies::default() };
+    /// assert!(PerOperationSampler::new(&impossible, 10).is_err());
+    /// ```
     pub fn new(strategies: &OperationStrategies, operations_max: usize) -> Result<Self, SamplerError> {
         Self::with_clock(strategies, operations_max, Arc::new(MonotonicClock), fastrand::f64)
     }
 
     /// By a clock of your own; `filled` is asked how full a new operation's bucket is.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tracewell::MonotonicClock;
+    /// use tracewell::sampler::{OperationStrategies, PerOperationSampler};
+    /// let strategies = OperationStrategies::default();
+    /// let sampler = PerOperationSampler::with_clock(&strategies, 10, Arc::new(MonotonicClock), || 1.0)?;
+    /// assert_eq!(sampler.default_rate(), strategies.default_rate);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn with_clock(
         strategies: &OperationStrategies,
         operations_max: usize,
@@ -89,6 +112,15 @@ impl PerOperationSampler {
 
     /// New strategies. As in jaeger-client, operations not named in them keep what they had. Taken as a whole: where
     /// one of them is not possible, nothing changes.
+    ///
+    /// ```
+    /// use tracewell::sampler::{OperationStrategies, PerOperationSampler};
+    /// let sampler = PerOperationSampler::new(&OperationStrategies::default(), 10)?;
+    /// let operations = vec![("GET /health".into(), 0.0)];
+    /// sampler.update(&OperationStrategies { operations, ..OperationStrategies::default() })?;
+    /// assert_eq!(sampler.operation_names(), ["GET /health"]);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn update(&self, strategies: &OperationStrategies) -> Result<(), SamplerError> {
         let default_rate = checked_rate(strategies.default_rate)?;
         let lower_bound = checked_traces_per_second(strategies.lower_bound)?;
@@ -110,6 +142,15 @@ impl PerOperationSampler {
     }
 
     /// The names of the operations that have a sampler of their own, sorted.
+    ///
+    /// ```
+    /// use tracewell::TraceId;
+    /// use tracewell::sampler::{OperationStrategies, PerOperationSampler, Sampler};
+    /// let sampler = PerOperationSampler::new(&OperationStrategies::default(), 10)?;
+    /// sampler.sample(TraceId::new(1), "seen");
+    /// assert_eq!(sampler.operation_names(), ["seen"]);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn operation_names(&self) -> Vec<String> {
         let table = self.table.load();
         let mut names: Vec<String> = table.operations().map(|operation| operation.name.to_string()).collect();
@@ -118,11 +159,25 @@ impl PerOperationSampler {
     }
 
     /// The share of operations that have no sampler of their own.
+    ///
+    /// ```
+    /// use tracewell::sampler::{OperationStrategies, PerOperationSampler};
+    /// let strategies = OperationStrategies { default_rate: 0.1, ..OperationStrategies::default() };
+    /// assert_eq!(PerOperationSampler::new(&strategies, 10)?.default_rate(), 0.1);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn default_rate(&self) -> f64 {
         f64::from_bits(self.default_rate.load(Ordering::Acquire))
     }
 
     /// Traces a second at least, of each operation.
+    ///
+    /// ```
+    /// use tracewell::sampler::{OperationStrategies, PerOperationSampler};
+    /// let strategies = OperationStrategies { lower_bound: 2.0, ..OperationStrategies::default() };
+    /// assert_eq!(PerOperationSampler::new(&strategies, 10)?.lower_bound(), 2.0);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn lower_bound(&self) -> f64 {
         f64::from_bits(self.lower_bound.load(Ordering::Acquire))
     }

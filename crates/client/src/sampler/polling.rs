@@ -41,17 +41,38 @@ struct Sampling {
 
 impl PollingSampler {
     /// Asks there for the strategy of a service. Without a path the usual one is taken: `/sampling`.
+    ///
+    /// ```
+    /// use tracewell::sampler::PollingSampler;
+    /// let sampler = PollingSampler::new("http://localhost:5778", "shop")?;
+    /// assert!(PollingSampler::new("localhost:5778", "shop").is_err());
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn new(address: &str, service: &str) -> Result<Self, AddressError> {
         Ok(Self::of(RemoteSampler::default(), http_address(address, PATH)?, service.to_owned(), INTERVAL))
     }
 
     /// What decides until there is an answer, and takes answers.
+    ///
+    /// ```
+    /// use tracewell::sampler::{ConstSampler, OPERATIONS_MAX, PollingSampler, RemoteSampler};
+    /// let until_then = RemoteSampler::new(ConstSampler::new(true), OPERATIONS_MAX);
+    /// let sampler = PollingSampler::new("http://localhost:5778", "shop")?.sampler(until_then);
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     #[must_use]
     pub fn sampler(self, sampler: RemoteSampler) -> Self {
         Self::of(sampler, self.address.clone(), self.service.clone(), self.poller.interval)
     }
 
     /// How often it asks; every 60 seconds if not said.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tracewell::sampler::PollingSampler;
+    /// let sampler = PollingSampler::new("http://localhost:5778", "shop")?.interval(Duration::from_secs(10));
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.poller.interval = interval;
@@ -60,6 +81,15 @@ impl PollingSampler {
     }
 
     /// How the server was asked.
+    ///
+    /// ```
+    /// use tracewell::sampler::PollingSampler;
+    /// let sampler = PollingSampler::new("http://localhost:5778", "shop")?;
+    /// // A clone of them stays when the tracer takes the sampler.
+    /// let counters = sampler.counters();
+    /// assert_eq!(counters.failures(), 0);
+    /// # Ok::<(), tracewell::AddressError>(())
+    /// ```
     pub fn counters(&self) -> PollCounters {
         self.poller.counters.clone()
     }

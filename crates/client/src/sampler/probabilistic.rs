@@ -25,11 +25,23 @@ pub struct ProbabilisticSampler {
 
 impl ProbabilisticSampler {
     /// A share between 0.0 and 1.0, both included.
+    ///
+    /// ```
+    /// use tracewell::sampler::ProbabilisticSampler;
+    /// assert!(ProbabilisticSampler::new(0.01).is_ok());
+    /// assert!(ProbabilisticSampler::new(1.1).is_err());
+    /// ```
     pub fn new(rate: f64) -> Result<Self, SamplerError> {
         Ok(Self { rate: checked_rate(rate)?, boundary: boundary(rate) })
     }
 
     /// The share.
+    ///
+    /// ```
+    /// use tracewell::sampler::ProbabilisticSampler;
+    /// assert_eq!(ProbabilisticSampler::new(0.01)?.rate(), 0.01);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub const fn rate(&self) -> f64 {
         self.rate
     }

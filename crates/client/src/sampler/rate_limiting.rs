@@ -38,11 +38,33 @@ struct Bucket {
 impl RateLimitingSampler {
     /// So many traces a second, fractions allowed. As in jaeger-client the bucket begins with a random part of what it
     /// holds, so that many processes started together don't all record their first request.
+    ///
+    /// ```
+    /// use tracewell::sampler::RateLimitingSampler;
+    /// assert!(RateLimitingSampler::new(2.5).is_ok());
+    /// assert!(RateLimitingSampler::new(-1.0).is_err());
+    /// ```
     pub fn new(traces_per_second: f64) -> Result<Self, SamplerError> {
         Self::with_clock(traces_per_second, Arc::new(MonotonicClock), fastrand::f64())
     }
 
     /// By a clock of your own, the bucket filled to `filled` (0.0 to 1.0) of what it holds.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tracewell::sampler::{RateLimitingSampler, Sampler};
+    /// use tracewell::{Clock, TraceId};
+    /// struct Stopped;
+    /// impl Clock for Stopped {
+    ///     fn seconds(&self) -> f64 {
+    ///         0.0
+    ///     }
+    /// }
+    /// let sampler = RateLimitingSampler::with_clock(2.0, Arc::new(Stopped), 1.0)?;
+    /// let sampled = [(); 3].map(|()| sampler.sample(TraceId::new(1), "any").sampled);
+    /// assert_eq!(sampled, [true, true, false]);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn with_clock(traces_per_second: f64, clock: Arc<dyn Clock>, filled: f64) -> Result<Self, SamplerError> {
         let rate = checked_traces_per_second(traces_per_second)?;
         let bucket = Bucket { balance: balance_max(rate) * filled, ticked_seconds: clock.seconds() };
@@ -52,6 +74,14 @@ impl RateLimitingSampler {
     /// Another rate; what the bucket holds is scaled with it. Says whether that changed anything.
     ///
     /// To be called by one thread at a time; decisions may be taken meanwhile.
+    ///
+    /// ```
+    /// use tracewell::sampler::RateLimitingSampler;
+    /// let sampler = RateLimitingSampler::new(2.0)?;
+    /// assert!(sampler.update(5.0)?);
+    /// assert!(!sampler.update(5.0)?);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn update(&self, traces_per_second: f64) -> Result<bool, SamplerError> {
         let rate = checked_traces_per_second(traces_per_second)?;
         let old = self.traces_per_second();
@@ -68,11 +98,26 @@ impl RateLimitingSampler {
     }
 
     /// The rate.
+    ///
+    /// ```
+    /// use tracewell::sampler::RateLimitingSampler;
+    /// assert_eq!(RateLimitingSampler::new(2.0)?.traces_per_second(), 2.0);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn traces_per_second(&self) -> f64 {
         f64::from_bits(self.rate.load(Ordering::Acquire))
     }
 
     /// How many traces could have been recorded at once when it was last asked.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tracewell::MonotonicClock;
+    /// use tracewell::sampler::RateLimitingSampler;
+    /// let full = RateLimitingSampler::with_clock(2.0, Arc::new(MonotonicClock), 1.0)?;
+    /// assert_eq!(full.balance(), 2.0);
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn balance(&self) -> f64 {
         Bucket::from_bits(self.bucket.load(Ordering::Acquire)).balance
     }

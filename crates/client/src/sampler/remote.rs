@@ -34,6 +34,14 @@ pub struct RemoteSampler {
 }
 
 /// What an answer did.
+///
+/// ```
+/// use tracewell::sampler::{RemoteSampler, RemoteUpdate, Strategy};
+/// let sampler = RemoteSampler::default();
+/// assert_eq!(sampler.update(&Strategy::Probabilistic { rate: 0.5 })?, RemoteUpdate::Changed);
+/// assert_eq!(sampler.update(&Strategy::Probabilistic { rate: 0.5 })?, RemoteUpdate::Unchanged);
+/// # Ok::<(), tracewell::sampler::SamplerError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteUpdate {
     /// Another sampler, other numbers, or strategies by operation (which always count as a change, as in jaeger-client).
@@ -53,11 +61,26 @@ impl Default for RemoteSampler {
 
 impl RemoteSampler {
     /// By this sampler until a server says otherwise; so many operations get samplers of their own by being seen.
+    ///
+    /// ```
+    /// use tracewell::sampler::{ConstSampler, OPERATIONS_MAX, RemoteSampler};
+    /// let sampler = RemoteSampler::new(ConstSampler::new(true), OPERATIONS_MAX);
+    /// assert_eq!(sampler.to_string(), "ConstSampler(true)");
+    /// ```
     pub fn new(initial: impl Into<AnySampler>, operations_max: usize) -> Self {
         Self::with_clock(initial, operations_max, Arc::new(MonotonicClock), fastrand::f64)
     }
 
     /// By a clock of your own; `filled` is asked how full a new bucket is.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tracewell::MonotonicClock;
+    /// use tracewell::sampler::{ConstSampler, OPERATIONS_MAX, RemoteSampler};
+    /// let initial = ConstSampler::new(false);
+    /// let sampler = RemoteSampler::with_clock(initial, OPERATIONS_MAX, Arc::new(MonotonicClock), || 1.0);
+    /// assert_eq!(sampler.to_string(), "ConstSampler(false)");
+    /// ```
     pub fn with_clock(
         initial: impl Into<AnySampler>,
         operations_max: usize,
@@ -69,11 +92,29 @@ impl RemoteSampler {
     }
 
     /// Takes an answer of `/sampling?service=…`. After an error everything is as it was.
+    ///
+    /// ```
+    /// use tracewell::sampler::RemoteSampler;
+    /// let answer = br#"{"strategyType":"RATE_LIMITING","rateLimitingSampling":{"maxTracesPerSecond":20}}"#;
+    /// let sampler = RemoteSampler::default();
+    /// sampler.update_from_json(answer)?;
+    /// assert_eq!(sampler.to_string(), "RateLimitingSampler(20)");
+    /// # Ok::<(), tracewell::sampler::StrategyError>(())
+    /// ```
     pub fn update_from_json(&self, answer: &[u8]) -> Result<RemoteUpdate, StrategyError> {
         Ok(self.update(&Strategy::from_json(answer, StrategyForm::Names)?)?)
     }
 
     /// Takes a strategy.
+    ///
+    /// ```
+    /// use tracewell::sampler::{RemoteSampler, Strategy};
+    /// let sampler = RemoteSampler::default();
+    /// sampler.update(&Strategy::Probabilistic { rate: 0.5 })?;
+    /// assert!(sampler.update(&Strategy::Probabilistic { rate: 5.0 }).is_err());
+    /// assert_eq!(sampler.to_string(), "ProbabilisticSampler(0.5)");
+    /// # Ok::<(), tracewell::sampler::SamplerError>(())
+    /// ```
     pub fn update(&self, strategy: &Strategy) -> Result<RemoteUpdate, SamplerError> {
         // It guards no data, so there is nothing that a panic could have left half done.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +150,11 @@ impl RemoteSampler {
     }
 
     /// The sampler in force.
+    ///
+    /// ```
+    /// use tracewell::sampler::{AnySampler, RemoteSampler};
+    /// assert!(matches!(*RemoteSampler::default().current(), AnySampler::Probabilistic(_)));
+    /// ```
     pub fn current(&self) -> Arc<AnySampler> {
         self.current.load_full()
     }

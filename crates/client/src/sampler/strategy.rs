@@ -5,6 +5,12 @@ use serde_json::{Map, Value};
 use super::{DEFAULT_LOWER_BOUND, DEFAULT_SAMPLING_RATE, SamplerError};
 
 /// Bytes of a server's answer; a longer one is refused.
+///
+/// ```
+/// use tracewell::sampler::{STRATEGY_BYTES_MAX, Strategy, StrategyError, StrategyForm};
+/// let endless = vec![b' '; STRATEGY_BYTES_MAX + 1];
+/// assert!(matches!(Strategy::from_json(&endless, StrategyForm::Names), Err(StrategyError::TooLarge { .. })));
+/// ```
 pub const STRATEGY_BYTES_MAX: usize = 4 << 20;
 /// Traces a second that a server may ask for: below this (Jaeger's limit).
 const TRACES_PER_SECOND_BELOW: f64 = 500.0;
@@ -35,6 +41,14 @@ pub enum Strategy {
 }
 
 /// The shares of operations.
+///
+/// ```
+/// use tracewell::sampler::{OperationStrategies, Strategy, StrategyForm};
+/// let answer = br#"{"operationSampling":{"defaultSamplingProbability":0.1,"perOperationStrategies":[]}}"#;
+/// let expected = OperationStrategies { default_rate: 0.1, ..OperationStrategies::default() };
+/// assert_eq!(Strategy::from_json(answer, StrategyForm::Names)?, Strategy::PerOperation(expected));
+/// # Ok::<(), tracewell::sampler::StrategyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationStrategies {
     /// The share of operations that are not named.
@@ -53,6 +67,14 @@ impl Default for OperationStrategies {
 }
 
 /// How `strategyType` is spelled.
+///
+/// ```
+/// use tracewell::sampler::{Strategy, StrategyForm};
+/// let answer = br#"{"strategyType":0,"probabilisticSampling":{"samplingRate":0.5}}"#;
+/// assert_eq!(Strategy::from_json(answer, StrategyForm::Numbers)?, Strategy::Probabilistic { rate: 0.5 });
+/// assert!(Strategy::from_json(answer, StrategyForm::Names).is_err());
+/// # Ok::<(), tracewell::sampler::StrategyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StrategyForm {
     /// `"PROBABILISTIC"`, `"RATE_LIMITING"`: what `/sampling` of an agent and `/api/sampling` of a collector answer,
@@ -63,6 +85,12 @@ pub enum StrategyForm {
 }
 
 /// Why an answer is no strategy.
+///
+/// ```
+/// use tracewell::sampler::{Strategy, StrategyForm};
+/// let error = Strategy::from_json(br#"{"strategyType":"SOMETIMES"}"#, StrategyForm::Names).unwrap_err();
+/// assert!(error.to_string().starts_with("unsupported sampling strategy type"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StrategyError {
@@ -103,6 +131,12 @@ pub enum StrategyError {
 impl StrategyError {
     /// Whether it is the answer that failed (no JSON at all) rather than what it says: jaeger-client counts the one as
     /// a failed query and the other as a failed update.
+    ///
+    /// ```
+    /// use tracewell::sampler::{Strategy, StrategyForm};
+    /// assert!(Strategy::from_json(b"<html>", StrategyForm::Names).unwrap_err().is_query_failure());
+    /// assert!(!Strategy::from_json(b"{}", StrategyForm::Names).unwrap_err().is_query_failure());
+    /// ```
     pub const fn is_query_failure(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::NotJson(_))
     }
@@ -110,6 +144,13 @@ impl StrategyError {
 
 impl Strategy {
     /// Reads an answer. Members that are missing have Jaeger's defaults, except `strategyType`.
+    ///
+    /// ```
+    /// use tracewell::sampler::{Strategy, StrategyForm};
+    /// let answer = br#"{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":0.5}}"#;
+    /// assert_eq!(Strategy::from_json(answer, StrategyForm::Names)?, Strategy::Probabilistic { rate: 0.5 });
+    /// # Ok::<(), tracewell::sampler::StrategyError>(())
+    /// ```
     pub fn from_json(answer: &[u8], form: StrategyForm) -> Result<Self, StrategyError> {
         if answer.len() > STRATEGY_BYTES_MAX {
             return Err(StrategyError::TooLarge { bytes: answer.len() });

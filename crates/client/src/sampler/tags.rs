@@ -22,6 +22,11 @@ pub enum SamplerType {
 
 impl SamplerType {
     /// As Jaeger spells it.
+    ///
+    /// ```
+    /// use tracewell::sampler::SamplerType;
+    /// assert_eq!(SamplerType::RateLimiting.name(), "ratelimiting");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Const => "const",
@@ -33,6 +38,12 @@ impl SamplerType {
 }
 
 /// `sampler.param`.
+///
+/// ```
+/// use tracewell::TraceId;
+/// use tracewell::sampler::{ConstSampler, Sampler, SamplerParam};
+/// assert_eq!(ConstSampler::new(true).sample(TraceId::new(1), "any").tags.param, SamplerParam::Bool(true));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SamplerParam {
     /// The constant decision.
@@ -57,8 +68,28 @@ pub struct SamplerTags {
 
 impl SamplerTags {
     /// The key of the sampler's name.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// let tags = &reporter.spans()[0].tags;
+    /// assert!(tags.iter().any(|(key, _)| key == tracewell::sampler::SamplerTags::TYPE_KEY));
+    /// ```
     pub const TYPE_KEY: &'static str = "sampler.type";
     /// The key of its parameter.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// tracer.new_trace("GET /").finish();
+    /// tracer.flush();
+    /// let tags = &reporter.spans()[0].tags;
+    /// assert!(tags.iter().any(|(key, _)| key == tracewell::sampler::SamplerTags::PARAM_KEY));
+    /// ```
     pub const PARAM_KEY: &'static str = "sampler.param";
 
     pub(super) const fn number(sampler_type: SamplerType, param: f64) -> Self {

@@ -46,52 +46,167 @@ impl SpanHandle {
     }
 
     /// What is to travel to a callee.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// assert_eq!(handle.context().span_id(), request.context().span_id());
+    /// ```
     pub const fn context(&self) -> &TraceContext {
         &self.context
     }
 
     /// Whether the span is recorded; also when it has ended.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let handle = tracer.new_trace("GET /cart").handle();
+    /// assert!(handle.is_recorded());
+    /// ```
     pub const fn is_recorded(&self) -> bool {
         self.place.is_some()
     }
 
     /// A span under it, also when it has ended.
+    ///
+    /// ```
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let handle = tracer.new_trace("GET /cart").handle();
+    /// assert_eq!(handle.new_child("query").context().parent_id(), handle.context().span_id());
+    /// ```
     pub fn new_child(&self, name: &str) -> Span {
         child(self.tracer, &self.context, name, self.is_recorded())
     }
 
     /// See [`Span::name`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.name("GET /cart/{id}");
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.name, "GET /cart/{id}");
+    /// ```
     pub fn name(&self, name: &str) -> &Self {
         self.write(|span| span.name(name))
     }
 
     /// See [`Span::kind`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.kind(tracewell::Kind::Server);
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.kind, tracewell::Kind::Server);
+    /// ```
     pub fn kind(&self, kind: Kind) -> &Self {
         self.write(|span| span.kind(kind))
     }
 
     /// See [`Span::tag`]. Here `sampling.priority` holds for the span itself, not for its children.
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.tag("rows", 3).tag("cached", false);
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.tags.last().unwrap().0, "cached");
+    /// ```
     pub fn tag<'v>(&self, key: &str, value: impl Into<TagValue<'v>>) -> &Self {
         let value = value.into();
         self.write(|span| span.tag(key, value))
     }
 
     /// See [`Span::annotate`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.annotate("cache miss");
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.annotations[0].value, "cache miss");
+    /// ```
     pub fn annotate(&self, value: &str) -> &Self {
         self.write(|span| span.annotate(value))
     }
 
     /// See [`Span::log`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.log(&[("event", "retry".into()), ("attempt", 2.into())]);
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.annotations.len(), 1);
+    /// ```
     pub fn log(&self, fields: &[(&str, TagValue<'_>)]) -> &Self {
         self.write(|span| span.log(fields))
     }
 
     /// See [`Span::remote_endpoint`].
+    ///
+    /// ```
+    /// use tracewell::OwnedEndpoint;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.remote_endpoint(&OwnedEndpoint { service: "db".into(), ..OwnedEndpoint::default() });
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.remote.as_ref().unwrap().service, "db");
+    /// ```
     pub fn remote_endpoint(&self, endpoint: &OwnedEndpoint) -> &Self {
         self.write(|span| span.remote_endpoint(endpoint))
     }
 
     /// See [`Span::error`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// if let Err(error) = "x".parse::<u32>() {
+    ///     handle.error(&error);
+    /// }
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.tags.last().unwrap().0, "error");
+    /// ```
     pub fn error(&self, error: &(dyn Error + 'static)) -> &Self {
         if self.is_recorded()
             && let Some(failure) = Failure::of(self.tracer, error)
@@ -102,11 +217,40 @@ impl SpanHandle {
     }
 
     /// See [`Span::error_message`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// handle.error_message("no credit");
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.tags.last().unwrap().0, "error");
+    /// ```
     pub fn error_message(&self, message: &str) -> &Self {
         self.write(|span| span.error_message(message))
     }
 
     /// Makes the span current until the guard is dropped; see [`Span::entered`].
+    ///
+    /// ```
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let mut request = tracer.new_trace("GET /cart");
+    /// let handle = request.handle();
+    /// {
+    ///     let _current = handle.clone().entered();
+    ///     tracewell::current().tag("rows", 3);
+    /// } // The span goes on.
+    /// request.finish();
+    /// tracer.flush();
+    /// let span = &reporter.spans()[0];
+    /// assert_eq!(span.tags.last().unwrap().0, "rows");
+    /// ```
     pub fn entered(self) -> EnteredSpan {
         Span::from(self).entered()
     }
@@ -124,7 +268,7 @@ impl SpanHandle {
 impl From<SpanHandle> for Span {
     fn from(handle: SpanHandle) -> Self {
         let SpanHandle { context, tracer, place } = handle;
-        let recording = place.map_or(Recording::Off, Recording::Guest);
+        let recording = Recording::guest(place);
         Self { context, tracer, recording }
     }
 }

@@ -16,15 +16,24 @@ use crate::span::TagValue;
 /// Places a thread keeps for spans to come.
 const PLACES_MAX: usize = 64;
 
-/// A word and a pointer: they are moved in registers.
-pub(crate) enum Recording {
-    Off,
-    /// Off, but may be switched on.
-    Late(Box<Late>),
-    Own(Box<Open>),
-    Shared(Arc<SharedOpen>),
+/// Two pointers rather than an enum of them: a span that has neither is seen to have nothing to end or to free where it is
+/// dropped, without a call.
+pub(crate) struct Recording {
+    own: Option<Box<Open>>,
+    /// Instead.
+    place: Option<Arc<SharedOpen>>,
+    /// What that place is to this span.
+    role: Role,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Others write there, too.
+    Shared,
     /// Shared, and ended by somebody else.
-    Guest(Arc<SharedOpen>),
+    Guest,
+    /// Nothing is recorded, but may be from some time on.
+    Late,
 }
 
 /// What a span that is not recorded needs to begin to be.
@@ -37,6 +46,8 @@ pub(crate) struct Late {
 pub(crate) struct SharedOpen {
     /// `None`: it has ended.
     open: Mutex<Option<Box<Open>>>,
+    /// Of one that may begin to be recorded.
+    late: Option<Late>,
 }
 
 thread_local! {
@@ -44,78 +55,135 @@ thread_local! {
 }
 
 impl Recording {
+    pub(super) const OFF: Self = Self { own: None, place: None, role: Role::Shared };
+
+    pub(super) const fn own(open: Box<Open>) -> Self {
+        Self { own: Some(open), ..Self::OFF }
+    }
+
+    pub(super) const fn guest(place: Option<Arc<SharedOpen>>) -> Self {
+        Self { own: None, place, role: Role::Guest }
+    }
+
     #[inline]
     pub(super) fn begin(tracer: u64, name: &str, recorded: bool) -> Self {
-        if recorded { Self::Own(Open::new(name)) } else { Self::off(tracer, name) }
+        if recorded { Self::own(Open::new(name)) } else { Self::off(tracer, name) }
     }
 
     #[inline]
     fn off(tracer: u64, name: &str) -> Self {
-        if keeps_late(tracer) { Self::late(name) } else { Self::Off }
+        if keeps_late(tracer) { Self::late(name) } else { Self::OFF }
     }
 
     #[cold]
     fn late(name: &str) -> Self {
-        Self::Late(Box::new(Late { name: name.to_owned(), start: Err(Stamp::now()) }))
+        let late = Late { name: name.to_owned(), start: Err(Stamp::now()) };
+        let place = Arc::new(SharedOpen { late: Some(late), ..SharedOpen::default() });
+        Self { own: None, place: Some(place), role: Role::Late }
+    }
+
+    #[inline]
+    pub(super) const fn is_on(&self) -> bool {
+        self.own.is_some() || self.place.is_some() && !matches!(self.role, Role::Late)
+    }
+
+    /// Whether there is anything to do when the span ends.
+    #[inline]
+    pub(super) const fn ends(&self) -> bool {
+        self.own.is_some() || self.place.is_some() && matches!(self.role, Role::Shared)
+    }
+
+    /// The entries, where nobody else writes.
+    #[inline]
+    pub(super) fn own_mut(&mut self) -> Option<&mut Open> {
+        self.own.as_deref_mut()
+    }
+
+    /// Whether there is another place than that for them.
+    #[inline]
+    pub(super) const fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
+    #[inline]
+    pub(super) fn write(&mut self, write: impl FnOnce(&mut Open)) {
+        if let Some(open) = &mut self.own {
+            write(open);
+        } else if let (Some(place), Role::Shared | Role::Guest) = (&self.place, self.role) {
+            place.write(write);
+        }
+    }
+
+    /// What is kept of a span that may begin to be recorded.
+    pub(super) fn late_mut(&mut self) -> Option<&mut Late> {
+        // Nobody else has such a place.
+        Arc::get_mut(self.place.as_mut().filter(|_| self.role == Role::Late)?)?.late.as_mut()
     }
 
     /// Switches on what is off.
     pub(super) fn begin_late(&mut self) {
-        match self {
-            Self::Off => *self = Self::Own(Open::new("")),
-            Self::Late(late) => {
+        if self.is_on() {
+            return;
+        }
+        let open = match self.late_mut() {
+            None => Open::new(""),
+            Some(late) => {
                 let mut open = Open::new(&late.name);
                 open.start = late.start;
-                *self = Self::Own(open);
+                open
             }
-            Self::Own(_) | Self::Shared(_) | Self::Guest(_) => {}
-        }
+        };
+        *self = Self::own(open);
     }
 
     /// Where others can write, too; `None` where nothing is recorded.
     pub(super) fn share(&mut self) -> Option<Arc<SharedOpen>> {
-        match std::mem::replace(self, Self::Off) {
-            Self::Own(open) => {
-                let place = SharedOpen::place();
-                *place.lock() = Some(open);
-                *self = Self::Shared(Arc::clone(&place));
-                Some(place)
-            }
-            Self::Shared(place) => {
-                *self = Self::Shared(Arc::clone(&place));
-                Some(place)
-            }
-            Self::Guest(place) => {
-                *self = Self::Guest(Arc::clone(&place));
-                Some(place)
-            }
-            off => {
-                *self = off;
-                None
-            }
+        if let Some(open) = self.own.take() {
+            let place = SharedOpen::place();
+            *place.lock() = Some(open);
+            *self = Self { own: None, place: Some(place), role: Role::Shared };
         }
+        if self.is_on() { self.place.clone() } else { None }
     }
 
     /// Takes the entries away, wherever they are.
     pub(super) fn take(&mut self) -> Option<Box<Open>> {
-        match std::mem::replace(self, Self::Off) {
-            Self::Off | Self::Late(_) => None,
-            Self::Own(open) => Some(open),
-            Self::Shared(place) | Self::Guest(place) => place.take(),
+        match std::mem::replace(self, Self::OFF) {
+            Self { own: Some(open), .. } => Some(open),
+            Self { place: Some(place), role: Role::Shared | Role::Guest, .. } => place.take(),
+            _ => None,
         }
     }
 
+    /// The same for one who may only be a guest: the entries are then somebody else's to take.
+    #[inline]
+    pub(super) fn take_to_end(&mut self) -> Option<Box<Open>> {
+        if self.own.is_some() {
+            return self.own.take();
+        }
+        let is_shared = self.role == Role::Shared;
+        self.place.take().filter(|_| is_shared).and_then(SharedOpen::take)
+    }
+
+    /// Whether somebody else ends it, or nobody.
+    #[cfg(feature = "tracing")]
+    pub(super) const fn ends_elsewhere(&self) -> bool {
+        self.own.is_none() && (self.place.is_none() || matches!(self.role, Role::Guest))
+    }
+
     /// Whether the tracer's throttler, if it has one, lets the span become a debug span.
-    pub(super) fn allows_debug(&self, tracer: u64) -> bool {
+    pub(super) fn allows_debug(&mut self, tracer: u64) -> bool {
         let Some(tracer) = recorder::find(tracer) else { return false };
+        let allows = |name: &str| tracer.options.settings.allows_debug(name);
+        if let Some(late) = self.late_mut() {
+            return allows(&late.name);
+        }
         match self {
-            Self::Off => tracer.options.settings.allows_debug(""),
-            Self::Late(late) => tracer.options.settings.allows_debug(&late.name),
-            Self::Own(open) => tracer.options.settings.allows_debug(&open.entries.last_name()),
-            Self::Shared(place) | Self::Guest(place) => place
-                .lock()
-                .as_ref()
-                .is_some_and(|open| tracer.options.settings.allows_debug(&open.entries.last_name())),
+            Self { own: Some(open), .. } => allows(&open.entries.last_name()),
+            Self { place: Some(place), .. } => {
+                place.lock().as_ref().is_some_and(|open| allows(&open.entries.last_name()))
+            }
+            _ => allows(""),
         }
     }
 }

@@ -5,6 +5,18 @@ use crate::propagation::TraceContext;
 use crate::recorder::Open;
 
 /// What [`TracingLayer`] adds to `tracing::Span`.
+///
+/// ```
+/// use tracewell::TracingSpanExt;
+/// use tracing_subscriber::layer::SubscriberExt;
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// let subscriber = tracing_subscriber::registry().with(tracewell::tracing_layer(tracer.clone()));
+/// tracing::subscriber::with_default(subscriber, || {
+///     let span = tracing::info_span!("request");
+///     assert!(span.context().unwrap().has_ids());
+/// });
+/// assert!(tracing::Span::none().context().is_none());
+/// ```
 pub trait TracingSpanExt {
     /// Makes the span a child of the one that sent this context. To be done before the span is entered and has children.
     /// False: no [`TracingLayer`] records this span.
@@ -29,9 +41,38 @@ pub trait TracingSpanExt {
     fn set_parent(&self, parent: &TraceContext) -> bool;
 
     /// What is to travel to a callee; `None`: no [`TracingLayer`] records this span.
+    ///
+    /// ```
+    /// use tracewell::TracingSpanExt;
+    /// use tracewell::propagation::Propagation;
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let subscriber = tracing_subscriber::registry().with(tracewell::tracing_layer(tracer.clone()));
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     let mut headers = Vec::new();
+    ///     let call = tracing::info_span!("call").context().unwrap();
+    ///     Propagation::default().inject(&call, &mut headers);
+    ///     assert_eq!(headers[0].0, "traceparent");
+    /// });
+    /// ```
     fn context(&self) -> Option<TraceContext>;
 
     /// Adds a link to another span, one of another service perhaps. False: no [`TracingLayer`] records this span.
+    ///
+    /// ```
+    /// use tracewell::TracingSpanExt;
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// # let reporter = tracewell::InMemoryReporter::default();
+    /// # let sampler = tracewell::sampler::ConstSampler::new(true);
+    /// # let tracer = tracewell::Tracer::builder("shop").sampler(sampler).build(reporter.clone());
+    /// let cause = tracer.new_trace("produce");
+    /// let subscriber = tracing_subscriber::registry().with(tracewell::tracing_layer(tracer.clone()));
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     assert!(tracing::info_span!("consume").add_link(cause.context()));
+    /// });
+    /// tracer.flush();
+    /// assert_eq!(reporter.spans()[0].links[0].trace_id, cause.context().trace_id());
+    /// ```
     fn add_link(&self, cause: &TraceContext) -> bool;
 }
 

@@ -1,5 +1,5 @@
-//! Port 16685: `jaeger.api_v2.QueryService`, and `jaeger.api_v3.QueryService` ([`super::grpc_v3`]). Traces are sent in chunks as they are encoded; when the client goes away,
-//! encoding stops.
+//! Port 16685: `jaeger.api_v2.QueryService`, and `jaeger.api_v3.QueryService` ([`super::grpc_v3`]). Traces are sent in
+//! chunks as they are encoded; when the client goes away, encoding stops.
 
 use super::archive::{NotArchived, archive_trace, traces_by_id};
 use super::dependencies::calls;

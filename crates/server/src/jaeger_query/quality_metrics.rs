@@ -148,7 +148,10 @@ impl Quality {
                 "details": [],
             })
         };
-        let client = |(version, outcome): (&String, &Outcome)| json!({"version": version, "minVersion": "", "count": outcome.spans, "examples": outcome.examples()});
+        let client = |(version, outcome): (&String, &Outcome)| {
+            let (count, examples) = (outcome.spans, outcome.examples());
+            json!({"version": version, "minVersion": "", "count": count, "examples": examples})
+        };
         json!({
             "traceQualityDocumentationLink": "",
             "scores": [score("coverage", "Instrumentation Coverage"), score("quality", "Trace Quality")],

@@ -4,6 +4,7 @@ use super::error::DecodeError;
 use super::fill::{Fill, Sanitizers};
 use super::thrift_decode::{Decoder, ThriftProtocol, missing};
 use crate::Limits;
+use crate::names::reserve_for_body;
 use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
 use crate::zipkin_v1;
 use tracewell_model::SpanBatch;
@@ -28,6 +29,7 @@ pub fn decode_agent_message(
     batch: &mut SpanBatch,
 ) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
+    reserve_for_body(batch, datagram.len(), 350);
     let decoded = match protocol {
         ThriftProtocol::Compact if calls_zipkin(datagram, limits) => {
             return zipkin_v1::decode_agent_message(datagram, limits, batch).map_err(DecodeError::from);

@@ -3,6 +3,7 @@
 use super::error::DecodeError;
 use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value, too_many};
 use crate::Limits;
+use crate::names::reserve_for_body;
 use crate::protobuf::{BYTES, FIXED64, Reader, VARINT, fields, key};
 use tracewell_model::{SpanBatch, SpanId, Time, TraceId};
 
@@ -93,6 +94,7 @@ pub fn decode_proto_batch(
     batch: &mut SpanBatch,
 ) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
+    reserve_for_body(batch, body.len(), 350);
     let fill = Fill::new(limits, sanitizers, batch);
     let decoded = Decoder { fill, log_fields: vec![], own: None }.request(Reader::new(body));
     if decoded.is_err() {

@@ -3,6 +3,7 @@
 use super::error::DecodeError;
 use super::fill::{Duration, Fill, KeyValue, OpenSpan, Process, Reference, Sanitizers, Value, too_many};
 use crate::Limits;
+use crate::names::reserve_for_body;
 use crate::thrift::{Binary, Compact, Fields, Protocol, Reader, Type};
 use tracewell_model::{SpanBatch, SpanId, Time, TraceId};
 
@@ -30,6 +31,7 @@ pub fn decode_thrift_batch(
     batch: &mut SpanBatch,
 ) -> std::result::Result<usize, DecodeError> {
     let mark = batch.mark();
+    reserve_for_body(batch, body.len(), 400);
     let fill = Fill::new(limits, sanitizers, batch);
     let decoded = match protocol {
         ThriftProtocol::Binary => {

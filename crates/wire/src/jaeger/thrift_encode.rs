@@ -278,7 +278,7 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
         writer.i64_field(&mut fields, 3, span.id().value().cast_signed());
         let parent = span.parent().filter(|_| !span.flags().contains(SpanFlags::PARENT_IN_LINKS));
         writer.i64_field(&mut fields, 4, parent.map_or(0, |parent| parent.value().cast_signed()));
-        writer.binary_field(&mut fields, 5, span.name().as_bytes());
+        writer.binary_field(&mut fields, 5, span.name_bytes());
         let references = view::links(span);
         let len = references.clone().count() as u32;
         if len > 0 {
@@ -288,12 +288,15 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
         writer.i32_field(&mut fields, 7, view::flags(span).cast_signed());
         writer.i64_field(&mut fields, 8, micros(span.start()));
         writer.i64_field(&mut fields, 9, view::duration(span).as_micros());
-        let mut tags = 0;
-        view::for_each_tag(span, source, &mut |_, _| tags += 1);
-        if tags > 0 {
-            writer.list_field(&mut fields, 10, Type::Struct, tags);
-            view::for_each_tag(span, source, &mut |key, value| self.tag(key, value));
-        }
+        let scratch = &mut *self.scratch;
+        writer.counted_list_field(&mut fields, 10, Type::Struct, |writer| {
+            let mut tags = 0;
+            view::for_each_tag(span, source, &mut |key, value| {
+                tags += 1;
+                write_tag(writer, scratch, key, value);
+            });
+            tags
+        });
         let annotations = span.annotations();
         let logs = annotations.clone().count() as u32;
         if logs > 0 {
@@ -316,41 +319,45 @@ impl<P: Protocol> SpanWriter<'_, '_, P> {
     }
 
     fn tag(&mut self, key: &str, value: ValueRef<'_>) {
-        let Self { writer, scratch } = self;
-        let mut fields = Fields::default();
-        writer.binary_field(&mut fields, 1, key.as_bytes());
-        match value {
-            ValueRef::Str(text) => {
-                writer.i32_field(&mut fields, 2, 0);
-                writer.binary_field(&mut fields, 3, text.as_bytes());
-            }
-            ValueRef::F64(value) => {
-                writer.i32_field(&mut fields, 2, 1);
-                writer.double_field(&mut fields, 4, value);
-            }
-            ValueRef::Bool(value) => {
-                writer.i32_field(&mut fields, 2, 2);
-                writer.bool_field(&mut fields, 5, value);
-            }
-            ValueRef::I64(value) => {
-                writer.i32_field(&mut fields, 2, 3);
-                writer.i64_field(&mut fields, 6, value);
-            }
-            ValueRef::Bytes(bytes) => {
-                writer.i32_field(&mut fields, 2, 4);
-                writer.binary_field(&mut fields, 7, bytes);
-            }
-            // Jaeger has no arrays and maps; they are JSON.
-            ValueRef::Nested(_) => {
-                scratch.clear();
-                // Writing to a string does not fail.
-                attribute_text::write_value(scratch, value).ok();
-                writer.i32_field(&mut fields, 2, 0);
-                writer.binary_field(&mut fields, 3, scratch.as_bytes());
-            }
-        }
-        writer.stop();
+        write_tag(&mut self.writer, self.scratch, key, value);
     }
+}
+
+/// Arrays and maps become text in `scratch` first.
+fn write_tag<P: Protocol>(writer: &mut Writer<'_, P>, scratch: &mut String, key: &str, value: ValueRef<'_>) {
+    let mut fields = Fields::default();
+    writer.binary_field(&mut fields, 1, key.as_bytes());
+    match value {
+        ValueRef::Str(text) => {
+            writer.i32_field(&mut fields, 2, 0);
+            writer.binary_field(&mut fields, 3, text.as_bytes());
+        }
+        ValueRef::F64(value) => {
+            writer.i32_field(&mut fields, 2, 1);
+            writer.double_field(&mut fields, 4, value);
+        }
+        ValueRef::Bool(value) => {
+            writer.i32_field(&mut fields, 2, 2);
+            writer.bool_field(&mut fields, 5, value);
+        }
+        ValueRef::I64(value) => {
+            writer.i32_field(&mut fields, 2, 3);
+            writer.i64_field(&mut fields, 6, value);
+        }
+        ValueRef::Bytes(bytes) => {
+            writer.i32_field(&mut fields, 2, 4);
+            writer.binary_field(&mut fields, 7, bytes);
+        }
+        // Jaeger has no arrays and maps; they are JSON.
+        ValueRef::Nested(_) => {
+            scratch.clear();
+            // Writing to a string does not fail.
+            attribute_text::write_value(scratch, value).ok();
+            writer.i32_field(&mut fields, 2, 0);
+            writer.binary_field(&mut fields, 3, scratch.as_bytes());
+        }
+    }
+    writer.stop();
 }
 
 fn write_reference<P: Protocol>(writer: &mut Writer<'_, P>, reference: view::Reference) {

@@ -9,7 +9,7 @@ use super::peer::PeerKeys;
 use super::shared::{Resource, Scope, Target};
 use crate::Limits;
 use crate::json::{Reader, Token};
-use crate::names::{NameMeaning as _, lossy};
+use crate::names::{NameMeaning as _, lossy, reserve_for_body};
 use crate::protobuf;
 use tracewell_model::{ExtraRow, Kind, LinkRow, SpanBatch, SpanId, StatusCode, StrId, Text, Time, TraceId, ValueRef};
 
@@ -21,6 +21,7 @@ use tracewell_model::{ExtraRow, Kind, LinkRow, SpanBatch, SpanId, StatusCode, St
 pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
     let text = lossy(body);
     let mark = batch.mark();
+    reserve_for_body(batch, body.len(), 850);
     // A value inside a value is three levels deep in JSON; the request around it has fewer than sixteen.
     let depth_max = limits.depth_max.saturating_mul(3).saturating_add(16);
     let reader = Reader::new(&text, &Limits { depth_max, ..*limits });

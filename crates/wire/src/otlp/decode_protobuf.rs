@@ -7,7 +7,7 @@ use super::peer::{PeerKeys, assign_remote};
 use super::shared::{Resource, Scope, Target};
 use super::time_text::negative_duration_warning;
 use crate::Limits;
-use crate::names::{SeenNames, lossy};
+use crate::names::{SeenNames, lossy, reserve_for_body};
 use crate::protobuf::{BYTES, FIXED32, FIXED64, Reader, VARINT, fields, key};
 use tracewell_model::{
     ExtraRow, Kind, LinkRow, SpanBatch, SpanId, SpanRow, StatusCode, StrId, Text, Time, TraceId, ValueRef,
@@ -20,6 +20,7 @@ use tracewell_model::{
 /// "unset"; texts that are not UTF-8 are repaired. A span that ends before it begins gets Jaeger's warning and one nanosecond.
 pub fn decode_protobuf(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
     let mark = batch.mark();
+    reserve_for_body(batch, body.len(), 300);
     let decoded = Decoder::new(limits, batch).request(Reader::new(body));
     if decoded.is_err() {
         batch.rollback(mark);

@@ -138,9 +138,8 @@ impl Write for Bytes<'_> {
 }
 
 fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    out.extend(base64::digits(bytes));
-    out.push(b'"');
+    // A buffer takes everything.
+    write!(Bytes(out), "\"{}\"", base64::display(bytes)).ok();
 }
 
 /// A value that was read, before it is known whose it is: JSON may have a key behind its value.

@@ -9,6 +9,8 @@ use tracewell_model::{SpanId, TraceId};
 use super::digits::{StackText, read_hex, read_hex_u64};
 use super::{HeaderGetter, HeaderSetter, Problem, Problems, TraceContext};
 
+/// With which the names below begin.
+pub(super) const BEGINNINGS: [&str; 2] = [SINGLE, "x-b3-"];
 const SINGLE: &str = "b3";
 const TRACE_ID: &str = "x-b3-traceid";
 const SPAN_ID: &str = "x-b3-spanid";

@@ -6,7 +6,7 @@ use super::percent::{decode_to_string, encode_into};
 use super::traceparent::trim_blanks;
 use super::{BAGGAGE_BYTES_MAX, BaggageItem, HeaderGetter, HeaderSetter, Problem, Problems, TraceContext};
 
-const BAGGAGE: &str = "baggage";
+pub(super) const BAGGAGE: &str = "baggage";
 /// What a header may carry in a value unencoded, beside letters, digits and `-_.~`, for what follows it to be told apart.
 const VALUE_KEPT: &[u8] = b"!#$&'()*+/:<=>?@[]^`{|}";
 /// What a token may have, beside the same; `%` is encoded because keys are decoded.

@@ -10,6 +10,11 @@ use tracewell_model::{SpanId, TraceId};
 use super::{BAGGAGE_ITEMS_MAX, TraceContext};
 
 /// Why bytes are no context.
+///
+/// ```
+/// use tracewell_wire::propagation::{BinaryError, read_jaeger_binary};
+/// assert_eq!(read_jaeger_binary(&[0; 37]), Err(BinaryError::NoIds));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BinaryError {
@@ -60,6 +65,12 @@ pub fn write_jaeger_binary(context: &TraceContext, bytes: &mut Vec<u8>) {
 
 /// Reads a context; bytes behind it are left alone, as jaeger-client does. Baggage that is not UTF-8 is read with
 /// U+FFFD in its place.
+///
+/// ```
+/// use tracewell_wire::propagation::read_jaeger_binary;
+/// let error = read_jaeger_binary(&[7; 20]).unwrap_err();
+/// assert_eq!(error.to_string(), "binary trace context ends after 20 bytes, in the middle of the span id");
+/// ```
 pub fn read_jaeger_binary(bytes: &[u8]) -> Result<TraceContext, BinaryError> {
     let mut reader = Reader { rest: bytes, total: bytes.len() };
     let trace_id = TraceId::new(u128::from_be_bytes(reader.array("the trace id")?));

@@ -24,6 +24,12 @@ pub trait HeaderGetter {
     fn for_each<'a>(&'a self, visit: &mut dyn FnMut(&'a str, &'a [u8]));
 
     /// The first value under a name, and whether there is more than one. Worth overriding where the map can look up.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::HeaderGetter;
+    /// let headers = [("B3", "0"), ("b3", "1")];
+    /// assert_eq!(headers[..].get("b3"), (Some(&b"0"[..]), true));
+    /// ```
     fn get(&self, name: &str) -> (Option<&[u8]>, bool) {
         let (mut first, mut several) = (None, false);
         self.for_each(&mut |key, value| {
@@ -37,6 +43,22 @@ pub trait HeaderGetter {
 }
 
 /// Headers to write.
+///
+/// ```
+/// use tracewell_model::{SpanId, TraceId};
+/// use tracewell_wire::propagation::{Format, HeaderSetter, Propagation, TraceContext};
+/// #[derive(Default)]
+/// struct Message { properties: String }
+/// impl HeaderSetter for Message {
+///     fn set(&mut self, name: &str, value: &str) {
+///         self.properties += &format!("{name}={value};");
+///     }
+/// }
+/// let context = TraceContext::new(TraceId::new(7), SpanId::new(1)).with_sampled(Some(true));
+/// let mut message = Message::default();
+/// Propagation::new(&[Format::B3Single]).inject(&context, &mut message);
+/// assert_eq!(message.properties, "b3=0000000000000007-0000000000000001-1;");
+/// ```
 pub trait HeaderSetter {
     /// Sets a header to one value, in place of what it had. A name or value that this kind of headers can't hold is
     /// left out. Names come in lower case.

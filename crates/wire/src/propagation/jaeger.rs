@@ -62,6 +62,13 @@ impl JaegerHeaders {
     }
 
     /// Another name for `jaeger-debug-id`.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::{JaegerHeaders, Propagation};
+    /// let names = JaegerHeaders::default().with_debug_id("x-debug");
+    /// let propagation = Propagation::default().with_jaeger_headers(names);
+    /// assert_eq!(propagation.extract(&[("x-debug", "order 7")][..]).context.debug_id(), Some("order 7"));
+    /// ```
     #[must_use]
     pub fn with_debug_id(mut self, name: &str) -> Self {
         self.debug_id = header_name(name);
@@ -69,6 +76,14 @@ impl JaegerHeaders {
     }
 
     /// Values as they are (false), as in a text map, or URL-encoded (true).
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::{Format, JaegerHeaders, Propagation};
+    /// let names = JaegerHeaders::default().with_url_encoding(false);
+    /// let propagation = Propagation::new(&[Format::Jaeger]).with_jaeger_headers(names);
+    /// let headers = [("uber-trace-id", "7:1:0:1"), ("uberctx-user", "a%20b")];
+    /// assert_eq!(propagation.extract(&headers[..]).context.baggage_item("user"), Some("a%20b"));
+    /// ```
     #[must_use]
     pub const fn with_url_encoding(mut self, url_encoded: bool) -> Self {
         self.url_encoded = url_encoded;
@@ -94,6 +109,12 @@ impl JaegerHeaders {
     pub fn with_starlette_split(mut self, split: &str) -> Self {
         self.starlette_split = Some(split.to_owned().into());
         self
+    }
+
+    /// With which the names begin that are read.
+    pub(super) fn beginnings(&self) -> [Cow<'static, str>; 4] {
+        let [trace_id, baggage, debug_id] = [&self.trace_id, &self.baggage_prefix, &self.debug_id].map(Clone::clone);
+        [trace_id, baggage, debug_id, Cow::Borrowed(AD_HOC_BAGGAGE)]
     }
 
     pub(super) fn read<H: HeaderGetter + ?Sized>(

@@ -3,6 +3,12 @@
 use std::fmt;
 
 /// One thing that could not be read.
+///
+/// ```
+/// use tracewell_wire::propagation::{Problem, Propagation};
+/// let problems = Propagation::default().extract(&[("traceparent", "garbage")][..]).problems;
+/// assert!(problems.contains(Problem::TraceParent));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 #[non_exhaustive]
@@ -29,6 +35,13 @@ pub enum Problem {
 
 impl Problem {
     /// Every problem.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::Problem;
+    /// // A counter for each.
+    /// let names: Vec<&str> = Problem::ALL.iter().map(|problem| problem.name()).collect();
+    /// assert!(names.contains(&"traceparent"));
+    /// ```
     pub const ALL: [Self; 9] = [
         Self::B3Ids,
         Self::B3ParentId,
@@ -42,6 +55,11 @@ impl Problem {
     ];
 
     /// A word for a metric's label.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::Problem;
+    /// assert_eq!(Problem::BaggageTooLarge.name(), "baggage_too_large");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::B3Ids => "b3_ids",
@@ -70,16 +88,34 @@ pub struct Problems(u16);
 
 impl Problems {
     /// Whether there is none.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::Propagation;
+    /// let nothing: [(&str, &str); 0] = [];
+    /// assert!(Propagation::default().extract(&nothing[..]).problems.is_empty());
+    /// ```
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// Whether this one is there.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::{Problem, Propagation};
+    /// let problems = Propagation::default().extract(&[("b3", "garbage")][..]).problems;
+    /// assert!(problems.contains(Problem::B3Single) && !problems.contains(Problem::TraceParent));
+    /// ```
     pub const fn contains(self, problem: Problem) -> bool {
         self.0 & problem as u16 != 0
     }
 
     /// Each one that is there.
+    ///
+    /// ```
+    /// use tracewell_wire::propagation::{Problem, Propagation};
+    /// let problems = Propagation::default().extract(&[("b3", "garbage")][..]).problems;
+    /// assert_eq!(problems.iter().collect::<Vec<_>>(), [Problem::B3Single]);
+    /// ```
     pub fn iter(self) -> impl Iterator<Item = Problem> {
         Problem::ALL.into_iter().filter(move |&problem| self.contains(problem))
     }

@@ -5,7 +5,7 @@ use tracewell_model::{SpanId, TraceId};
 use super::digits::{StackText, nibble, read_hex, read_hex_u64};
 use super::{HeaderGetter, HeaderSetter, ID_HEADER_BYTES_MAX, Problem, Problems, TraceContext, trace_state};
 
-const TRACE_PARENT: &str = "traceparent";
+pub(super) const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
 /// Sampled, and level 2's "the trace id is random"; the rest is to be sent as zero.
 const FLAGS_PASSED_ON: u8 = 0b11;

@@ -152,7 +152,7 @@ mod tests {
             }
             let (mut out, mut stage) = (vec![7], [0; STAGE_BYTES]);
             push_staged_message(&mut out, 3, &mut stage, |stage| {
-                inner.chunks(100).for_each(|part| stage.put_slice(part))
+                inner.chunks(100).for_each(|part| stage.put_pieces(part.len(), |place| place.put_slice(part)));
             });
             assert!(out == plain, "{len} staged");
         }

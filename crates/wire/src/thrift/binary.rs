@@ -122,6 +122,13 @@ impl Protocol for Binary {
     }
 
     #[inline]
+    fn rewrite_list(out: &mut Vec<u8>, at: usize, _element: Type, len: u32) {
+        if let Some(place) = out.get_mut(at + 1..at + 5) {
+            place.copy_from_slice(&len.to_be_bytes());
+        }
+    }
+
+    #[inline]
     fn write_length(out: &mut Vec<u8>, len: u32) {
         out.extend_from_slice(&len.to_be_bytes());
     }

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::{Field, Message, MessageKind, Protocol, Result, ThriftFault, Type};
+use crate::protobuf::varint_len;
 
 /// TCompactProtocol.
 #[derive(Debug, Clone, Copy)]
@@ -140,6 +141,20 @@ impl Protocol for Compact {
     }
 
     #[inline]
+    fn rewrite_list(out: &mut Vec<u8>, at: usize, element: Type, len: u32) {
+        if len <= SHORT_LIST_MAX {
+            out[at] = (len as u8) << 4 | code_of(element);
+        } else {
+            // The header grows: it goes behind the elements, and then before them.
+            let end = out.len();
+            Self::write_list(out, element, len);
+            let grown = out.len() - end;
+            out[at + 1..].rotate_right(grown);
+            out.remove(at);
+        }
+    }
+
+    #[inline]
     fn write_length(out: &mut Vec<u8>, len: u32) {
         write_varint(out, u64::from(len));
     }
@@ -206,14 +221,46 @@ fn write_header(out: &mut Vec<u8>, last_id: i16, id: i16, code: u8) {
 }
 
 #[inline]
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
-    let mut bytes = [0; 10];
-    let mut len = 0;
-    while value >= 0x80 {
-        bytes[len] = value as u8 | 0x80;
-        value >>= 7;
-        len += 1;
+fn write_varint(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 {
+        out.push(value as u8);
+    } else {
+        write_long_varint(out, value);
     }
-    bytes[len] = value as u8;
-    out.extend_from_slice(&bytes[..=len]);
+}
+
+/// Eight groups of seven bits at once; ids have ten.
+fn write_long_varint(out: &mut Vec<u8>, value: u64) {
+    let halves = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let quarters = halves & 0x0000_3fff_0000_3fff | (halves & 0x0fff_c000_0fff_c000) << 2;
+    let groups = quarters & 0x007f_007f_007f_007f | (quarters & 0x3f80_3f80_3f80_3f80) << 1;
+    let mut bytes = [0x80; 10];
+    bytes[..8].copy_from_slice(&(groups | 0x8080_8080_8080_8080).to_le_bytes());
+    bytes[8] |= (value >> 56) as u8;
+    bytes[9] = (value >> 63) as u8;
+    let len = varint_len(value);
+    bytes[len - 1] &= 0x7f;
+    out.extend_from_slice(&bytes[..len]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_bytes_of_the_specification() {
+        for shift in 0..64 {
+            for value in [(1u64 << shift) - 1, 1 << shift, 0x9E37_79B9_7F4A_7C15 >> shift, u64::MAX >> shift] {
+                let (mut expected, mut rest) = (vec![], value);
+                while rest >= 0x80 {
+                    expected.push(rest as u8 | 0x80);
+                    rest >>= 7;
+                }
+                expected.push(rest as u8);
+                let mut out = vec![];
+                write_varint(&mut out, value);
+                assert_eq!(out, expected, "{value}");
+            }
+        }
+    }
 }

@@ -163,3 +163,29 @@ proptest! {
         _ = reader::<Compact>(&bytes).message();
     }
 }
+
+/// The same bytes whether the length of a list is known before its elements or behind them.
+fn lists_are_counted<P: Protocol>() {
+    for len in [0, 1, 14, 15, 127, 128, 20_000] {
+        let (mut known, mut counted) = (vec![7], vec![7]);
+        let (mut writer, mut fields) = (Writer::<P>::new(&mut known), Fields::default());
+        if len > 0 {
+            writer.list_field(&mut fields, 3, Type::Binary, len);
+            (0..len).for_each(|at| writer.binary(&at.to_be_bytes()));
+        }
+        writer.i32_field(&mut fields, 9, 1);
+        let (mut writer, mut fields) = (Writer::<P>::new(&mut counted), Fields::default());
+        writer.counted_list_field(&mut fields, 3, Type::Binary, |writer| {
+            (0..len).for_each(|at| writer.binary(&at.to_be_bytes()));
+            len
+        });
+        writer.i32_field(&mut fields, 9, 1);
+        assert!(known == counted, "{len}");
+    }
+}
+
+#[test]
+fn a_list_may_be_counted_while_it_is_written() {
+    lists_are_counted::<Binary>();
+    lists_are_counted::<Compact>();
+}

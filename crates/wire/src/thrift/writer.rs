@@ -63,6 +63,27 @@ impl<'o, P: Protocol> Writer<'o, P> {
         self.list(element, len);
     }
 
+    /// A list field of as many elements as `elements` says it wrote. Of none there is no field.
+    pub(crate) fn counted_list_field(
+        &mut self,
+        fields: &mut Fields,
+        id: i16,
+        element: Type,
+        elements: impl FnOnce(&mut Self) -> u32,
+    ) {
+        let (before, last_id) = (self.out.len(), fields.last_id);
+        self.field(fields, id, Type::List);
+        let at = self.out.len();
+        self.list(element, 1);
+        match elements(self) {
+            0 => {
+                self.out.truncate(before);
+                fields.last_id = last_id;
+            }
+            len => P::rewrite_list(self.out, at, element, len),
+        }
+    }
+
     /// A list's header; its elements are to follow.
     #[inline]
     pub(crate) fn list(&mut self, element: Type, len: u32) {

@@ -6,7 +6,7 @@ use crate::Limits;
 use crate::detect::SpanEncoding;
 use crate::java_text::{decode_utf8, to_lower_case};
 use crate::json::{Reader, Token};
-use crate::zipkin_v2::{DecodeError, DecodeFault, IdFault, SeenEndpoint, decode_as, hex_word, read_json_endpoint};
+use crate::zipkin_v2::{DecodeError, DecodeFault, IdFault, SeenEndpoints, decode_as, hex_word, read_json_endpoint};
 use tracewell_model::{EndpointId, SpanBatch, TraceId};
 
 type Result<T> = std::result::Result<T, DecodeFault>;
@@ -25,7 +25,7 @@ pub fn decode_json(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::
             limits,
             batch,
             scratch: String::new(),
-            seen: SeenEndpoint::default(),
+            seen: SeenEndpoints::default(),
             source: Source::default(),
             converter: Converter::default(),
         };
@@ -39,7 +39,7 @@ struct Decoder<'a> {
     limits: &'a Limits,
     batch: &'a mut SpanBatch,
     scratch: String,
-    seen: SeenEndpoint,
+    seen: SeenEndpoints,
     source: Source,
     converter: Converter,
 }

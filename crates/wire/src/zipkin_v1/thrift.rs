@@ -23,7 +23,7 @@ pub fn decode_thrift(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std
             limits,
             batch,
             scratch: String::new(),
-            seen: (b"", EndpointId(0)),
+            seen: [(b"", EndpointId(0)); 4],
             source: Source::default(),
             converter: Converter::default(),
         };
@@ -37,7 +37,8 @@ struct Decoder<'a> {
     batch: &'a mut SpanBatch,
     scratch: String,
     /// The endpoint read last, as bytes: annotations of one service repeat it.
-    seen: (&'a [u8], EndpointId),
+    /// Endpoints as bytes, the one met last first: spans of one service repeat its own and those it calls.
+    seen: [(&'a [u8], EndpointId); 4],
     source: Source,
     converter: Converter,
 }
@@ -138,12 +139,14 @@ impl<'a> Decoder<'a> {
         self.source.tag(key, TagValue::Text(value), endpoint, self.limits)
     }
 
-    /// Takes an endpoint, by a comparison where it is the one seen last.
+    /// Takes an endpoint, by a comparison where it is one of those seen last.
     fn endpoint(&mut self) -> Result<EndpointId> {
         let rest = self.cursor.rest();
-        if !self.seen.0.is_empty() && rest.starts_with(self.seen.0) {
-            self.cursor.skip(self.seen.0.len());
-            return Ok(self.seen.1);
+        let known = |(bytes, _): &(&[u8], EndpointId)| !bytes.is_empty() && rest.starts_with(bytes);
+        if let Some(at) = self.seen.iter().position(known) {
+            self.seen[..=at].rotate_right(1);
+            self.cursor.skip(self.seen[0].0.len());
+            return Ok(self.seen[0].1);
         }
         let from = self.cursor.position();
         let mut endpoint = Endpoint::default();
@@ -162,8 +165,9 @@ impl<'a> Decoder<'a> {
                 (kind, _) => self.skip(kind, self.limits.depth_max)?,
             }
         }
-        self.seen = (&rest[..self.cursor.position() - from], self.batch.intern_endpoint(endpoint));
-        Ok(self.seen.1)
+        self.seen.rotate_right(1);
+        self.seen[0] = (&rest[..self.cursor.position() - from], self.batch.intern_endpoint(endpoint));
+        Ok(self.seen[0].1)
     }
 
     /// The next field's type and id; `None` at the struct's end.

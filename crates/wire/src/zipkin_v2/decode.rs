@@ -1,13 +1,14 @@
 //! Zipkin v2 JSON into a span batch: no object and no allocation per span, and every rule of Zipkin's model applied where
 //! a field is read.
 
-use super::endpoint::{SeenEndpoint, read_json_endpoint};
+use super::endpoint::{SeenEndpoints, read_json_endpoint};
 use super::error::{DecodeError, DecodeFault, IdFault};
 use super::plain::PlainSpans;
 use crate::Limits;
 use crate::detect::{SpanEncoding, check_encoding};
 use crate::java_text::{decode_utf8, to_lower_case};
 use crate::json::{Reader, Token};
+use crate::names::reserve_for_body;
 use tracewell_model::{EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef};
 
 type Result<T> = std::result::Result<T, DecodeFault>;
@@ -50,9 +51,20 @@ pub(crate) fn decode_as(
     }
     let decoded = check_encoding(encoding, body).and_then(|()| {
         let mark = batch.mark();
+        reserve_for_body(batch, body.len(), span_bytes(encoding));
         decode(batch).inspect_err(|_| batch.rollback(mark))
     });
     decoded.map_err(|fault| DecodeError { encoding, fault })
+}
+
+/// About how long a span is.
+fn span_bytes(encoding: SpanEncoding) -> usize {
+    match encoding {
+        SpanEncoding::JsonV1 => 1200,
+        SpanEncoding::Thrift => 700,
+        SpanEncoding::JsonV2 => 500,
+        SpanEncoding::Proto3 => 280,
+    }
 }
 
 struct Decoder<'a> {
@@ -61,15 +73,15 @@ struct Decoder<'a> {
     batch: &'a mut SpanBatch,
     scratch: String,
     text: &'a str,
-    last_local: SeenEndpoint,
-    last_remote: SeenEndpoint,
+    last_local: SeenEndpoints,
+    last_remote: SeenEndpoints,
     plain: PlainSpans<'a>,
 }
 
 impl<'a> Decoder<'a> {
     fn new(text: &'a str, limits: &'a Limits, batch: &'a mut SpanBatch) -> Self {
         let reader = Reader::new(text, limits);
-        let seen = SeenEndpoint::default();
+        let seen = SeenEndpoints::default();
         let (scratch, plain) = (String::new(), PlainSpans::new(text, limits));
         Self { reader, limits, batch, scratch, text, last_local: seen, last_remote: seen, plain }
     }

@@ -241,21 +241,40 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// The first byte at or behind `from` that may need an escape. Eight bytes at a time.
 fn find_special(bytes: &[u8], from: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
-    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     let (words, rest) = bytes.get(from..)?.as_chunks();
     for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\') | equal(word, 0xE2);
-        if found != 0 {
-            // Behind the first hit others may be wrong; the first is right.
-            return Some(from + 8 * at + found.trailing_zeros() as usize / 8);
+        if let Some(found) = special_in(u64::from_le_bytes(*word)) {
+            return Some(from + 8 * at + found);
         }
     }
-    let special = |&byte: &u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | 0xE2);
-    rest.iter().position(special).map(|at| from + 8 * words.len() + at)
+    if rest.is_empty() {
+        return None;
+    }
+    match bytes[from..].last_chunk() {
+        // Once more with what was before it, which has none.
+        Some(last) => special_in(u64::from_le_bytes(*last)).map(|found| bytes.len() - 8 + found),
+        None => {
+            let mut word = [b' '; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            special_in(u64::from_le_bytes(word)).map(|found| from + found)
+        }
+    }
+}
+
+/// The first of eight bytes that may need an escape.
+#[inline]
+const fn special_in(word: u64) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    const fn below(word: u64, limit: u64) -> u64 {
+        word.wrapping_sub(ONES * limit) & !word & HIGHS
+    }
+    const fn equal(word: u64, byte: u8) -> u64 {
+        below(word ^ (ONES * byte as u64), 1)
+    }
+    let found = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\') | equal(word, 0xE2);
+    // Behind the first hit others may be wrong; the first is right.
+    if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
 }
 
 pub(super) const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -270,25 +289,45 @@ pub(crate) fn push_trace_id(out: &mut Vec<u8>, id: TraceId) {
 
 pub(crate) fn push_hex(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0; 16];
-    for (at, digit) in digits.iter_mut().enumerate() {
-        *digit = HEX[(value >> (60 - 4 * at) & 15) as usize];
-    }
+    digits[..8].copy_from_slice(&hex_digits((value >> 32) as u32).to_be_bytes());
+    digits[8..].copy_from_slice(&hex_digits(value as u32).to_be_bytes());
     out.extend_from_slice(&digits);
 }
 
-pub(crate) fn push_number(out: &mut Vec<u8>, mut value: u64) {
-    const DIGITS_MAX: usize = 20;
-    let mut digits = [0; DIGITS_MAX];
-    let mut at = DIGITS_MAX;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+/// Eight digits, the first in the most significant byte.
+#[inline]
+const fn hex_digits(value: u32) -> u64 {
+    // Each half of a byte into a byte of its own.
+    let mut halves = value as u64;
+    halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    halves = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    halves = (halves | halves << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (halves + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    halves + 0x3030_3030_3030_3030 + letters * (b'a' - b'0' - 10) as u64
+}
+
+pub(crate) fn push_number(out: &mut Vec<u8>, value: u64) {
+    const EIGHT_DIGITS: u64 = 100_000_000;
+    if value < EIGHT_DIGITS {
+        let digits = decimal_digits(value);
+        // Zeros in front; of zero itself one digit stays.
+        let from = (digits.trailing_zeros() as usize / 8).min(7);
+        out.extend_from_slice(&(digits | 0x3030_3030_3030_3030).to_le_bytes()[from..]);
+    } else {
+        push_number(out, value / EIGHT_DIGITS);
+        out.extend_from_slice(&(decimal_digits(value % EIGHT_DIGITS) | 0x3030_3030_3030_3030).to_le_bytes());
     }
-    out.extend_from_slice(&digits[at..]);
+}
+
+/// The digits of a number of up to eight, a byte each, the first in the least significant byte: split into halves, all
+/// halves at once, three times.
+#[inline]
+const fn decimal_digits(value: u64) -> u64 {
+    let fours = value / 10_000 | (value % 10_000) << 32;
+    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    tens | (twos - tens * 10) << 8
 }
 
 #[cfg(test)]
@@ -342,6 +381,20 @@ mod tests {
     fn tags_come_sorted_and_once_each() {
         let values = tags(&[("b", text("1")), ("a", text("2")), ("b", text("3"))]);
         check(Span { tags: values, ..Span::default() }, r#","tags":{"a":"2","b":"3"}"#);
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are() {
+        let edges = (0..20).flat_map(|power| [0, 1, 9].map(|more| 10u64.pow(power).wrapping_add(more).wrapping_sub(5)));
+        let some = (0..70_000).map(|at: u64| at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (at % 64));
+        for number in (0..70_000).chain(edges).chain(some).chain([u64::MAX]) {
+            let mut out = vec![];
+            push_number(&mut out, number);
+            assert_eq!(String::from_utf8_lossy(&out), number.to_string());
+            out.clear();
+            push_hex(&mut out, number);
+            assert_eq!(String::from_utf8_lossy(&out), format!("{number:016x}"));
+        }
     }
 
     #[test]

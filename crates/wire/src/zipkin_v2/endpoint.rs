@@ -8,9 +8,15 @@ use tracewell_model::{Endpoint, EndpointId, SpanBatch, StrId};
 
 type Result<T> = std::result::Result<T, DecodeFault>;
 
-/// An endpoint of the body that was read: spans of one service repeat it byte for byte.
+/// Endpoints of the body that were read: spans of one service repeat its own byte for byte, and those it calls.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct SeenEndpoint {
+pub(crate) struct SeenEndpoints {
+    /// The one met last comes first.
+    places: [SeenEndpoint; 4],
+}
+
+#[derive(Clone, Copy, Default)]
+struct SeenEndpoint {
     /// Where it lies, from behind its opening brace to behind its closing one.
     start: usize,
     end: usize,
@@ -18,23 +24,28 @@ pub(crate) struct SeenEndpoint {
     id: EndpointId,
 }
 
-/// Takes an endpoint, by a comparison where it is the one seen last.
+/// Takes an endpoint, by a comparison where it is one of those seen last.
 pub(crate) fn read_json_endpoint(
     reader: &mut Reader<'_>,
     text: &str,
     batch: &mut SpanBatch,
     scratch: &mut String,
-    seen: &mut SeenEndpoint,
+    seen: &mut SeenEndpoints,
 ) -> Result<EndpointId> {
-    let known = &text.as_bytes()[seen.start..seen.end];
-    if !known.is_empty() && reader.peek()? == Token::BeginObject && reader.rest().starts_with(known) {
-        reader.take_known_object(known.len(), seen.values);
-        return Ok(seen.id);
+    if reader.peek()? == Token::BeginObject {
+        let rest = reader.rest();
+        let known = |place: &SeenEndpoint| place.end > 0 && rest.starts_with(&text.as_bytes()[place.start..place.end]);
+        if let Some(at) = seen.places.iter().position(known) {
+            seen.places[..=at].rotate_right(1);
+            let SeenEndpoint { start, end, values, id } = seen.places[0];
+            reader.take_known_object(end - start, values);
+            return Ok(id);
+        }
     }
-    reader.peek()?;
     let (start, values) = (reader.position(), reader.inner_index());
     let id = endpoint(reader, batch, scratch)?;
-    *seen = SeenEndpoint { start, end: reader.position(), values: reader.inner_index() - values, id };
+    seen.places.rotate_right(1);
+    seen.places[0] = SeenEndpoint { start, end: reader.position(), values: reader.inner_index() - values, id };
     Ok(id)
 }
 

@@ -9,7 +9,7 @@ use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Count, ReadObject};
 use crate::json_scan::{eight_digits, find_quote};
-use crate::names::slot_of;
+use crate::names::Slots;
 use tracewell_model::{Endpoint, EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
 
 /// Lists and objects inside one another, in a body of plain spans.
@@ -415,38 +415,6 @@ impl Field {
             return Some((Self::Shared, 7));
         }
         (eight & first(6) == DEBUG).then_some((Self::Debug, 6))
-    }
-}
-
-/// What was read before, one in each slot.
-struct Slots<'a, T, const SLOTS: usize>([(&'a [u8], T); SLOTS]);
-
-impl<T: Copy + Default, const SLOTS: usize> Default for Slots<'_, T, SLOTS> {
-    fn default() -> Self {
-        Self([(&[], T::default()); SLOTS])
-    }
-}
-
-impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
-    #[inline]
-    fn find(&self, bytes: &[u8]) -> Option<T> {
-        let (seen, found) = &self.0[slot_of(bytes) % SLOTS];
-        (*seen == bytes).then_some(*found)
-    }
-
-    #[inline]
-    fn put(&mut self, bytes: &'a [u8], found: T) {
-        self.0[slot_of(bytes) % SLOTS] = (bytes, found);
-    }
-
-    /// Of no bytes it is the default.
-    #[inline]
-    fn get(&mut self, bytes: &'a [u8], new: impl FnOnce() -> T) -> T {
-        let slot = &mut self.0[slot_of(bytes) % SLOTS];
-        if slot.0 != bytes {
-            *slot = (bytes, new());
-        }
-        slot.1
     }
 }
 

@@ -6,9 +6,12 @@ use super::error::{DecodeError, DecodeFault, IdFault};
 use crate::Limits;
 use crate::detect::SpanEncoding;
 use crate::java_text::{decode_utf8, to_lower_case};
+use crate::names::Slots;
 use crate::protobuf::{BYTES, FIXED32, FIXED64, VARINT, key};
 use crate::zipkin_bytes::Cursor;
-use tracewell_model::{Endpoint, EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef};
+use tracewell_model::{
+    Endpoint, EndpointId, Kind, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId, ValueRef,
+};
 
 type Result<T> = std::result::Result<T, DecodeFault>;
 
@@ -20,9 +23,8 @@ type Result<T> = std::result::Result<T, DecodeFault>;
 pub fn decode_proto3(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> std::result::Result<usize, DecodeError> {
     decode_as(SpanEncoding::Proto3, body, batch, |batch| {
         let cursor = Cursor::new(body, limits.string_bytes_max);
-        let none = (&b""[..], EndpointId(0));
-        let scratch = String::new();
-        Decoder { cursor, limits, batch, scratch, last_local: none, last_remote: none }.list()
+        let (keys, names, endpoints) = (Slots::default(), Slots::default(), Slots::default());
+        Decoder { cursor, limits, batch, scratch: String::new(), keys, names, endpoints }.list()
     })
 }
 
@@ -31,9 +33,10 @@ struct Decoder<'a> {
     limits: &'a Limits,
     batch: &'a mut SpanBatch,
     scratch: String,
-    /// The endpoints read last, as bytes: spans of one service repeat them.
-    last_local: (&'a [u8], EndpointId),
-    last_remote: (&'a [u8], EndpointId),
+    /// Tags' keys, spans' names and endpoints, which spans repeat.
+    keys: Slots<'a, StrId, 64>,
+    names: Slots<'a, StrId, 64>,
+    endpoints: Slots<'a, EndpointId, 32>,
 }
 
 impl<'a> Decoder<'a> {
@@ -87,19 +90,14 @@ impl<'a> Decoder<'a> {
                 }
             }
             NAME => {
-                let name = decode_utf8(self.bytes()?);
-                row.name = self.batch.intern(to_lower_case(&name, &mut self.scratch));
+                let name = self.bytes()?;
+                let Self { names, batch, scratch, .. } = self;
+                row.name = names.get(name, || batch.intern(to_lower_case(&decode_utf8(name), scratch)));
             }
             TIMESTAMP => row.start = positive_micros(i64::from_le_bytes(self.cursor.array()?)),
             DURATION => row.duration = positive_micros(self.cursor.varint64()?),
-            LOCAL_ENDPOINT => {
-                self.last_local = self.endpoint(self.last_local)?;
-                row.local = self.last_local.1;
-            }
-            REMOTE_ENDPOINT => {
-                self.last_remote = self.endpoint(self.last_remote)?;
-                row.remote = self.last_remote.1;
-            }
+            LOCAL_ENDPOINT => row.local = self.endpoint()?,
+            REMOTE_ENDPOINT => row.remote = self.endpoint()?,
             ANNOTATION => self.annotation()?,
             TAG => self.tag()?,
             DEBUG => row.flags = self.flag(row.flags, SpanFlags::DEBUG)?,
@@ -158,17 +156,28 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Takes an endpoint, by a comparison where it is the one seen last.
-    fn endpoint(&mut self, seen: (&'a [u8], EndpointId)) -> Result<(&'a [u8], EndpointId)> {
+    /// Takes an endpoint, by a comparison where it was seen before.
+    fn endpoint(&mut self) -> Result<EndpointId> {
         let len = self.cursor.varint32()?;
         if len == 0 {
-            return Ok((b"", EndpointId(0)));
+            return Ok(EndpointId(0));
         }
-        let rest = self.cursor.rest();
-        if seen.0.len() == len as usize && rest.starts_with(seen.0) {
-            self.cursor.skip(seen.0.len());
-            return Ok(seen);
+        // One that does not end where it says has to be read for what is wrong with it.
+        let piece = usize::try_from(len).ok().and_then(|len| self.cursor.rest().get(..len));
+        let Some(piece) = piece else { return self.new_endpoint(len) };
+        let from = self.cursor.position();
+        if let Some(id) = self.endpoints.find(piece) {
+            self.cursor.skip(piece.len());
+            return Ok(id);
         }
+        let id = self.new_endpoint(len)?;
+        if self.cursor.position() - from == piece.len() {
+            self.endpoints.put(piece, id);
+        }
+        Ok(id)
+    }
+
+    fn new_endpoint(&mut self, len: i32) -> Result<EndpointId> {
         let end = self.cursor.end_of(len);
         let mut endpoint = Endpoint::default();
         while self.cursor.position() < end {
@@ -182,9 +191,7 @@ impl<'a> Decoder<'a> {
                 other => self.skip(other)?,
             }
         }
-        // What did not end where it said is not known again.
-        let known = if self.cursor.position() == end { rest.get(..len as usize) } else { None };
-        Ok((known.unwrap_or_default(), self.batch.intern_endpoint(endpoint)))
+        Ok(self.batch.intern_endpoint(endpoint))
     }
 
     fn annotation(&mut self) -> Result<()> {
@@ -227,8 +234,9 @@ impl<'a> Decoder<'a> {
         if name.is_empty() {
             return Ok(());
         }
-        let name = self.batch.intern(&decode_utf8(name));
-        self.batch.tag(name, ValueRef::Str(&decode_utf8(value)));
+        let Self { keys, batch, .. } = self;
+        let key = keys.get(name, || batch.intern(&decode_utf8(name)));
+        batch.tag(key, ValueRef::Str(&decode_utf8(value)));
         let max = self.limits.tags_max_per_span;
         if self.batch.open_tags_len() > max {
             return Err(DecodeFault::TooMany { what: "tags in a span", max });

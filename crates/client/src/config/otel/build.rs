@@ -147,8 +147,13 @@ impl OtelConfig {
         let endpoint = self.otlp_endpoint.as_deref().unwrap_or("http://localhost:4317");
         let mut builder = crate::OtlpGrpcReporter::builder(endpoint)
             .map_err(ConfigError::refused("OTEL_EXPORTER_OTLP_ENDPOINT"))?
+            .gzip(self.otlp_gzip)
             .timeout(self.otlp_timeout)
             .batch(self.batch());
+        #[cfg(feature = "otlp-grpc-tls")]
+        {
+            builder = builder.tls(self.tls_options()?);
+        }
         for (name, value) in &self.otlp_headers {
             builder = builder.metadata(name, value).map_err(ConfigError::refused("OTEL_EXPORTER_OTLP_HEADERS"))?;
         }
@@ -163,6 +168,10 @@ impl OtelConfig {
     #[cfg(feature = "otlp")]
     fn otlp_http(&self) -> Result<Box<dyn Reporter>, ConfigError> {
         let mut http = crate::HttpOptions::default().gzip(self.otlp_gzip).timeout(self.otlp_timeout);
+        #[cfg(feature = "tls")]
+        {
+            http = http.tls(self.tls_options()?);
+        }
         for (name, value) in &self.otlp_headers {
             http = http.header(name, value).map_err(ConfigError::refused("OTEL_EXPORTER_OTLP_HEADERS"))?;
         }

@@ -1,6 +1,8 @@
 //! OpenTelemetry's configuration by variables: those of them that concern traces.
 
 mod build;
+#[cfg(any(all(feature = "tls", feature = "otlp"), feature = "otlp-grpc-tls"))]
+mod certificates;
 mod variables;
 
 use std::time::Duration;
@@ -46,8 +48,15 @@ pub struct OtelConfig {
     pub otlp_endpoint: Option<String>,
     /// `OTEL_EXPORTER_OTLP_HEADERS`.
     pub otlp_headers: Vec<(String, String)>,
-    /// `OTEL_EXPORTER_OTLP_COMPRESSION`: `gzip` or `none`. Over gRPC nothing is compressed.
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION`: `gzip` or `none`.
     pub otlp_gzip: bool,
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE`: a file of the authorities whose servers are believed over `https://`, as PEM; in
+    /// place of Mozilla's. Needs the feature `tls`, for gRPC `otlp-grpc-tls`.
+    pub otlp_certificate: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`: a file of what is shown to servers that ask who comes, as PEM.
+    pub otlp_client_certificate: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_CLIENT_KEY`: a file of its key, as PEM.
+    pub otlp_client_key: Option<String>,
     /// `OTEL_EXPORTER_OTLP_TIMEOUT`, milliseconds; 10 seconds.
     pub otlp_timeout: Duration,
     /// `OTEL_EXPORTER_ZIPKIN_ENDPOINT`; `http://localhost:9411/api/v2/spans`.
@@ -165,6 +174,9 @@ impl Default for OtelConfig {
             otlp_endpoint: None,
             otlp_headers: Vec::new(),
             otlp_gzip: false,
+            otlp_certificate: None,
+            otlp_client_certificate: None,
+            otlp_client_key: None,
             otlp_timeout: Duration::from_secs(10),
             zipkin_endpoint: "http://localhost:9411/api/v2/spans".to_owned(),
             zipkin_timeout: Duration::from_secs(10),

@@ -155,6 +155,11 @@ fn otlp(config: &mut OtelConfig, variables: &Variables<'_>) -> Result<(), Config
             _ => return Err(ConfigError::value(name, &compression, "gzip or none")),
         };
     }
+    let file = |for_traces, for_all| variables.first_of(&[for_traces, for_all]).map(|(_, path)| path);
+    config.otlp_certificate = file("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE");
+    config.otlp_client_certificate =
+        file("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");
+    config.otlp_client_key = file("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY");
     if let Some((name, _)) = variables.first_of(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]) {
         config.otlp_timeout = variables.millis(name)?.unwrap_or(config.otlp_timeout);
     }
@@ -218,6 +223,9 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b,x=1"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "client.pem"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "client.key"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
             ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://zipkin:9411/api/v2/spans"),
             ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "100"),
@@ -245,6 +253,9 @@ mod tests {
             otlp_endpoint: Some("https://collector/base/v1/traces".into()),
             otlp_headers: vec![("api-key".into(), "a b".into()), ("x".into(), "1".into())],
             otlp_gzip: true,
+            otlp_certificate: Some("ca.pem".into()),
+            otlp_client_certificate: Some("client.pem".into()),
+            otlp_client_key: Some("client.key".into()),
             otlp_timeout: Duration::from_millis(2500),
             zipkin_endpoint: "http://zipkin:9411/api/v2/spans".into(),
             zipkin_timeout: Duration::from_millis(100),

@@ -13,6 +13,22 @@ use crate::middleware::in_flight::InFlight;
 pin_project! {
     /// A body as it was. If its span is still open, it ends with the last frame, with an error, or when the body is
     /// dropped: a server's is then marked as cancelled.
+    ///
+    /// ```
+    /// use tower::{Layer, Service, ServiceExt, service_fn};
+    /// use tracewell::middleware::tower::ServerLayer;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// type Body = http_body_util::Empty<&'static [u8]>;
+    /// let handler = service_fn(async |_: http::Request<Body>| Ok::<_, std::io::Error>(http::Response::new(Body::new())));
+    /// let mut service = ServerLayer::new(&tracer).layer(handler);
+    /// let request = http::Request::get("/cart").body(Body::new()).unwrap();
+    /// let response = service.oneshot(request).await.unwrap();
+    /// let body: tracewell::middleware::tower::TracedBody<_> = response.into_body();
+    /// assert!(http_body::Body::is_end_stream(&body));
+    /// # });
+    /// ```
     pub struct TracedBody<B> where B: Body {
         #[pin]
         inner: B,

@@ -41,6 +41,15 @@ pub struct ClientLayer {
 }
 
 /// What [`ClientLayer`] makes of a service.
+///
+/// ```
+/// use tower::{Layer, service_fn};
+/// use tracewell::middleware::tower::{ClientLayer, ClientService};
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// let transport = service_fn(async |_: http::Request<String>| Ok::<_, std::io::Error>(http::Response::new(String::new())));
+/// let service: ClientService<_> = ClientLayer::new(&tracer).layer(transport);
+/// # drop(service);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClientService<S> {
     inner: S,
@@ -49,6 +58,13 @@ pub struct ClientService<S> {
 
 impl ClientLayer {
     /// With the default settings.
+    ///
+    /// ```
+    /// use tracewell::middleware::tower::ClientLayer;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let layer = ClientLayer::new(&tracer);
+    /// # drop(layer);
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self::from(ClientTracing::new(tracer))
     }

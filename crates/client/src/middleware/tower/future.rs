@@ -17,6 +17,21 @@ use crate::propagation::HeaderSetter;
 
 pin_project! {
     /// The future of a traced service. Dropping it before it is ready marks the span as cancelled.
+    ///
+    /// ```
+    /// use tower::{Layer, Service, ServiceExt, service_fn};
+    /// use tracewell::middleware::tower::ServerLayer;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// type Body = http_body_util::Empty<&'static [u8]>;
+    /// let handler = service_fn(async |_: http::Request<Body>| Ok::<_, std::io::Error>(http::Response::new(Body::new())));
+    /// let mut service = ServerLayer::new(&tracer).layer(handler);
+    /// let request = http::Request::get("/cart").body(Body::new()).unwrap();
+    /// let future: tracewell::middleware::tower::ResponseFuture<_> = service.call(request);
+    /// assert_eq!(future.await.unwrap().status(), 200);
+    /// # });
+    /// ```
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,

@@ -36,6 +36,21 @@ pub struct ServerLayer {
 }
 
 /// What [`ServerLayer`] makes of a service.
+///
+/// ```
+/// use tower::{Layer, Service, ServiceExt, service_fn};
+/// use tracewell::middleware::tower::ServerLayer;
+/// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// type Body = http_body_util::Empty<&'static [u8]>;
+/// let handler = service_fn(async |_: http::Request<Body>| Ok::<_, std::io::Error>(http::Response::new(Body::new())));
+/// let mut service = ServerLayer::new(&tracer).layer(handler);
+/// let request = http::Request::get("/cart").body(Body::new()).unwrap();
+/// let service: tracewell::middleware::tower::ServerService<_> = service;
+/// assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerService<S> {
     inner: S,
@@ -54,6 +69,13 @@ type PeerOf = Arc<dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync>;
 
 impl ServerLayer {
     /// With the default settings.
+    ///
+    /// ```
+    /// use tracewell::middleware::tower::ServerLayer;
+    /// # let tracer = tracewell::Tracer::builder("shop").build(tracewell::InMemoryReporter::default());
+    /// let layer = ServerLayer::new(&tracer);
+    /// # drop(layer);
+    /// ```
     pub fn new(tracer: &Tracer) -> Self {
         Self::from(ServerTracing::new(tracer))
     }
@@ -127,8 +149,8 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let shared = &self.layer.shared;
         let route = shared.route(request.extensions());
-        let peer = shared.peer(request.extensions());
-        let Some(mut in_flight) = shared.settings.begin(&head_of(&request, route, peer)) else {
+        let peer = || shared.peer(request.extensions());
+        let Some(mut in_flight) = shared.settings.begin(head_of(&request, route, None), peer) else {
             return ResponseFuture::untraced(self.inner.call(request));
         };
         in_flight.announce(request.extensions_mut());

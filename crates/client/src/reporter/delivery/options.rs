@@ -68,6 +68,12 @@ impl Default for BatchOptions {
 
 impl BatchOptions {
     /// Spans of one request; 2,000 if not said, 1 at least.
+    ///
+    /// ```
+    /// use tracewell::BatchOptions;
+    /// let options = BatchOptions::default().spans_max(500);
+    /// # drop(options);
+    /// ```
     pub const fn spans_max(mut self, spans: usize) -> Self {
         self.spans_max = if spans == 0 { 1 } else { spans };
         self
@@ -75,6 +81,12 @@ impl BatchOptions {
 
     /// How long a span waits for others at most; a second if not said. Comes on top of the tracer's own
     /// [`crate::TracerBuilder::flush_interval`].
+    ///
+    /// ```
+    /// use tracewell::BatchOptions;
+    /// let options = BatchOptions::default().interval(std::time::Duration::from_secs(5));
+    /// # drop(options);
+    /// ```
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -82,6 +94,12 @@ impl BatchOptions {
 
     /// Bytes of one request before it is compressed; 4 MiB if not said, which is what servers take (OTLP over gRPC; Zipkin
     /// takes 10 MiB). A single span that is larger is lost and counted.
+    ///
+    /// ```
+    /// use tracewell::BatchOptions;
+    /// let options = BatchOptions::default().body_bytes_max(1 << 20);
+    /// # drop(options);
+    /// ```
     pub const fn body_bytes_max(mut self, bytes: usize) -> Self {
         self.body_bytes_max = bytes;
         self
@@ -89,6 +107,12 @@ impl BatchOptions {
 
     /// What may wait while the server is slow or down, bytes of recorded spans (about 250 a span); 16 MiB if not said.
     /// Spans beyond are dropped and counted.
+    ///
+    /// ```
+    /// use tracewell::BatchOptions;
+    /// let options = BatchOptions::default().queue_bytes_max(64 << 20);
+    /// # drop(options);
+    /// ```
     pub const fn queue_bytes_max(mut self, bytes: usize) -> Self {
         self.queue_bytes_max = bytes;
         self
@@ -97,6 +121,12 @@ impl BatchOptions {
     /// The pause after a first failure, which doubles with every further one, and the longest; 100 ms and 30 s if not
     /// said. Each is shortened by chance to between half and all of it, so that many clients do not come at once. A server
     /// that says `Retry-After` is believed.
+    ///
+    /// ```
+    /// use tracewell::BatchOptions;
+    /// let options = BatchOptions::default().backoff(std::time::Duration::from_millis(50), std::time::Duration::from_secs(5));
+    /// # drop(options);
+    /// ```
     pub const fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff_min = first;
         self.backoff_max = longest;
@@ -106,6 +136,12 @@ impl BatchOptions {
     /// Called for everything that goes wrong, on the reporter's thread. If not said, the feature `log` warns of it once a
     /// minute at most, and nothing is said without that feature: the counters tell
     /// ([`crate::Tracer::stats`]).
+    ///
+    /// ```
+    /// use tracewell::BatchOptions;
+    /// let options = BatchOptions::default().on_problem(|problem| eprintln!("{problem}"));
+    /// # drop(options);
+    /// ```
     pub fn on_problem(mut self, on_problem: impl FnMut(&SendProblem<'_>) + Send + 'static) -> Self {
         self.on_problem = Some(Box::new(on_problem));
         self

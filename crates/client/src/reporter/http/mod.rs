@@ -10,6 +10,7 @@ pub use address::AddressError;
 pub(crate) use address::http_address;
 pub use options::{HeaderError, HttpOptions};
 use ureq::http::{HeaderMap, Response, StatusCode, Uri, header};
+use ureq::typestate::AgentScope;
 
 use super::delivery::{Answer, Transport};
 
@@ -47,7 +48,10 @@ impl HttpTransport {
         if options.gzip {
             headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
         }
-        let agent = agent(options.connect_timeout, options.timeout);
+        let config = agent_config(options.connect_timeout, options.timeout);
+        #[cfg(feature = "tls")]
+        let config = config.tls_config(options.tls.for_http());
+        let agent = config.build().new_agent();
         Self { agent, address, headers, gzip: options.gzip, zipped: Vec::new(), rules }
     }
 
@@ -71,9 +75,15 @@ impl HttpTransport {
     }
 }
 
+/// For what asks servers, too.
+#[cfg(feature = "jaeger")]
+pub(crate) fn agent(connect_timeout: Duration, timeout: Duration) -> ureq::Agent {
+    agent_config(connect_timeout, timeout).build().new_agent()
+}
+
 /// Every step has its limit and none is for the whole, because that would cost a thread a request (a lookup of a name
 /// cannot be broken off otherwise).
-pub(crate) fn agent(connect_timeout: Duration, timeout: Duration) -> ureq::Agent {
+fn agent_config(connect_timeout: Duration, timeout: Duration) -> ureq::config::ConfigBuilder<AgentScope> {
     ureq::Agent::config_builder()
         .user_agent(USER_AGENT)
         .http_status_as_error(false)
@@ -86,8 +96,6 @@ pub(crate) fn agent(connect_timeout: Duration, timeout: Duration) -> ureq::Agent
         .timeout_recv_body(Some(timeout))
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES)
-        .build()
-        .new_agent()
 }
 
 impl Transport for HttpTransport {

@@ -133,9 +133,7 @@ fn push_tag(out: &mut Vec<u8>, tag: &UiTag) {
         }
         Value::Bytes(bytes) | Value::Nested(bytes) => {
             typed("binary");
-            out.push(b'"');
-            out.extend(base64::digits(bytes));
-            out.push(b'"');
+            write!(Plain(out), "\"{}\"", base64::display(bytes)).ok();
         }
     }
     out.push(b'}');
