@@ -102,9 +102,9 @@ pub(crate) fn find_quote(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// The value of eight digits, if all are digits.
 #[inline]
-pub(crate) fn eight_digits(bytes: &[u8; 8]) -> Option<i64> {
+pub(crate) fn eight_digits(bytes: [u8; 8]) -> Option<i64> {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_le_bytes(*bytes);
+    let word = u64::from_le_bytes(bytes);
     let high = |word: u64| word & (ONES * 0xF0);
     if high(word) != ONES * 0x30 || high(word + ONES * 6) != ONES * 0x30 {
         return None;
@@ -113,7 +113,7 @@ pub(crate) fn eight_digits(bytes: &[u8; 8]) -> Option<i64> {
     let digits = word & (ONES * 0x0F);
     let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
-    Some((fours as u32 as u64 * 10_000 + (fours >> 32)) as i64)
+    Some((u64::from(fours as u32) * 10_000 + (fours >> 32)) as i64)
 }
 
 /// Appends a text with its escapes decoded, from `start`, where the first escape is at `backslash`; answers where the

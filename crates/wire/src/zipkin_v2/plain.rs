@@ -324,7 +324,7 @@ impl<'a> Cursor<'a> {
         let rest = self.bytes.get(self.at..)?;
         let mut number = 0;
         let mut len = 0;
-        if let Some(eight) = rest.first_chunk().and_then(eight_digits) {
+        if let Some(eight) = rest.first_chunk().and_then(|&eight| eight_digits(eight)) {
             number = eight;
             len = 8;
         }
@@ -373,19 +373,19 @@ impl Field {
     /// all names apart.
     #[inline]
     fn of(bytes: &[u8]) -> Option<(Self, usize)> {
-        const fn word(name: &[u8; 8]) -> u64 {
-            u64::from_le_bytes(*name)
+        const fn word(name: [u8; 8]) -> u64 {
+            u64::from_le_bytes(name)
         }
         const fn first(len: u32) -> u64 {
             u64::MAX >> (64 - 8 * len)
         }
-        const TRACE_ID: u64 = word(b"traceId\"");
-        const PARENT_ID: u64 = word(b"parentId");
-        const TIMESTAMP: u64 = word(b"timestam");
-        const DURATION: u64 = word(b"duration");
-        const LOCAL_ENDPOINT: u64 = word(b"localEnd");
-        const REMOTE_ENDPOINT: u64 = word(b"remoteEn");
-        const ANNOTATIONS: u64 = word(b"annotati");
+        const TRACE_ID: u64 = word(*b"traceId\"");
+        const PARENT_ID: u64 = word(*b"parentId");
+        const TIMESTAMP: u64 = word(*b"timestam");
+        const DURATION: u64 = word(*b"duration");
+        const LOCAL_ENDPOINT: u64 = word(*b"localEnd");
+        const REMOTE_ENDPOINT: u64 = word(*b"remoteEn");
+        const ANNOTATIONS: u64 = word(*b"annotati");
         let eight = u64::from_le_bytes(*bytes.first_chunk()?);
         let long = |field: Self, name: &[u8]| bytes.starts_with(name).then_some((field, name.len()));
         match eight {
@@ -398,12 +398,12 @@ impl Field {
             ANNOTATIONS => return long(Self::Annotations, b"annotations\""),
             _ => {}
         }
-        const ID: u64 = word(b"id\"\0\0\0\0\0");
-        const KIND: u64 = word(b"kind\"\0\0\0");
-        const NAME: u64 = word(b"name\"\0\0\0");
-        const TAGS: u64 = word(b"tags\"\0\0\0");
-        const DEBUG: u64 = word(b"debug\"\0\0");
-        const SHARED: u64 = word(b"shared\"\0");
+        const ID: u64 = word(*b"id\"\0\0\0\0\0");
+        const KIND: u64 = word(*b"kind\"\0\0\0");
+        const NAME: u64 = word(*b"name\"\0\0\0");
+        const TAGS: u64 = word(*b"tags\"\0\0\0");
+        const DEBUG: u64 = word(*b"debug\"\0\0");
+        const SHARED: u64 = word(*b"shared\"\0");
         match eight & first(5) {
             KIND => return Some((Self::Kind, 5)),
             NAME => return Some((Self::Name, 5)),
