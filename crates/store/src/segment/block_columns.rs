@@ -34,8 +34,8 @@ pub(crate) const RESOURCE: u32 = 14;
 pub(crate) const SCOPE: u32 = 15;
 /// A row's rare fields, as bytes.
 pub(crate) const EXTRA: u32 = 16;
-/// A row's resource, where its local endpoint does not tell it; see [`Prediction`].
-pub(crate) const RESOURCE_UNLESS_LOCAL: u32 = 17;
+/// A row's local endpoint, where its resource does not tell it; see [`Prediction`].
+pub(crate) const LOCAL_UNLESS_RESOURCE: u32 = 17;
 /// A row's scope, where its name does not tell it.
 pub(crate) const SCOPE_UNLESS_NAME: u32 = 18;
 /// A row's kind and flags, where its list of tags does not tell them.
@@ -70,7 +70,7 @@ impl Prediction {
     /// How a column may be stored.
     pub(crate) const fn of(number: u32) -> Option<Self> {
         Some(match number {
-            RESOURCE => Self { number: RESOURCE_UNLESS_LOCAL, by: LOCAL },
+            LOCAL => Self { number: LOCAL_UNLESS_RESOURCE, by: RESOURCE },
             SCOPE => Self { number: SCOPE_UNLESS_NAME, by: NAME },
             KIND => Self { number: KIND_UNLESS_SHAPE, by: SHAPE },
             SHAPE => Self { number: SHAPE_UNLESS_NAME, by: NAME },
@@ -92,13 +92,13 @@ pub(crate) const fn name(number: u32) -> Option<&'static str> {
         DURATION => "durations",
         KIND | KIND_UNLESS_SHAPE => "kinds and flags",
         NAME => "names",
-        LOCAL => "local endpoints",
+        LOCAL | LOCAL_UNLESS_RESOURCE => "local endpoints",
         REMOTE | REMOTE_UNLESS_NAME => "remote endpoints",
         SHAPE | SHAPE_UNLESS_NAME => "shapes",
         ANNOTATION_COUNT => "annotations of a span",
         ANNOTATION_TIME => "annotation times",
         ANNOTATION_SHAPE => "annotation shapes",
-        RESOURCE | RESOURCE_UNLESS_LOCAL => "resources",
+        RESOURCE => "resources",
         SCOPE | SCOPE_UNLESS_NAME => "scopes",
         EXTRA => "rare fields",
         _ => return None,

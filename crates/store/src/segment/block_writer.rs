@@ -10,10 +10,10 @@ use super::numbers::{BitLengths, NumberForm, bits_of, is_near, put_numbers};
 use super::packing::Packer;
 use super::rows::{Row, Rows};
 use super::templates::TemplateScratch;
+use super::terms_builder::TermsBuilder;
 use super::{SegmentError, Stages};
 use hashbrown::HashMap;
-use std::sync::Arc;
-use tracewell_model::{SpanBatch, ValueRef};
+use tracewell_model::ValueRef;
 
 /// In a trace of up to so many rows a parent is looked for row by row.
 const PARENT_SCAN_ROWS_MAX: usize = 48;
@@ -27,8 +27,21 @@ pub(super) struct BlockRows<'a> {
     /// Where each trace, or its part in this block, ends among `rows`.
     pub(super) trace_ends: &'a [u32],
     pub(super) rows: &'a [Row],
+    /// Its own number.
+    pub(super) number: u32,
+    /// So many rows at its start belong to a trace that begins in another block, and which.
+    pub(super) begun_before: (usize, u32),
     /// Some row's upper half of the trace id differs from that of its trace's first span.
     pub(super) mixed_highs: bool,
+}
+
+impl BlockRows<'_> {
+    /// The rows by the block in which their traces begin: from, to, block.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, usize, u32)> + use<> {
+        let (before, block) = self.begun_before;
+        let parts = [(0, before, block), (before, self.rows.len(), self.number)];
+        parts.into_iter().filter(|(from, to, _)| from < to)
+    }
 }
 
 /// Writes blocks; keeps its memory from one to the next.
@@ -47,7 +60,7 @@ pub(super) struct BlockWriter {
     bits: BitLengths,
     column: Vec<u8>,
     best: Vec<u8>,
-    last: [LastSeen; 3],
+    last: [LastSeen; TELLING.len()],
     stored: Vec<u8>,
 }
 
@@ -59,7 +72,7 @@ struct ValueColumn {
     lengths: Vec<u32>,
     bytes: Vec<u8>,
     text: String,
-    /// Of the codes of a tag, the row of each.
+    /// Of the codes of a tag or of annotations' texts, the row of each.
     rows: Vec<u32>,
 }
 
@@ -87,10 +100,13 @@ impl LastSeen {
     }
 }
 
+/// The columns that may tell the values of a tag.
+const TELLING: [u32; 4] = [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE];
+
 /// How an attribute's values are gathered.
 #[derive(Clone, Copy, PartialEq)]
 enum Gather {
-    /// Codes of a tag's texts.
+    /// Codes of the texts of a tag or of annotations.
     CodesOfRows,
     Codes,
     Words,
@@ -133,8 +149,8 @@ impl BlockWriter {
         &mut self,
         block: &BlockRows<'_>,
         all: &Rows,
-        batches: &[Arc<SpanBatch>],
         dictionary: &mut DictionaryBuilder,
+        terms: &mut TermsBuilder,
         out: &mut Vec<u8>,
         stages: &mut Stages<'_>,
     ) -> Result<BlockEntry, SegmentError> {
@@ -148,8 +164,16 @@ impl BlockWriter {
         self.put_annotations(block, all, &mut place)?;
         self.put_extras(block, all, &mut place)?;
         stages.end("f: codes");
-        self.gather(block, all, batches, dictionary);
+        self.gather(block, all, dictionary);
         stages.end("g: gather values");
+        terms.add_rows(block, all, dictionary);
+        for &attribute in &self.used {
+            let ValueColumn { codes, rows, .. } = &self.values[attribute as usize];
+            if !rows.is_empty() {
+                terms.add_values(block, attribute, codes, rows);
+            }
+        }
+        stages.end("c: terms");
         self.put_values(block, dictionary, &mut place)?;
         stages.end("h: values");
         let mut columns = place.entries;
@@ -250,14 +274,14 @@ impl BlockWriter {
 
     fn put_codes_of_rows(&mut self, block: &BlockRows<'_>, place: &mut Place) -> Result<(), SegmentError> {
         let by_name = |row: &Row| row.name;
-        let by_local = |row: &Row| row.local;
+        let by_resource = |row: &Row| row.resource;
         let by_shape = |row: &Row| row.shape;
         self.put_codes_of(block, columns::NAME, None, |row| row.name, place)?;
-        self.put_codes_of(block, columns::LOCAL, None, |row| row.local, place)?;
+        self.put_codes_of(block, columns::RESOURCE, None, |row| row.resource, place)?;
+        self.put_codes_of(block, columns::LOCAL, Some(&by_resource), |row| row.local, place)?;
         self.put_codes_of(block, columns::KIND, Some(&by_shape), |row| row.kind, place)?;
         self.put_codes_of(block, columns::REMOTE, Some(&by_name), |row| row.remote, place)?;
         self.put_codes_of(block, columns::SHAPE, Some(&by_name), |row| row.shape, place)?;
-        self.put_codes_of(block, columns::RESOURCE, Some(&by_local), |row| row.resource, place)?;
         self.put_codes_of(block, columns::SCOPE, Some(&by_name), |row| row.scope, place)
     }
 
@@ -276,8 +300,8 @@ impl BlockWriter {
             return self.put_codes(number, place);
         };
         let Self { codes, guesses, last, .. } = self;
-        if codes.iter().all(|&code| code == 0) {
-            return Ok(());
+        if codes.iter().all(|code| Some(code) == codes.first()) {
+            return self.put_codes(number, place);
         }
         guesses.clear();
         let last = &mut last[0];
@@ -294,12 +318,7 @@ impl BlockWriter {
         place.put(prediction.number, &self.column, &mut self.packer)
     }
 
-    fn put_annotations(
-        &mut self,
-        block: &BlockRows<'_>,
-        all: &Rows,
-        place: &mut Place,
-    ) -> Result<(), SegmentError> {
+    fn put_annotations(&mut self, block: &BlockRows<'_>, all: &Rows, place: &mut Place) -> Result<(), SegmentError> {
         self.put_codes_of(block, columns::ANNOTATION_COUNT, None, |row| row.annotations.1, place)?;
         self.words.clear();
         self.words.extend(annotations_of(block.rows, all).map(|annotation| annotation.time));
@@ -325,11 +344,11 @@ impl BlockWriter {
     }
 
     /// The values of all attributes, each to its column.
-    fn gather(&mut self, block: &BlockRows<'_>, all: &Rows, batches: &[Arc<SpanBatch>], dictionary: &DictionaryBuilder) {
+    fn gather(&mut self, block: &BlockRows<'_>, all: &Rows, dictionary: &DictionaryBuilder) {
         let how = |attribute: u32| {
             let (key, values) = &dictionary.values[attribute as usize];
             match key.value_type {
-                ValueType::Str if values.in_use() && key.role == Role::Tag => Gather::CodesOfRows,
+                ValueType::Str if values.in_use() && key.role != Role::AnnotationDetail => Gather::CodesOfRows,
                 ValueType::Str if values.in_use() => Gather::Codes,
                 ValueType::Bool => Gather::Codes,
                 ValueType::Str => Gather::Texts,
@@ -340,7 +359,7 @@ impl BlockWriter {
         let hows: Vec<Gather> = (0..dictionary.values.len() as u32).map(how).collect();
         self.values.resize_with(hows.len(), ValueColumn::default);
         for (at_row, row) in (0u32..).zip(block.rows) {
-            let span = || batches[row.batch as usize].span(row.row as usize);
+            let span = || all.batches[row.batch as usize].span(row.row as usize);
             let shape = dictionary.shapes.get(row.shape);
             let words = &all.values[row.values as usize..];
             for (at, (&attribute, &word)) in shape.iter().zip(words).enumerate() {
@@ -352,7 +371,7 @@ impl BlockWriter {
             for (annotation, found) in all.annotations[first..first + len].iter().zip(span().annotations()) {
                 let value = || ValueRef::Str(found.value);
                 self.values[text as usize].push(hows[text as usize], at_row, u64::from(annotation.code), value);
-                let words = &all.values[annotation.values as usize..];
+                let words = &all.annotation_values[annotation.values as usize..];
                 for (at, (&attribute, &word)) in dictionary.shapes.get(annotation.shape).iter().zip(words).enumerate() {
                     let how = hows[attribute as usize];
                     self.values[attribute as usize].push(how, at_row, word, || found.details.value_at(at));
@@ -389,7 +408,8 @@ impl BlockWriter {
                 }
                 ValueType::Str | ValueType::Bool => {
                     self.column.clear();
-                    match self.guess_values(block, &values) {
+                    let tag = key.role == Role::Tag;
+                    match tag.then(|| self.guess_values(block, &values)).flatten() {
                         Some(by) => column::put_guesses(&mut self.column, by, &self.guesses),
                         None => column::put_u32s(&mut self.column, &values.codes),
                     }
@@ -425,9 +445,9 @@ impl BlockWriter {
         }
         let known = |row: u32| {
             let row = &block.rows[row as usize];
-            [row.name, row.local, row.remote]
+            [row.name, row.local, row.remote, row.resource]
         };
-        let mut wrong = [0usize; 3];
+        let mut wrong = [0usize; TELLING.len()];
         self.last.iter_mut().for_each(LastSeen::begin);
         for (&row, &code) in values.rows.iter().zip(&values.codes) {
             for ((last, known), wrong) in self.last.iter_mut().zip(known(row)).zip(&mut wrong) {
@@ -443,7 +463,7 @@ impl BlockWriter {
             let guess = last.replace(known(row)[best], code);
             guesses.push(if guess == code { 0 } else { code + 1 });
         }
-        is_worth_guessing(guesses).then_some([columns::NAME, columns::LOCAL, columns::REMOTE][best])
+        is_worth_guessing(guesses).then_some(TELLING[best])
     }
 
     fn put_templates(

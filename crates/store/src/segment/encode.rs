@@ -7,8 +7,6 @@ use super::rows::{Rows, read_rows};
 use super::terms_builder::TermsBuilder;
 use super::{SegmentBytes, SegmentError, SegmentSummary, Stages};
 use crate::memtable::{Memtable, RowsByTrace, TraceRows, min_known};
-use std::sync::Arc;
-use tracewell_model::SpanBatch;
 
 /// A block ends when it has this many rows; one that would get more ends before the trace, unless the trace alone is longer.
 const BLOCK_ROWS_MAX: usize = 4096;
@@ -31,13 +29,14 @@ pub(crate) fn write_segment_in_stages(
     let mut dictionary = DictionaryBuilder::new(memtable.tag_keys());
     let rows = read_rows(&sealed, &mut dictionary);
     stages.end("b: rows in numbers");
-    let RowsByTrace { batches, traces, .. } = sealed;
-    let terms = TermsBuilder::new(&dictionary)?;
+    let RowsByTrace { traces, .. } = sealed;
+    let terms = TermsBuilder::new(&dictionary, &rows)?;
+    let longest = vec![0; dictionary.texts.len()];
     let mut writer = Writer {
-        batches,
         rows,
         dictionary,
         terms,
+        longest,
         block_writer: BlockWriter::new()?,
         block: Block::default(),
         blocks: vec![],
@@ -52,10 +51,11 @@ pub(crate) fn write_segment_in_stages(
 }
 
 struct Writer<'a, 'b> {
-    batches: Vec<Arc<SpanBatch>>,
     rows: Rows,
     dictionary: DictionaryBuilder,
     terms: TermsBuilder,
+    /// A zero for each text; see [`Rows::spread_longest`].
+    longest: Vec<u8>,
     block_writer: BlockWriter,
     block: Block,
     blocks: Vec<BlockEntry>,
@@ -72,6 +72,8 @@ struct Block {
     first_trace: u32,
     traces: u32,
     trace_ends: Vec<u32>,
+    /// See [`BlockRows::begun_before`].
+    begun_before: (usize, u32),
     mixed_highs: bool,
     text_bytes: u64,
 }
@@ -99,10 +101,14 @@ impl Writer<'_, '_> {
         }
         let Some(high) = self.rows.rows[rows.clone()].first().map(|row| row.trace_high) else { return Ok(()) };
         self.block.traces += 1;
-        self.terms.add_trace(&self.rows.rows[rows.clone()], &self.rows, &self.dictionary);
+        self.rows.spread_longest(rows.clone(), &mut self.longest);
+        let home = self.blocks.len() as u32;
         for row in rows {
             if self.block.is_full() {
                 self.end_block()?;
+            }
+            if self.blocks.len() as u32 > home {
+                self.block.begun_before = (self.block.rows + 1, home);
             }
             let row = &self.rows.rows[row];
             self.block.rows += 1;
@@ -123,9 +129,8 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         self.block.end_trace();
-        self.terms.end_block(self.blocks.len() as u32, &self.dictionary);
         self.stages.end("c: terms");
-        let Self { block, rows, batches, dictionary, out, stages, .. } = self;
+        let Self { block, rows, dictionary, terms, out, stages, .. } = self;
         let end = block.first_row + block.rows;
         let block_rows = BlockRows {
             first_row: block.first_row as u32,
@@ -133,9 +138,11 @@ impl Writer<'_, '_> {
             traces: block.traces,
             trace_ends: &block.trace_ends,
             rows: &rows.rows[block.first_row..end],
+            number: self.blocks.len() as u32,
+            begun_before: block.begun_before,
             mixed_highs: block.mixed_highs,
         };
-        let entry = self.block_writer.write(&block_rows, rows, batches, dictionary, out, stages)?;
+        let entry = self.block_writer.write(&block_rows, rows, dictionary, terms, out, stages)?;
         let first_trace = block.first_trace + block.traces;
         self.block = Block { first_row: end, first_trace, ..Block::default() };
         self.blocks.push(entry);
@@ -145,7 +152,7 @@ impl Writer<'_, '_> {
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
         let Self { dictionary, terms, blocks, traces, mut out, mut block_writer, stages, .. } = self;
-        let footer = write_footer(&blocks, &traces, &dictionary, &terms, block_writer.packer())?;
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, block_writer.packer())?;
         write_end(&mut out, &footer);
         stages.end("i: footer");
         let summary = SegmentSummary {

@@ -155,7 +155,7 @@ pub(crate) fn write_footer(
     blocks: &[BlockEntry],
     traces: &TraceTable,
     dictionary: &DictionaryBuilder,
-    terms: &TermsBuilder,
+    terms: TermsBuilder,
     packer: &mut Packer,
 ) -> Result<Vec<u8>, SegmentError> {
     let mut out = vec![];
@@ -190,12 +190,7 @@ pub(crate) fn write_end(out: &mut Vec<u8>, footer: &[u8]) {
     out[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
 }
 
-fn put_section(
-    out: &mut Vec<u8>,
-    tag: u8,
-    section: &mut Vec<u8>,
-    packer: &mut Packer,
-) -> Result<(), SegmentError> {
+fn put_section(out: &mut Vec<u8>, tag: u8, section: &mut Vec<u8>, packer: &mut Packer) -> Result<(), SegmentError> {
     if section.len() > SECTION_BYTES_MAX {
         return Err(SegmentError::TooLarge("a section of its footer"));
     }

@@ -36,8 +36,8 @@ pub(crate) use stages::Stages;
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};
-use bytes::{Malformed, Reader};
 use block_columns::{FIRST_ATTRIBUTE, Prediction, SHAPE, START};
+use bytes::{Malformed, Reader};
 use cache::ColumnCache;
 use column::Column;
 use dictionary::{TextTable, ValueType};
@@ -195,6 +195,16 @@ impl Segment {
                 self.read_trace(trace, &mut batch)?;
                 each(&batch, 0..batch.len());
             }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the spans of every block, in the order of rows. Damage is an error.
+    pub(crate) fn each_block(&self, mut each: impl FnMut(SpanBatch)) -> Result<(), SegmentError> {
+        for (at, block) in (0u32..).zip(&self.footer.blocks) {
+            let mut batch = SpanBatch::new();
+            self.read_rows(at, 0..block.rows, &mut batch)?;
+            each(batch);
         }
         Ok(())
     }

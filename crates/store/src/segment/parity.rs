@@ -145,7 +145,7 @@ mod tests {
         let table = pages.table(&footer, &parity);
         let crcs = pages.read_table(&table).unwrap();
         assert!(pages.repair(&mut vec![2; 100_000], &parity, &crcs).is_err());
-        let mut damaged = footer.clone();
+        let mut damaged = footer;
         damaged[7] = 9;
         assert!(pages.repair(&mut damaged, &vec![0; parity.len()], &crcs).is_err());
         assert!(pages.read_table(&table[1..]).is_err());

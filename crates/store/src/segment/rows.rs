@@ -8,6 +8,8 @@ use super::dictionary_builder::DictionaryBuilder;
 use super::rare::{put_extra, put_resource, put_scope};
 use super::terms::duration_bucket;
 use crate::memtable::RowsByTrace;
+use std::ops::Range;
+use std::sync::Arc;
 use tracewell_model::{EndpointId, EndpointRef, ResourceRef, SpanBatch, SpanId, SpanRef, StrId, Time, ValueRef};
 
 /// A span in the numbers of the segment.
@@ -39,6 +41,7 @@ pub(super) struct Row {
     /// Kind in the lower three bits, above them the flags.
     pub(super) kind: u32,
     pub(super) has_start: bool,
+    /// Of its duration; then of the longest of its service in its trace.
     pub(super) bucket: u8,
 }
 
@@ -48,16 +51,20 @@ pub(super) struct AnnotationRow {
     pub(super) shape: u32,
     /// The number of its text, if the dictionary of texts is kept.
     pub(super) code: u32,
-    /// Of `values`, the first of its attributes.
+    /// Of `annotation_values`, the first of its attributes.
     pub(super) values: u32,
 }
 
 /// All spans of a segment.
 pub(super) struct Rows {
+    /// Where texts are.
+    pub(super) batches: Vec<Arc<SpanBatch>>,
     pub(super) rows: Vec<Row>,
-    /// Numbers of texts, bits of numbers, by row and place in the shape; zero for bytes.
+    /// Of tags, in the order of rows and of the shape: numbers of texts, bits of numbers, zero for bytes.
     pub(super) values: Vec<u64>,
     pub(super) annotations: Vec<AnnotationRow>,
+    /// The same of the attributes of annotations, in order of arrival.
+    pub(super) annotation_values: Vec<u64>,
     pub(super) extras: Vec<u8>,
     /// The service of each endpoint, as a text.
     pub(super) services: Vec<u32>,
@@ -65,12 +72,33 @@ pub(super) struct Rows {
     pub(super) annotation_text: Option<u32>,
 }
 
+impl Rows {
+    /// Says of each row of a trace how long the longest of its service there is. `longest` is a zero for each text.
+    pub(super) fn spread_longest(&mut self, trace: Range<usize>, longest: &mut [u8]) {
+        let Self { rows, services, .. } = self;
+        let rows = &mut rows[trace];
+        for row in rows.iter() {
+            let longest = &mut longest[services[row.local as usize] as usize];
+            *longest = row.bucket.max(*longest);
+        }
+        for row in rows.iter_mut() {
+            row.bucket = longest[services[row.local as usize] as usize];
+        }
+        for row in rows.iter() {
+            longest[services[row.local as usize] as usize] = 0;
+        }
+    }
+}
+
 /// Reads all spans and fills the dictionaries.
 pub(super) fn read_rows(sealed: &RowsByTrace, dictionary: &mut DictionaryBuilder) -> Rows {
+    let (firsts, values) = places_of_values(sealed);
     let rows = Rows {
+        batches: sealed.batches.clone(),
         rows: vec![Row::default(); sealed.places.len()],
-        values: Vec::with_capacity(sealed.places.len() * 8),
+        values: vec![0; values],
         annotations: vec![],
+        annotation_values: vec![],
         extras: vec![],
         services: vec![0],
         annotation_text: None,
@@ -80,13 +108,27 @@ pub(super) fn read_rows(sealed: &RowsByTrace, dictionary: &mut DictionaryBuilder
     for (at, batch) in (0u32..).zip(&sealed.batches) {
         reader.codes.begin(batch);
         for (span, &place) in batch.spans().zip(places.by_ref()) {
-            let row = reader.read_span(at, span);
+            let row = reader.read_span(at, span, firsts[place as usize]);
             reader.rows.rows[place as usize] = row;
         }
     }
     let rows = reader.rows;
     dictionary.end();
     rows
+}
+
+/// Where the values of each row's tags begin, and how many there are.
+fn places_of_values(sealed: &RowsByTrace) -> (Vec<u32>, usize) {
+    let mut firsts = vec![0u32; sealed.places.len()];
+    let spans = sealed.batches.iter().flat_map(|batch| batch.spans());
+    for (span, &place) in spans.zip(&sealed.places) {
+        firsts[place as usize] = span.tags().len() as u32;
+    }
+    let mut next = 0u32;
+    for first in &mut firsts {
+        next += std::mem::replace(first, next);
+    }
+    (firsts, next as usize)
 }
 
 struct BatchReader<'a> {
@@ -131,7 +173,7 @@ fn slot(codes: &mut Vec<u32>, at: u32) -> &mut u32 {
 }
 
 impl BatchReader<'_> {
-    fn read_span(&mut self, batch: u32, span: SpanRef<'_>) -> Row {
+    fn read_span(&mut self, batch: u32, span: SpanRef<'_>, values: u32) -> Row {
         let mut row = Row {
             trace_high: span.trace_id().high(),
             id: span.id().value(),
@@ -145,13 +187,13 @@ impl BatchReader<'_> {
             remote: self.endpoint(span.remote_id(), span.remote()),
             resource: self.resource(span),
             scope: self.scope(span),
-            values: self.rows.values.len() as u32,
+            values,
             kind: u32::from(span.flags().0) << 3 | span.kind() as u32,
             has_start: span.start().is_some(),
             bucket: duration_bucket(span.duration_us()),
             ..Row::default()
         };
-        row.shape = self.tags(span, &mut row.text_bytes);
+        row.shape = self.tags(span, values as usize, &mut row.text_bytes);
         if span.annotations().len() > 0 {
             row.annotations = self.annotations(span, &mut row.text_bytes);
         }
@@ -217,13 +259,13 @@ impl BatchReader<'_> {
         *code
     }
 
-    fn tags(&mut self, span: SpanRef<'_>, text_bytes: &mut u32) -> u32 {
+    fn tags(&mut self, span: SpanRef<'_>, values: usize, text_bytes: &mut u32) -> u32 {
         let tags = span.tags();
         if tags.is_empty() {
             return 0;
         }
         self.shape.clear();
-        for (key, value) in tags.iter_ids() {
+        for (place, (key, value)) in (values..).zip(tags.iter_ids()) {
             let value_type = ValueType::of(value);
             let at = key.index() * TYPES + value_type as usize;
             let mut attribute = self.codes.tags[at];
@@ -233,8 +275,7 @@ impl BatchReader<'_> {
                 self.codes.tags[at] = attribute;
             }
             self.shape.push(attribute);
-            let word = self.value(attribute, value, text_bytes);
-            self.rows.values.push(word);
+            self.rows.values[place] = self.value(attribute, value, text_bytes);
         }
         self.dictionary.shapes.code(&self.shape)
     }
@@ -262,7 +303,7 @@ impl BatchReader<'_> {
         let first = self.rows.annotations.len() as u32;
         for annotation in span.annotations() {
             let code = self.value(attribute, ValueRef::Str(annotation.value), text_bytes) as u32;
-            let values = self.rows.values.len() as u32;
+            let values = self.rows.annotation_values.len() as u32;
             self.shape.clear();
             for (key, value) in annotation.details.iter_ids() {
                 let key = self.text(span.batch(), key);
@@ -271,7 +312,7 @@ impl BatchReader<'_> {
                     self.dictionary.attribute(AttributeKey { role: Role::AnnotationDetail, key, value_type });
                 self.shape.push(attribute);
                 let word = self.value(attribute, value, text_bytes);
-                self.rows.values.push(word);
+                self.rows.annotation_values.push(word);
             }
             let shape = if self.shape.is_empty() { 0 } else { self.dictionary.shapes.code(&self.shape) };
             self.rows.annotations.push(AnnotationRow { time: annotation.time.to_bits(), shape, code, values });

@@ -2,13 +2,13 @@
 //! A template is the text with a zero byte for each number.
 
 use super::SegmentError;
+use super::bytes::zigzag;
 use super::bytes::{Malformed, Reader, put_varint};
 use super::codes::TextCodes;
 use super::column::{put_narrow_codes, read_narrow_codes};
 use super::dictionary::TextTable;
 use super::numbers::{BitLengths, is_near, read_bit_lengths, undo_delta};
 use super::packing::{Packer, read_part};
-use super::bytes::zigzag;
 use std::fmt::Write as _;
 
 /// Stands for a number. A column with texts that have one is not written this way.
@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn texts_with_numbers_come_back() {
-        let values = ["/a/1/b", "", "007", "0", "00", "/a/22/b", "1234567890123456789012345", "x000000000000000000001", "ä7ö"];
+        let values =
+            ["/a/1/b", "", "007", "0", "00", "/a/22/b", "1234567890123456789012345", "x000000000000000000001", "ä7ö"];
         assert!(round_trip(&values.map(str::to_owned)));
         assert!(!round_trip(&["a\0b".to_owned()]));
         assert!(!round_trip(&(0..100u8).map(|n| format!("{}", char::from(n + 28))).collect::<Vec<_>>()));

@@ -249,7 +249,7 @@ fn golden_batches() -> Vec<Arc<SpanBatch>> {
 #[test]
 fn files_of_older_versions_are_read() {
     let batches = golden_batches();
-    for file in [&include_bytes!("golden/v1.segment")[..]] {
+    for file in [&include_bytes!("golden/v1.segment")[..], include_bytes!("golden/v2.segment")] {
         assert_holds(&open(file).unwrap(), &batches);
     }
 }
