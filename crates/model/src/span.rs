@@ -413,6 +413,12 @@ impl<'a> AttributesRef<'a> {
         (self.from..self.to).map(move |at| (StrId(self.columns.keys[at]), self.value(at)))
     }
 
+    /// The value at a place below [`AttributesRef::len`].
+    pub fn value_at(self, at: usize) -> ValueRef<'a> {
+        debug_assert!(at < self.len());
+        self.value(self.from + at)
+    }
+
     /// Whether both have the same keys and values in the same order.
     pub fn same(self, other: AttributesRef<'_>) -> bool {
         same_items(self.iter(), other.iter(), |a, b| a.0 == b.0 && a.1.same(b.1))

@@ -1,8 +1,8 @@
 //! `make bench-store`: batches of spans become segments, without network and engine. Prints CPU seconds per million spans by
 //! stage of sealing, and bytes a span by what takes them. Files are of the kinds the load generator writes: `*.bin` are OTLP
 //! requests, each behind its length (4 bytes, little-endian); `*.ndjson` are Zipkin v2 lists of spans, one a line; `*.json` is
-//! one such list. `--seal-bytes` is the memory at which the engine seals, `--repeat` takes a file that often, with ids and
-//! times of its own each time left as they are.
+//! one such list. `--seal-bytes` is the memory at which the engine seals, `--spans` ends a file early, `--rounds` takes it
+//! several times, `--check` reads all back.
 
 #![expect(clippy::print_stdout, reason = "the table is the output")]
 
@@ -123,7 +123,7 @@ fn seal(table: &Table, options: &Options, figures: &mut Figures) -> Result<(), F
         *figures.cpu_ns.entry(stage).or_default() += now - last;
         last = now;
     })?;
-    *figures.cpu_ns.entry("z: end").or_default() += cpu_ns() - last;
+    *figures.cpu_ns.entry("j: end").or_default() += cpu_ns() - last;
     figures.spans += sealed.spans;
     figures.traces += sealed.traces;
     figures.segments += 1;

@@ -57,7 +57,8 @@ pub fn read_all(segment: &[u8]) -> Result<usize, String> {
     let mut spans = 0;
     let segment = open(segment).map_err(|error| error.to_string())?;
     segment.each_trace(|_| true, |_, rows| spans += rows.len()).map_err(|error| error.to_string())?;
-    Ok(spans)
+    let damage = segment.damage();
+    if damage.is_empty() { Ok(spans) } else { Err(damage.join("; ")) }
 }
 
 fn open(segment: &[u8]) -> Result<Segment, SegmentError> {

@@ -194,22 +194,26 @@ impl Memtable {
         MemSnapshot { table: Arc::clone(self), rows: state.rows.len() as u32, traces: state.traces.len() as u32 }
     }
 
-    /// All batches, and the rows in the order a segment has them: traces by their first start, inside a trace by arrival.
-    pub(crate) fn rows_by_trace(&self) -> (Vec<Arc<SpanBatch>>, Vec<TraceRows>) {
+    /// All batches, and the order a segment has their rows in: traces by their first start, inside a trace by arrival.
+    pub(crate) fn rows_by_trace(&self) -> RowsByTrace {
         let state = self.read();
         let mut order: Vec<u32> = (0..state.traces.len() as u32).collect();
-        order.sort_by_key(|&at| (state.traces[at as usize].start_us_min, at));
-        let rows_of = |at: &u32| {
+        order.sort_unstable_by_key(|&at| (state.traces[at as usize].start_us_min, at));
+        let mut places = vec![0; state.rows.len()];
+        let mut place = 0u32;
+        let place_rows = |at: &u32| {
             let trace = state.traces[*at as usize];
-            let mut rows = Vec::with_capacity(trace.rows as usize);
             let mut next = trace.first;
             while let Some(entry) = state.rows.get(next as usize) {
-                rows.push((entry.batch, entry.row));
+                places[next as usize] = place;
+                place += 1;
                 next = entry.next;
             }
-            TraceRows { low: trace.low, start_us_min: trace.start_us_min, start_us_max: trace.start_us_max, rows }
+            let TraceEntry { low, start_us_min, start_us_max, rows, .. } = trace;
+            TraceRows { low, start_us_min, start_us_max, rows }
         };
-        (state.batches.clone(), order.iter().map(rows_of).collect())
+        let traces = order.iter().map(place_rows).collect();
+        RowsByTrace { batches: state.batches.clone(), traces, places }
     }
 
     /// What of a batch's names is not known yet: nothing, once a service has run for a while.
@@ -252,13 +256,22 @@ impl Memtable {
     }
 }
 
-/// One trace's rows for a segment.
+/// What a segment is written from.
+pub(crate) struct RowsByTrace {
+    /// In order of arrival.
+    pub(crate) batches: Vec<Arc<SpanBatch>>,
+    /// In the order of the segment.
+    pub(crate) traces: Vec<TraceRows>,
+    /// The place in the segment of each row, in order of arrival: batch by batch.
+    pub(crate) places: Vec<u32>,
+}
+
+/// One trace of a segment.
 pub(crate) struct TraceRows {
     pub(crate) low: u64,
     pub(crate) start_us_min: u64,
     pub(crate) start_us_max: u64,
-    /// Batch and row, in order of arrival.
-    pub(crate) rows: Vec<(u32, u32)>,
+    pub(crate) rows: u32,
 }
 
 impl State {

@@ -34,6 +34,18 @@ pub(crate) const RESOURCE: u32 = 14;
 pub(crate) const SCOPE: u32 = 15;
 /// A row's rare fields, as bytes.
 pub(crate) const EXTRA: u32 = 16;
+/// A row's local endpoint, where its resource does not tell it; see [`Prediction`].
+pub(crate) const LOCAL_UNLESS_RESOURCE: u32 = 17;
+/// A row's scope, where its name does not tell it.
+pub(crate) const SCOPE_UNLESS_NAME: u32 = 18;
+/// A row's kind and flags, where its list of tags does not tell them.
+pub(crate) const KIND_UNLESS_SHAPE: u32 = 19;
+/// A row's list of tags, where its name does not tell it.
+pub(crate) const SHAPE_UNLESS_NAME: u32 = 20;
+/// A row's remote endpoint, where its name does not tell it.
+pub(crate) const REMOTE_UNLESS_NAME: u32 = 21;
+/// How long after the end of the row before a row starts: its start, less the start and the duration of that one.
+pub(crate) const START_AFTER_END: u32 = 22;
 /// The values of attribute 0; those of the others follow.
 pub(crate) const FIRST_ATTRIBUTE: u32 = 32;
 
@@ -44,6 +56,31 @@ pub(crate) const FAR_PARENT: u32 = 1;
 /// In [`PARENT`]: from here on zigzag distances in rows, back to the parent.
 pub(crate) const NEAR_PARENT: u32 = 2;
 
+/// A column that another one mostly tells. Of codes each entry is 0 where it is what the last row of the block with the same
+/// entry in that column had (0 for the first), else one more than the code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prediction {
+    /// The column that is stored instead.
+    pub(crate) number: u32,
+    /// The one that tells.
+    pub(crate) by: u32,
+}
+
+impl Prediction {
+    /// How a column may be stored.
+    pub(crate) const fn of(number: u32) -> Option<Self> {
+        Some(match number {
+            LOCAL => Self { number: LOCAL_UNLESS_RESOURCE, by: RESOURCE },
+            SCOPE => Self { number: SCOPE_UNLESS_NAME, by: NAME },
+            KIND => Self { number: KIND_UNLESS_SHAPE, by: SHAPE },
+            SHAPE => Self { number: SHAPE_UNLESS_NAME, by: NAME },
+            START => Self { number: START_AFTER_END, by: DURATION },
+            REMOTE => Self { number: REMOTE_UNLESS_NAME, by: NAME },
+            _ => return None,
+        })
+    }
+}
+
 /// What a column holds, of those that are no attribute's.
 pub(crate) const fn name(number: u32) -> Option<&'static str> {
     Some(match number {
@@ -51,18 +88,18 @@ pub(crate) const fn name(number: u32) -> Option<&'static str> {
         ID => "span ids",
         PARENT => "parents",
         FAR_PARENTS => "parents elsewhere",
-        START => "starts",
+        START | START_AFTER_END => "starts",
         DURATION => "durations",
-        KIND => "kinds and flags",
+        KIND | KIND_UNLESS_SHAPE => "kinds and flags",
         NAME => "names",
-        LOCAL => "local endpoints",
-        REMOTE => "remote endpoints",
-        SHAPE => "shapes",
+        LOCAL | LOCAL_UNLESS_RESOURCE => "local endpoints",
+        REMOTE | REMOTE_UNLESS_NAME => "remote endpoints",
+        SHAPE | SHAPE_UNLESS_NAME => "shapes",
         ANNOTATION_COUNT => "annotations of a span",
         ANNOTATION_TIME => "annotation times",
         ANNOTATION_SHAPE => "annotation shapes",
         RESOURCE => "resources",
-        SCOPE => "scopes",
+        SCOPE | SCOPE_UNLESS_NAME => "scopes",
         EXTRA => "rare fields",
         _ => return None,
     })

@@ -2,6 +2,10 @@
 //! by everything that looks into a block.
 
 use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
+use super::dictionary::TextTable;
+use super::numbers::{read_numbers, unit_of};
+use super::templates::read_templates;
+use hashbrown::HashMap;
 
 /// A decoded column. How many entries it has is checked by who reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,13 @@ pub(crate) enum Column {
         /// All of them.
         text: String,
     },
+    /// Codes of values, of which another column tells most; see [`Column::resolve`].
+    Guessed {
+        /// The number of that column.
+        by: u32,
+        /// An entry a value.
+        guesses: Vec<u32>,
+    },
     /// Byte strings, one after the other.
     Bytes {
         /// Where each ends.
@@ -30,7 +41,8 @@ pub(crate) enum Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Encoding {
-    /// Varints below 2^32.
+    /// Varints below 2^32. Written by version 1.
+    #[expect(dead_code, reason = "read by its number, as all are, and written no more")]
     Varint32 = 0,
     /// Varints.
     Varint64 = 1,
@@ -48,11 +60,23 @@ pub(crate) enum Encoding {
     DeltaThousand64 = 7,
     /// Varints, in thousands.
     Thousand64 = 8,
+    /// See `numbers.rs`.
+    BitLengths = 9,
+    /// See `templates.rs`.
+    Templates = 10,
+    /// Numbers below 2^32: a width, then the lowest byte of each, the next byte of each, ...
+    Planes32 = 11,
+    /// Texts of as many lower-case hexadecimal digits each: half that number, then the bytes.
+    Hex = 12,
+    /// Texts of the form of a UUID in lower case, 16 bytes each.
+    Uuid = 13,
+    /// The number of the column that tells most codes, then entries as [`Encoding::Planes32`].
+    Guessed = 14,
 }
 
 impl Column {
-    /// Reads what the functions below have written.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+    /// Reads what the functions below have written; `templates` are those of the attribute whose column it is.
+    pub(crate) fn read(bytes: &[u8], templates: &TextTable) -> Result<Self, Malformed> {
         let (&encoding, payload) = bytes.split_first().ok_or(Malformed("a column is empty"))?;
         let mut reader = Reader::new(payload);
         Ok(match encoding {
@@ -79,7 +103,7 @@ impl Column {
                 }
                 Self::U64(words.iter().map(|&word| u64::from_le_bytes(word)).collect())
             }
-            3 => Self::read_hex(payload)?,
+            3 => Self::read_hex(payload, 8)?,
             4 => {
                 let (ends, bytes) = read_strings(reader)?;
                 let text = std::str::from_utf8(bytes).map_err(|_| Malformed("a text is not UTF-8"))?.to_owned();
@@ -101,6 +125,21 @@ impl Column {
                 }
                 Self::U64(values)
             }
+            9 => Self::U64(read_numbers(reader)?),
+            10 => {
+                let (ends, text) = read_templates(reader, templates)?;
+                Self::Text { ends, text }
+            }
+            11 => Self::U32(read_narrow_codes(payload)?),
+            12 => {
+                let (&bytes, payload) = payload.split_first().ok_or(Malformed("a column is empty"))?;
+                Self::read_hex(payload, usize::from(bytes))?
+            }
+            13 => Self::read_uuids(payload)?,
+            14 => {
+                let (&by, payload) = payload.split_first().ok_or(Malformed("a column is empty"))?;
+                Self::Guessed { by: u32::from(by), guesses: read_narrow_codes(payload)? }
+            }
             _ => return Err(Malformed("a column's encoding is unknown")),
         })
     }
@@ -115,23 +154,71 @@ impl Column {
         Ok(Self::U64(values))
     }
 
-    fn read_hex(payload: &[u8]) -> Result<Self, Malformed> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(payload.len() * 2);
-        if !payload.len().is_multiple_of(8) || payload.len() > u32::MAX as usize / 2 {
+    fn read_hex(payload: &[u8], bytes: usize) -> Result<Self, Malformed> {
+        if bytes == 0 || !payload.len().is_multiple_of(bytes) || payload.len() > u32::MAX as usize / 2 {
             return Err(Malformed("a column of hexadecimal texts has bytes left over"));
         }
-        for &byte in payload {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        let ends = (1..=payload.len() as u32 / 8).map(|n| n * 16).collect();
+        let mut text = String::with_capacity(payload.len() * 2);
+        payload.iter().for_each(|&byte| push_hex(&mut text, byte));
+        let ends = (1..=payload.len() / bytes).map(|n| (n * bytes * 2) as u32).collect();
         Ok(Self::Text { ends, text })
+    }
+
+    fn read_uuids(payload: &[u8]) -> Result<Self, Malformed> {
+        let (uuids, rest) = payload.as_chunks::<16>();
+        if !rest.is_empty() || uuids.len() > u32::MAX as usize / UUID_BYTES {
+            return Err(Malformed("a column of UUIDs has bytes left over"));
+        }
+        let mut text = String::with_capacity(uuids.len() * UUID_BYTES);
+        for uuid in uuids {
+            for (at, &byte) in uuid.iter().enumerate() {
+                if UUID_DASHES_BEFORE.contains(&at) {
+                    text.push('-');
+                }
+                push_hex(&mut text, byte);
+            }
+        }
+        let ends = (1..=uuids.len()).map(|n| (n * UUID_BYTES) as u32).collect();
+        Ok(Self::Text { ends, text })
+    }
+
+    /// The codes of a column that holds only what another one does not tell: 0 where a code is what it was when that one had
+    /// the same entry last (0 for the first), else one more than the code. `known` are its entries, one for each of ours.
+    pub(crate) fn resolve(&self, known: &[u32]) -> Result<Self, Malformed> {
+        let guesses = match self {
+            Self::Guessed { guesses, .. } => guesses,
+            column => column.u32s()?,
+        };
+        if guesses.len() != known.len() {
+            return Err(Malformed("a column has too few rows"));
+        }
+        let mut last: HashMap<u32, u32> = HashMap::new();
+        let resolve = |(&guess, &known): (&u32, &u32)| {
+            let last = last.entry(known).or_insert(0);
+            *last = guess.checked_sub(1).unwrap_or(*last);
+            *last
+        };
+        Ok(Self::U32(guesses.iter().zip(known).map(resolve).collect()))
+    }
+
+    /// Starts from how long each is after the end of the row before.
+    pub(crate) fn after_ends(&self, durations: Option<&Self>) -> Result<Self, Malformed> {
+        let mut starts = self.u64s()?.to_vec();
+        let durations = durations.map(Self::u64s).transpose()?;
+        if durations.is_some_and(|durations| durations.len() != starts.len()) {
+            return Err(Malformed("a column has too few rows"));
+        }
+        let mut end = 0u64;
+        for (row, start) in starts.iter_mut().enumerate() {
+            *start = start.wrapping_add(end);
+            end = start.wrapping_add(durations.map_or(0, |durations| durations[row]));
+        }
+        Ok(Self::U64(starts))
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
-            Self::U32(values) => values.capacity() * 4,
+            Self::U32(values) | Self::Guessed { guesses: values, .. } => values.capacity() * 4,
             Self::U64(values) => values.capacity() * 8,
             Self::Text { ends, text } => ends.capacity() * 4 + text.capacity(),
             Self::Bytes { ends, bytes } => ends.capacity() * 4 + bytes.capacity(),
@@ -180,8 +267,42 @@ fn read_strings(mut reader: Reader<'_>) -> Result<(Vec<u32>, &[u8]), Malformed> 
 
 /// Codes, counts, small numbers.
 pub(crate) fn put_u32s(out: &mut Vec<u8>, values: &[u32]) {
-    out.push(Encoding::Varint32 as u8);
-    values.iter().for_each(|&value| put_varint(out, u64::from(value)));
+    out.push(Encoding::Planes32 as u8);
+    put_narrow_codes(out, values);
+}
+
+/// Codes of which the column `by` tells most.
+pub(crate) fn put_guesses(out: &mut Vec<u8>, by: u32, guesses: &[u32]) {
+    out.extend_from_slice(&[Encoding::Guessed as u8, by as u8]);
+    put_narrow_codes(out, guesses);
+}
+
+/// How many bytes the largest needs, then the lowest byte of each, the next byte of each and so on: bytes of one kind are
+/// next to each other.
+pub(crate) fn put_narrow_codes(out: &mut Vec<u8>, values: &[u32]) {
+    let largest = values.iter().fold(0, |all, value| all | value);
+    let width = (32 - largest.leading_zeros()).div_ceil(8).max(1);
+    out.push(width as u8);
+    for plane in 0..width {
+        out.extend(values.iter().map(|value| (value >> (8 * plane)) as u8));
+    }
+}
+
+/// Undoes [`put_narrow_codes`].
+pub(crate) fn read_narrow_codes(bytes: &[u8]) -> Result<Vec<u32>, Malformed> {
+    let malformed = Malformed("a column of byte planes is cut");
+    let (&width, planes) = bytes.split_first().ok_or(malformed)?;
+    let width = usize::from(width);
+    if !(1..=4).contains(&width) || !planes.len().is_multiple_of(width) {
+        return Err(malformed);
+    }
+    let len = planes.len() / width;
+    let mut values: Vec<u32> = planes[..len].iter().map(|&byte| u32::from(byte)).collect();
+    for plane in 1..width {
+        let bytes = &planes[plane * len..(plane + 1) * len];
+        values.iter_mut().zip(bytes).for_each(|(value, &byte)| *value |= u32::from(byte) << (8 * plane));
+    }
+    Ok(values)
 }
 
 /// Numbers that are mostly small.
@@ -193,7 +314,7 @@ pub(crate) fn put_u64s(out: &mut Vec<u8>, values: &[u64]) {
 /// Numbers each near the one before: starts of spans. In thousands where that loses nothing, as for times that came in
 /// microseconds.
 pub(crate) fn put_deltas(out: &mut Vec<u8>, values: &[u64]) {
-    let unit = if values.iter().all(|value| value % 1000 == 0) { 1000 } else { 1 };
+    let unit = unit_of(values);
     out.push(if unit == 1 { Encoding::Delta64 } else { Encoding::DeltaThousand64 } as u8);
     let mut last = 0u64;
     for value in values {
@@ -205,7 +326,7 @@ pub(crate) fn put_deltas(out: &mut Vec<u8>, values: &[u64]) {
 
 /// Durations; in thousands where that loses nothing.
 pub(crate) fn put_durations(out: &mut Vec<u8>, values: &[u64]) {
-    if values.iter().all(|value| value % 1000 == 0) {
+    if unit_of(values) == 1000 {
         out.push(Encoding::Thousand64 as u8);
         values.iter().for_each(|&value| put_varint(out, value / 1000));
     } else {
@@ -225,15 +346,74 @@ pub(crate) fn put_byte_strings(out: &mut Vec<u8>, lengths: &[u32], bytes: &[u8])
     put_strings(out, lengths, bytes);
 }
 
-/// Texts: as numbers where all are 16 lower-case hexadecimal digits, which is what ids are.
-pub(crate) fn put_texts(out: &mut Vec<u8>, lengths: &[u32], text: &[u8]) {
-    let digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if !lengths.is_empty() && lengths.iter().all(|&len| len == 16) && text.iter().all(digit) {
-        out.push(Encoding::Hex64 as u8);
-        let nibble = |byte: u8| if byte <= b'9' { byte - b'0' } else { byte - b'a' + 10 };
-        out.extend(text.as_chunks().0.iter().map(|&[high, low]| nibble(high) << 4 | nibble(low)));
-        return;
+/// Texts as the bytes that they print, where all are ids: as many lower-case hexadecimal digits each, or UUIDs. Answers
+/// whether they are; if not, `out` is as it was.
+pub(crate) fn put_ids(out: &mut Vec<u8>, lengths: &[u32], text: &[u8]) -> bool {
+    let Some(&len) = lengths.first() else { return false };
+    if lengths.iter().any(|&other| other != len) {
+        return false;
     }
+    let before = out.len();
+    let written = match len as usize {
+        UUID_BYTES => {
+            out.push(Encoding::Uuid as u8);
+            text.as_chunks::<UUID_BYTES>().0.iter().all(|uuid| put_uuid(out, uuid))
+        }
+        16 => {
+            out.push(Encoding::Hex64 as u8);
+            put_hex(out, text)
+        }
+        len @ 8..=510 if len.is_multiple_of(2) => {
+            out.extend_from_slice(&[Encoding::Hex as u8, (len / 2) as u8]);
+            put_hex(out, text)
+        }
+        _ => false,
+    };
+    if !written {
+        out.truncate(before);
+    }
+    written
+}
+
+const UUID_BYTES: usize = 36;
+/// Of the 16 bytes of a UUID, those with a dash in front.
+const UUID_DASHES_BEFORE: [usize; 4] = [4, 6, 8, 10];
+
+fn put_uuid(out: &mut Vec<u8>, uuid: &[u8; UUID_BYTES]) -> bool {
+    let parts = [&uuid[..8], &uuid[9..13], &uuid[14..18], &uuid[19..23], &uuid[24..]];
+    [8, 13, 18, 23].iter().all(|&at| uuid[at] == b'-') && parts.iter().all(|part| put_hex(out, part))
+}
+
+/// The half byte of each lower-case hexadecimal digit, and what no digit is.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_NIBBLE; 256];
+    let mut at = 0;
+    while at < 16 {
+        nibbles[b"0123456789abcdef"[at] as usize] = at as u8;
+        at += 1;
+    }
+    nibbles
+};
+const NO_NIBBLE: u8 = 0xff;
+
+fn put_hex(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let mut wrong = 0;
+    out.extend(text.as_chunks().0.iter().map(|&[high, low]| {
+        let (high, low) = (NIBBLES[usize::from(high)], NIBBLES[usize::from(low)]);
+        wrong |= high | low;
+        high << 4 | low
+    }));
+    wrong & 0xf0 == 0
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    text.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// Texts.
+pub(crate) fn put_texts(out: &mut Vec<u8>, lengths: &[u32], text: &[u8]) {
     out.push(Encoding::Text as u8);
     put_strings(out, lengths, text);
 }
@@ -252,9 +432,9 @@ mod tests {
         let mut out = vec![];
         write(&mut out);
         for len in 0..out.len() {
-            drop(Column::read(&out[..len])); // cut anywhere: an error or another column, never a panic
+            drop(Column::read(&out[..len], &TextTable::default())); // cut anywhere: an error or another column, never a panic
         }
-        Column::read(&out).unwrap()
+        Column::read(&out, &TextTable::default()).unwrap()
     }
 
     #[test]
@@ -269,14 +449,39 @@ mod tests {
         let texts = round_trip(|out| put_texts(out, &[2, 0, 2], "abä".as_bytes()));
         assert_eq!((texts.text(0), texts.text(1), texts.text(2)), (Ok("ab"), Ok(""), Ok("ä")));
         assert!(texts.text(3).is_err());
-        let hex = round_trip(|out| put_texts(out, &[16, 16], b"0123456789abcdefffffffffffffffff"));
-        assert_eq!((hex.text(0), hex.text(1)), (Ok("0123456789abcdef"), Ok("ffffffffffffffff")));
+        for ids in [
+            ["0123456789abcdef", "ffffffffffffffff"],
+            ["0123456789abcdef01", "fffffffffffffffff0"],
+            ["01234567-89ab-cdef-0123-456789abcdef", "ffffffff-ffff-ffff-ffff-ffffffffff00"],
+        ] {
+            let len = ids[0].len() as u32;
+            let hex = round_trip(|out| assert!(put_ids(out, &[len, len], ids.concat().as_bytes())));
+            assert_eq!((hex.text(0), hex.text(1)), (Ok(ids[0]), Ok(ids[1])));
+        }
+        for no_id in ["0123456789abcdeF", "0123456789abcde", "01234567-89ab-cdef-0123+456789abcdef", ""] {
+            let mut out = vec![7];
+            assert!(!put_ids(&mut out, &[no_id.len() as u32], no_id.as_bytes()));
+            assert_eq!(out, [7]);
+        }
         let bytes = round_trip(|out| put_byte_strings(out, &[1, 2], &[9, 8, 7]));
         assert_eq!((bytes.bytes(0), bytes.bytes(1)), (Ok(&[9][..]), Ok(&[8, 7][..])));
     }
 
     #[test]
+    fn what_another_column_tells_comes_back() {
+        let column = round_trip(|out| put_guesses(out, 7, &[6, 0, 0, 4, 0]));
+        assert!(matches!(column, Column::Guessed { by: 7, .. }));
+        assert_eq!(column.resolve(&[1, 1, 2, 1, 1]), Ok(Column::U32(vec![5, 5, 0, 3, 3])));
+        assert!(column.resolve(&[1]).is_err());
+        let after = Column::U64(vec![100, 0u64.wrapping_sub(7), 1]);
+        let durations = Column::U64(vec![10, 0, 0]);
+        assert_eq!(after.after_ends(Some(&durations)), Ok(Column::U64(vec![100, 103, 104])));
+        assert_eq!(after.after_ends(None), Ok(Column::U64(vec![100, 93, 94])));
+        assert!(after.after_ends(Some(&Column::U64(vec![]))).is_err());
+    }
+
+    #[test]
     fn a_text_cut_inside_a_character_is_refused() {
-        assert!(Column::read(&[4, 2, 1, 1, 0xc3, 0xa4]).is_err());
+        assert!(Column::read(&[4, 2, 1, 1, 0xc3, 0xa4], &TextTable::default()).is_err());
     }
 }

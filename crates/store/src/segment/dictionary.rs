@@ -1,18 +1,9 @@
 //! What the rows of a segment share and name by number: texts, endpoints, attributes with their values, lists of
-//! attributes ("shapes"), resources and scopes. Built while a segment is written, kept in memory while it is open.
+//! attributes ("shapes"), resources and scopes, as an open segment has them in memory.
 
-use super::bytes::{Malformed, Reader, put_bytes, put_varint};
-use hashbrown::HashMap;
-use std::borrow::Borrow;
-use std::hash::Hash;
+use super::bytes::{Malformed, Reader};
 use std::sync::OnceLock;
 use tracewell_model::ValueRef;
-
-/// A key has a dictionary of its values up to this many ...
-const DICTIONARY_VALUES_MAX: usize = 65_535;
-/// ... and, once it has this many, only while each stands for at least [`DICTIONARY_USES_MIN`] values on average.
-const DICTIONARY_VALUES_FREE: usize = 1_000;
-const DICTIONARY_USES_MIN: usize = 4;
 
 /// What an attribute belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,10 +106,12 @@ pub(crate) struct Attribute {
     /// Every value of the segment is in `values`.
     pub(crate) complete: bool,
     pub(crate) values: TextTable,
+    /// See `templates.rs`.
+    pub(crate) templates: TextTable,
 }
 
 impl TextTable {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let count = reader.count()?;
         let mut table = Self::default();
         for _ in 0..count {
@@ -211,6 +204,17 @@ impl Dictionary {
         Ok(dictionary)
     }
 
+    /// Adds the templates of attributes, which lie in a section of their own.
+    pub(crate) fn read_templates(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let reader = &mut Reader::new(bytes);
+        while !reader.is_empty() {
+            let attribute = self.attributes.get_mut(reader.varint_u32()? as usize);
+            let attribute = attribute.ok_or(Malformed("templates of an attribute that is not there"))?;
+            attribute.templates = TextTable::read(reader)?;
+        }
+        Ok(())
+    }
+
     /// Every code that the dictionaries hold themselves points inside.
     fn check(&self) -> Result<(), Malformed> {
         let texts = self.texts.len() as u32;
@@ -255,148 +259,6 @@ fn read_attribute(reader: &mut Reader<'_>) -> Result<Attribute, Malformed> {
     let value_type = ValueType::from_u8(reader.u8()?).ok_or(Malformed("an attribute's type is unknown"))?;
     let complete = reader.u8()? != 0;
     let key = reader.varint_u32()?;
-    Ok(Attribute { key: AttributeKey { role, key, value_type }, complete, values: TextTable::read(reader)? })
-}
-
-/// Numbers given in the order of first use.
-#[derive(Debug)]
-pub(crate) struct Codes<T> {
-    codes: HashMap<T, u32>,
-}
-
-impl<T: Hash + Eq> Codes<T> {
-    /// With one thing that has the number 0.
-    pub(crate) fn starting_with(zero: T) -> Self {
-        Self { codes: HashMap::from_iter([(zero, 0)]) }
-    }
-
-    pub(crate) fn code<Q>(&mut self, thing: &Q) -> u32
-    where
-        T: Borrow<Q>,
-        Q: ToOwned<Owned = T> + Hash + Eq + ?Sized,
-    {
-        if let Some(&code) = self.codes.get(thing) {
-            return code;
-        }
-        let code = self.codes.len() as u32;
-        self.codes.insert(thing.to_owned(), code);
-        code
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.codes.len()
-    }
-
-    fn in_order(&self) -> Vec<&T> {
-        let mut things: Vec<(u32, &T)> = self.codes.iter().map(|(thing, &code)| (code, thing)).collect();
-        things.sort_unstable_by_key(|(code, _)| *code);
-        things.into_iter().map(|(_, thing)| thing).collect()
-    }
-}
-
-impl<T: Hash + Eq> Default for Codes<T> {
-    fn default() -> Self {
-        Self { codes: HashMap::new() }
-    }
-}
-
-/// The values of a key while a segment is written.
-#[derive(Debug, Default)]
-pub(crate) struct ValueCodes {
-    codes: Codes<String>,
-    uses: usize,
-    /// Values are to be answered by completion: the dictionary is kept though most values are used once.
-    wanted: bool,
-    given_up: bool,
-}
-
-impl ValueCodes {
-    pub(crate) fn code(&mut self, value: &str) -> u32 {
-        self.uses += 1;
-        self.codes.code(value)
-    }
-
-    /// Whether values go to the dictionary. Changes between blocks only.
-    pub(crate) fn in_use(&self) -> bool {
-        !self.given_up
-    }
-
-    pub(crate) fn end_block(&mut self) {
-        let values = self.codes.len();
-        let rare = values > DICTIONARY_VALUES_FREE && values * DICTIONARY_USES_MIN > self.uses;
-        self.given_up |= values > DICTIONARY_VALUES_MAX || rare && !self.wanted;
-    }
-}
-
-/// The dictionaries of a segment that is being written.
-#[derive(Debug)]
-pub(crate) struct DictionaryBuilder {
-    pub(crate) texts: Codes<String>,
-    pub(crate) endpoints: Codes<EndpointEntry>,
-    pub(crate) shapes: Codes<Vec<u32>>,
-    pub(crate) resources: Codes<Vec<u8>>,
-    pub(crate) scopes: Codes<Vec<u8>>,
-    attributes: HashMap<AttributeKey, u32>,
-    /// One an attribute.
-    pub(crate) values: Vec<(AttributeKey, ValueCodes)>,
-    wanted_keys: Vec<u32>,
-}
-
-impl DictionaryBuilder {
-    /// With the keys whose values completion answers.
-    pub(crate) fn new(tag_keys: &[String]) -> Self {
-        let mut texts = Codes::starting_with(String::new());
-        let wanted_keys = tag_keys.iter().map(|key| texts.code(key.as_str())).collect();
-        Self {
-            texts,
-            endpoints: Codes::starting_with(EndpointEntry::default()),
-            shapes: Codes::starting_with(vec![]),
-            resources: Codes::starting_with(vec![]),
-            scopes: Codes::starting_with(vec![]),
-            attributes: HashMap::new(),
-            values: vec![],
-            wanted_keys,
-        }
-    }
-
-    pub(crate) fn attribute(&mut self, key: AttributeKey) -> u32 {
-        let Self { attributes, values, wanted_keys, .. } = self;
-        *attributes.entry(key).or_insert_with(|| {
-            let wanted = key.role == Role::Tag && wanted_keys.contains(&key.key);
-            values.push((key, ValueCodes { wanted, ..ValueCodes::default() }));
-            values.len() as u32 - 1
-        })
-    }
-
-    pub(crate) fn end_block(&mut self) {
-        self.values.iter_mut().for_each(|(_, values)| values.end_block());
-    }
-
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        put_list(out, &self.texts.in_order(), |out, text| put_bytes(out, text.as_bytes()));
-        put_list(out, &self.endpoints.in_order(), |out, endpoint| {
-            out.push(u8::from(endpoint.ipv4.is_some()) | u8::from(endpoint.ipv6.is_some()) << 1);
-            put_varint(out, u64::from(endpoint.service));
-            out.extend(endpoint.ipv4.iter().flatten());
-            out.extend(endpoint.ipv6.iter().flatten());
-            out.extend_from_slice(&endpoint.port.to_le_bytes());
-            put_varint(out, u64::from(endpoint.ipv4_text));
-        });
-        put_list(out, &self.values, |out, (key, values)| {
-            let complete = values.in_use() && key.value_type == ValueType::Str;
-            out.extend_from_slice(&[key.role as u8, key.value_type as u8, u8::from(complete)]);
-            put_varint(out, u64::from(key.key));
-            put_list(out, &values.codes.in_order(), |out, value| put_bytes(out, value.as_bytes()));
-        });
-        put_list(out, &self.shapes.in_order(), |out, shape| {
-            put_list(out, shape, |out, &attribute| put_varint(out, u64::from(attribute)));
-        });
-        put_list(out, &self.resources.in_order(), |out, row| put_bytes(out, row));
-        put_list(out, &self.scopes.in_order(), |out, row| put_bytes(out, row));
-    }
-}
-
-fn put_list<T>(out: &mut Vec<u8>, list: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
-    put_varint(out, list.len() as u64);
-    list.iter().for_each(|item| put(out, item));
+    let values = TextTable::read(reader)?;
+    Ok(Attribute { key: AttributeKey { role, key, value_type }, complete, values, templates: TextTable::default() })
 }

@@ -1,17 +1,23 @@
 //! The end of a segment: where each column of each block lies, the table of traces, dictionaries and terms. Written last,
-//! read first; it is there twice, so that one damaged sector does not cost a segment.
+//! read first; parity repairs it, so that one damaged sector does not cost a segment.
 
 use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
 use super::column::{self, Column};
-use super::dictionary::{Dictionary, DictionaryBuilder, Role};
-use super::terms::{Fact, Terms, TermsBuilder};
+use super::dictionary::{Dictionary, Role, TextTable};
+use super::dictionary_builder::DictionaryBuilder;
+use super::packing::{Packer, unpack};
+use super::parity::Pages;
+use super::terms::Terms;
+use super::terms_builder::TermsBuilder;
 use super::{SegmentError, SegmentSummary};
 use crate::memtable::min_known;
 
 /// The first bytes of a segment and of its copy at the end.
 pub(crate) const MAGIC: [u8; 8] = *b"tracewsg";
 /// This format.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// The first one: the footer is there twice, and terms are written otherwise.
+pub(crate) const VERSION_1: u32 = 1;
 /// How long the header is, and its copy, the trailer.
 pub(crate) const HEADER_BYTES: usize = 40;
 /// A section of a footer is at most this long when unpacked.
@@ -20,6 +26,8 @@ const SECTION_BYTES_MAX: usize = 1 << 30;
 /// Where the footer lies. The first bytes of the file, and the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// The format.
+    pub(crate) version: u32,
     pub(crate) footer_offset: u64,
     pub(crate) footer_len: u64,
     pub(crate) footer_crc: u32,
@@ -37,7 +45,7 @@ impl Header {
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
         bytes[12..20].copy_from_slice(&self.footer_offset.to_le_bytes());
         bytes[20..28].copy_from_slice(&self.footer_len.to_le_bytes());
         bytes[28..32].copy_from_slice(&self.footer_crc.to_le_bytes());
@@ -47,20 +55,21 @@ impl Header {
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let read = |reader: &mut Reader<'_>| -> Result<(u32, Self), Malformed> {
+        let read = |reader: &mut Reader<'_>| -> Result<Self, Malformed> {
             let crc = crc32fast::hash(bytes.get(..36).ok_or(Malformed("a header is short"))?);
             let magic: [u8; 8] = reader.array()?;
             let version = reader.u32()?;
-            let header = Self { footer_offset: reader.u64()?, footer_len: reader.u64()?, footer_crc: reader.u32()? };
+            let (footer_offset, footer_len) = (reader.u64()?, reader.u64()?);
+            let header = Self { version, footer_offset, footer_len, footer_crc: reader.u32()? };
             reader.u32()?;
             if magic != MAGIC || reader.u32()? != crc {
                 return Err(Malformed("a header is damaged"));
             }
-            Ok((version, header))
+            Ok(header)
         };
         match read(&mut Reader::new(bytes)) {
-            Ok((VERSION, header)) => Ok(header),
-            Ok((version, _)) => Err(HeaderError::Version(version)),
+            Ok(header) if matches!(header.version, VERSION_1 | VERSION) => Ok(header),
+            Ok(header) => Err(HeaderError::Version(header.version)),
             Err(_) => Err(HeaderError::Damaged),
         }
     }
@@ -124,7 +133,10 @@ pub(crate) struct Footer {
 const SECTION_BLOCKS: u8 = 1;
 const SECTION_TRACES: u8 = 2;
 const SECTION_DICTIONARY: u8 = 3;
-const SECTION_TERMS: u8 = 4;
+/// Of version 1.
+const SECTION_TERMS_V1: u8 = 4;
+const SECTION_TERMS: u8 = 5;
+const SECTION_TEMPLATES: u8 = 6;
 
 /// What a section of the footer holds.
 pub(crate) fn section_name(tag: u8) -> &'static str {
@@ -132,7 +144,8 @@ pub(crate) fn section_name(tag: u8) -> &'static str {
         SECTION_BLOCKS => "blocks",
         SECTION_TRACES => "traces",
         SECTION_DICTIONARY => "dictionary",
-        SECTION_TERMS => "terms",
+        SECTION_TERMS_V1 | SECTION_TERMS => "terms",
+        SECTION_TEMPLATES => "templates",
         _ => "of a newer server",
     }
 }
@@ -142,57 +155,58 @@ pub(crate) fn write_footer(
     blocks: &[BlockEntry],
     traces: &TraceTable,
     dictionary: &DictionaryBuilder,
-    terms: &TermsBuilder,
+    terms: TermsBuilder,
+    packer: &mut Packer,
 ) -> Result<Vec<u8>, SegmentError> {
     let mut out = vec![];
     let mut section = vec![];
     write_blocks(&mut section, blocks);
-    put_section(&mut out, SECTION_BLOCKS, &mut section)?;
+    put_section(&mut out, SECTION_BLOCKS, &mut section, packer)?;
     traces.write(&mut section);
-    put_section(&mut out, SECTION_TRACES, &mut section)?;
+    put_section(&mut out, SECTION_TRACES, &mut section, packer)?;
     dictionary.write(&mut section);
-    put_section(&mut out, SECTION_DICTIONARY, &mut section)?;
-    let kept = |fact: Fact| match fact {
-        Fact::Value(attribute, _) => dictionary.values[attribute as usize].1.in_use(),
-        _ => true,
-    };
-    terms.write(&mut section, kept);
-    put_section(&mut out, SECTION_TERMS, &mut section)?;
+    put_section(&mut out, SECTION_DICTIONARY, &mut section, packer)?;
+    dictionary.write_templates(&mut section);
+    put_section(&mut out, SECTION_TEMPLATES, &mut section, packer)?;
+    terms.write(&mut section, packer)?;
+    put_section(&mut out, SECTION_TERMS, &mut section, packer)?;
     Ok(out)
 }
 
-fn put_section(out: &mut Vec<u8>, tag: u8, section: &mut Vec<u8>) -> Result<(), SegmentError> {
+/// Appends the footer and what protects it, and writes both headers.
+pub(crate) fn write_end(out: &mut Vec<u8>, footer: &[u8]) {
+    let header = Header {
+        version: VERSION,
+        footer_offset: out.len() as u64,
+        footer_len: footer.len() as u64,
+        footer_crc: crc32fast::hash(footer),
+    };
+    let pages = Pages::new(footer.len());
+    let parity = pages.parity(footer);
+    let table = pages.table(footer, &parity);
+    for part in [footer, &parity, &table, &table, &header.to_bytes()] {
+        out.extend_from_slice(part);
+    }
+    out[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+}
+
+fn put_section(out: &mut Vec<u8>, tag: u8, section: &mut Vec<u8>, packer: &mut Packer) -> Result<(), SegmentError> {
     if section.len() > SECTION_BYTES_MAX {
         return Err(SegmentError::TooLarge("a section of its footer"));
     }
-    let packed = pack(section)?;
+    let packed = packer.pack(section)?;
     out.push(tag);
     put_varint(out, section.len() as u64);
     put_varint(out, packed.len() as u64);
-    out.extend_from_slice(&packed);
+    out.extend_from_slice(packed);
     section.clear();
     Ok(())
-}
-
-/// Compressed, or as they are where that is not longer.
-pub(crate) fn pack(bytes: &[u8]) -> Result<Vec<u8>, SegmentError> {
-    let packed = zstd::bulk::compress(bytes, 1).map_err(|error| SegmentError::Pack(error.to_string()))?;
-    Ok(if packed.len() < bytes.len() { packed } else { bytes.to_vec() })
-}
-
-/// Undoes [`pack`].
-pub(crate) fn unpack(stored: &[u8], bytes: usize) -> Result<Vec<u8>, Malformed> {
-    if stored.len() == bytes {
-        return Ok(stored.to_vec());
-    }
-    let unpacked = zstd::bulk::decompress(stored, bytes).map_err(|_| Malformed("bytes cannot be unpacked"))?;
-    if unpacked.len() == bytes { Ok(unpacked) } else { Err(Malformed("unpacked bytes are too few")) }
 }
 
 impl Footer {
     /// Reads a footer whose checksum was found right. `footer_offset` is where the blocks end.
     pub(crate) fn read(bytes: &[u8], footer_offset: u64) -> Result<Self, Malformed> {
-        let mut sections: [Option<Vec<u8>>; 5] = Default::default();
+        let mut sections: [Option<Vec<u8>>; 7] = Default::default();
         let mut reader = Reader::new(bytes);
         let mut section_bytes = vec![];
         while !reader.is_empty() {
@@ -207,11 +221,17 @@ impl Footer {
                 *section = Some(unpack(stored, unpacked_bytes)?);
             }
         }
+        let terms_v1 = sections[usize::from(SECTION_TERMS_V1)].take();
+        let templates = sections[usize::from(SECTION_TEMPLATES)].take();
         let mut section = |tag: u8| sections[usize::from(tag)].take().ok_or(Malformed("a section is missing"));
         let blocks = read_blocks(&section(SECTION_BLOCKS)?, footer_offset)?;
         let traces = TraceTable::read(&section(SECTION_TRACES)?)?;
-        let dictionary = Dictionary::read(&section(SECTION_DICTIONARY)?)?;
-        let terms = Terms::read(&section(SECTION_TERMS)?, blocks.len())?;
+        let mut dictionary = Dictionary::read(&section(SECTION_DICTIONARY)?)?;
+        dictionary.read_templates(&templates.unwrap_or_default())?;
+        let terms = match terms_v1 {
+            Some(terms) => Terms::read_v1(&terms, blocks.len())?,
+            None => Terms::read(&section(SECTION_TERMS)?, blocks.len())?,
+        };
         let rows = blocks.last().map_or(0, |block| block.first_row + block.rows);
         let begun = blocks.last().map_or(0, |block| block.first_trace + block.traces);
         if traces.first_rows.last() != Some(&rows) || begun as usize != traces.lows.len() {
@@ -302,12 +322,13 @@ impl TraceTable {
         put(&|column| column::put_u32s(column, &rows));
         put(&|column| column::put_deltas(column, &self.starts_us_min));
         put(&|column| column::put_u64s(column, &lengths));
-        put(&|column| column::put_u32s(column, &self.sorted));
+        // The order of lower halves, which a reader makes itself.
+        put(&|column| column::put_u32s(column, &[]));
     }
 
     fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
-        let mut column = || Column::read(reader.bytes()?);
+        let mut column = || Column::read(reader.bytes()?, &TextTable::default());
         let (lows, highs, rows) = (column()?, column()?, column()?);
         let (starts_us_min, lengths, sorted) = (column()?, column()?, column()?);
         reader.end()?;
@@ -321,8 +342,12 @@ impl TraceTable {
         let starts_us_min = starts_us_min.u64s()?.to_vec();
         let ends = starts_us_min.iter().zip(lengths);
         let starts_us_max = ends.map(|(&min, &length)| min.wrapping_add_signed(unzigzag(length))).collect();
-        let (lows, highs, sorted) = (lows.u64s()?.to_vec(), highs.u64s()?.to_vec(), sorted.u32s()?.to_vec());
+        let (lows, highs, mut sorted) = (lows.u64s()?.to_vec(), highs.u64s()?.to_vec(), sorted.u32s()?.to_vec());
         let len = lows.len();
+        if sorted.is_empty() {
+            sorted.extend(0..len as u32);
+            sorted.sort_unstable_by_key(|&trace| lows[trace as usize]);
+        }
         let columns = [highs.len(), first_rows.len() - 1, starts_us_min.len(), lengths.len(), sorted.len()];
         if columns.iter().any(|&column| column != len) || sorted.iter().any(|&at| at as usize >= len) {
             return Err(Malformed("the table of traces is inconsistent"));
@@ -339,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_and_any_flipped_bit_is_seen() {
-        let header = Header { footer_offset: 77, footer_len: 12, footer_crc: 0xdead_beef };
+        let header = Header { version: VERSION, footer_offset: 77, footer_len: 12, footer_crc: 0xdead_beef };
         let bytes = header.to_bytes();
         assert!(matches!(Header::read(&bytes), Ok(read) if read == header));
         for bit in 0..HEADER_BYTES * 8 {

@@ -6,18 +6,27 @@
 
 mod block;
 mod block_columns;
+mod block_writer;
 mod bytes;
 mod cache;
+mod codes;
 mod column;
 mod dictionary;
+mod dictionary_builder;
 mod encode;
 mod filter;
 mod footer;
+mod numbers;
 mod operations;
+mod packing;
+mod parity;
 mod rare;
+mod rows;
 mod sizes;
 mod stages;
+mod templates;
 mod terms;
+mod terms_builder;
 #[cfg(test)]
 mod tests;
 
@@ -27,13 +36,16 @@ pub(crate) use stages::Stages;
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};
-use bytes::Malformed;
+use block_columns::{FIRST_ATTRIBUTE, Prediction, SHAPE, START};
+use bytes::{Malformed, Reader};
 use cache::ColumnCache;
 use column::Column;
-use dictionary::ValueType;
-use footer::{BlockEntry, ColumnEntry, Footer, HEADER_BYTES, Header, HeaderError};
+use dictionary::{TextTable, ValueType};
+use footer::{BlockEntry, ColumnEntry, Footer, HEADER_BYTES, Header, HeaderError, VERSION_1};
 use hashbrown::HashMap;
 use operations::Operations;
+use packing::unpack;
+use parity::{Pages, split_end};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,28 +109,13 @@ impl Segment {
         let len = blobs.len(name)?;
         let mut damage = BTreeMap::new();
         let (header, mut reports) = read_header(&*blobs, name, len)?;
-        let copies = header.footer_len.checked_mul(2).and_then(|copies| copies.checked_add(header.footer_offset));
-        if copies.and_then(|end| end.checked_add(HEADER_BYTES as u64)) != Some(len) {
-            reports.push(damaged(name, len, "it does not end where it should").to_string());
-        }
-        let mut footer = None;
-        for copy in 0..2 {
-            let offset = header.footer_offset.saturating_add(copy * header.footer_len);
-            match read_footer(&*blobs, name, len, header, offset) {
-                Ok(read) => {
-                    footer = Some(read);
-                    break;
-                }
-                Err(SegmentError::Read(error)) => return Err(SegmentError::Read(error)),
-                Err(error) => reports.push(error.to_string()),
-            }
-        }
+        let footer = match header.version {
+            VERSION_1 => read_footer_v1(&*blobs, name, len, header, &mut reports)?,
+            _ => read_footer(&*blobs, name, len, header, &mut reports)?,
+        };
         if !reports.is_empty() {
             damage.insert(NO_BLOCK, reports.join("; "));
         }
-        let Some(footer) = footer else {
-            return Err(damaged(name, header.footer_offset, "both copies of the footer"));
-        };
         let (damage, shared, operations) = (Mutex::new(damage), Mutex::default(), Mutex::default());
         Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, shared, operations })
     }
@@ -198,6 +195,16 @@ impl Segment {
                 self.read_trace(trace, &mut batch)?;
                 each(&batch, 0..batch.len());
             }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the spans of every block, in the order of rows. Damage is an error.
+    pub(crate) fn each_block(&self, mut each: impl FnMut(SpanBatch)) -> Result<(), SegmentError> {
+        for (at, block) in (0u32..).zip(&self.footer.blocks) {
+            let mut batch = SpanBatch::new();
+            self.read_rows(at, 0..block.rows, &mut batch)?;
+            each(batch);
         }
         Ok(())
     }
@@ -286,15 +293,63 @@ impl Segment {
     /// A column of a block; `None` where all its entries are zero.
     fn column(&self, block: u32, number: u32) -> Result<Option<Arc<Column>>, SegmentError> {
         let columns = &self.block(block).columns;
-        let Ok(at) = columns.binary_search_by_key(&number, |column| column.number) else { return Ok(None) };
+        let entry_of = |number: u32| {
+            let at = columns.binary_search_by_key(&number, |column| column.number).ok()?;
+            Some(columns[at])
+        };
+        let stored = entry_of(number).map(|entry| (entry, None));
+        let predicted = || Prediction::of(number).and_then(|by| Some((entry_of(by.number)?, Some(by))));
+        let Some((entry, prediction)) = stored.or_else(predicted) else { return Ok(None) };
         let key = (self.id, block, number);
         if let Some(column) = ColumnCache::of_process().get(key) {
             return Ok(Some(column));
         }
-        let entry = columns[at];
-        let column = Arc::new(self.read_column(entry)?);
+        let mut column = self.read_column(entry)?;
+        let malformed = |error: Malformed| self.malformed(entry.offset, error);
+        if let Some(Prediction { by, .. }) = prediction {
+            let by = self.column(block, by)?;
+            column = match number {
+                START => column.after_ends(by.as_deref()).map_err(malformed)?,
+                _ => column.resolve(&self.entries_of(block, by).map_err(malformed)?).map_err(malformed)?,
+            };
+        } else if let Column::Guessed { by, .. } = column {
+            let by = self.column(block, by)?;
+            let shapes = self.column(block, SHAPE)?;
+            let known = self.entries_of(block, by).and_then(|known| {
+                let shapes = self.entries_of(block, shapes)?;
+                self.of_rows_with(number.wrapping_sub(FIRST_ATTRIBUTE), &shapes, &known)
+            });
+            column = known.and_then(|known| column.resolve(&known)).map_err(malformed)?;
+        }
+        let column = Arc::new(column);
         ColumnCache::of_process().put(key, Arc::clone(&column));
         Ok(Some(column))
+    }
+
+    /// The entries of a column of codes, one a row.
+    fn entries_of(&self, block: u32, column: Option<Arc<Column>>) -> Result<Vec<u32>, Malformed> {
+        let rows = self.block(block).rows as usize;
+        let Some(column) = column else { return Ok(vec![0; rows]) };
+        let entries = column.u32s()?;
+        if entries.len() == rows { Ok(entries.to_vec()) } else { Err(Malformed("a column has too few rows")) }
+    }
+
+    /// What the rows have that have a tag, once for each time they have it.
+    fn of_rows_with(&self, attribute: u32, shapes: &[u32], of_rows: &[u32]) -> Result<Vec<u32>, Malformed> {
+        let dictionary = &self.footer.dictionary;
+        let mut times: HashMap<u32, usize> = HashMap::new();
+        let mut found = vec![];
+        for (&shape, &of_row) in shapes.iter().zip(of_rows) {
+            let times = match times.get(&shape) {
+                Some(&times) => times,
+                None => {
+                    let tags = dictionary.shape(shape)?.iter();
+                    *times.entry(shape).or_insert(tags.filter(|&&other| other == attribute).count())
+                }
+            };
+            found.extend(std::iter::repeat_n(of_row, times));
+        }
+        Ok(found)
     }
 
     fn read_column(&self, entry: ColumnEntry) -> Result<Column, SegmentError> {
@@ -302,7 +357,12 @@ impl Segment {
         if crc32fast::hash(&stored) != entry.crc {
             return Err(damaged(&self.name, entry.offset, "a column's checksum is wrong"));
         }
-        let read = footer::unpack(&stored, entry.bytes as usize).and_then(|bytes| Column::read(&bytes));
+        let read = unpack(&stored, entry.bytes as usize).and_then(|bytes| {
+            let attributes = &self.footer.dictionary.attributes;
+            let attribute = entry.number.checked_sub(FIRST_ATTRIBUTE).and_then(|at| attributes.get(at as usize));
+            let none = TextTable::default();
+            Column::read(&bytes, attribute.map_or(&none, |attribute| &attribute.templates))
+        });
         read.map_err(|error| self.malformed(entry.offset, error))
     }
 
@@ -362,7 +422,62 @@ fn read_header(blobs: &dyn Blobs, name: &str, len: u64) -> Result<(Header, Vec<S
     Err(damaged(name, 0, "both copies of the header"))
 }
 
-fn read_footer(blobs: &dyn Blobs, name: &str, len: u64, header: Header, offset: u64) -> Result<Footer, SegmentError> {
+/// Reads the footer, and repairs it where it is damaged.
+fn read_footer(
+    blobs: &dyn Blobs,
+    name: &str,
+    len: u64,
+    header: Header,
+    reports: &mut Vec<String>,
+) -> Result<Footer, SegmentError> {
+    let offset = header.footer_offset;
+    let beyond = || damaged(name, offset, "the footer reaches beyond the end");
+    let footer_len = usize::try_from(header.footer_len).ok().filter(|_| header.footer_len <= len).ok_or_else(beyond)?;
+    let pages = Pages::new(footer_len);
+    let protection = [pages.parity_bytes(), pages.table_bytes(), pages.table_bytes(), HEADER_BYTES];
+    let footer_end = offset.checked_add(header.footer_len).filter(|&end| end <= len).ok_or_else(beyond)?;
+    if footer_end + protection.iter().sum::<usize>() as u64 != len {
+        reports.push(damaged(name, len, "it does not end where it should").to_string());
+    }
+    let mut footer = blobs.read(name, offset..footer_end)?;
+    let malformed = |error: Malformed| damaged(name, offset, error.0);
+    if crc32fast::hash(&footer) != header.footer_crc {
+        let rest = blobs.read(name, footer_end..len)?;
+        let [parity, table, copy] = split_end(&mut Reader::new(&rest), pages).map_err(malformed)?;
+        let crcs = pages.read_table(table).or_else(|_| pages.read_table(copy)).map_err(malformed)?;
+        for page in pages.repair(&mut footer, parity, &crcs).map_err(malformed)? {
+            reports.push(damaged(name, offset + page as u64, "a page of the footer, repaired").to_string());
+        }
+        if crc32fast::hash(&footer) != header.footer_crc {
+            return Err(damaged(name, offset, "the footer's checksum is wrong"));
+        }
+    }
+    Footer::read(&footer, offset).map_err(malformed)
+}
+
+/// Version 1: the footer is there twice.
+fn read_footer_v1(
+    blobs: &dyn Blobs,
+    name: &str,
+    len: u64,
+    header: Header,
+    reports: &mut Vec<String>,
+) -> Result<Footer, SegmentError> {
+    let end = header.footer_len.checked_mul(2).and_then(|copies| copies.checked_add(header.footer_offset));
+    if end.and_then(|end| end.checked_add(HEADER_BYTES as u64)) != Some(len) {
+        reports.push(damaged(name, len, "it does not end where it should").to_string());
+    }
+    for copy in 0..2 {
+        let offset = header.footer_offset.saturating_add(copy * header.footer_len);
+        match read_copy(blobs, name, len, header, offset) {
+            Err(error @ SegmentError::Damaged { .. }) => reports.push(error.to_string()),
+            read => return read,
+        }
+    }
+    Err(damaged(name, header.footer_offset, "both copies of the footer"))
+}
+
+fn read_copy(blobs: &dyn Blobs, name: &str, len: u64, header: Header, offset: u64) -> Result<Footer, SegmentError> {
     let end = offset.checked_add(header.footer_len).filter(|&end| end <= len);
     let end = end.ok_or_else(|| damaged(name, offset, "the footer reaches beyond the end"))?;
     let bytes = match blobs.read(name, offset..end) {

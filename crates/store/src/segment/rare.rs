@@ -2,14 +2,15 @@
 //! resource or scope, and a row of the rare column for the rest.
 
 use super::bytes::{Malformed, Reader, put_bytes, put_varint, unzigzag, zigzag};
-use super::dictionary::{Codes, Dictionary, ValueType};
+use super::codes::TextCodes;
+use super::dictionary::{Dictionary, ValueType};
 use tracewell_model::{
     AttributesRef, ExtraRow, LinkRow, ResourceId, ResourceRef, ScopeId, ScopeRef, SpanBatch, SpanId, SpanRef,
     StatusCode, StrId, TraceId, ValueRef,
 };
 
 /// A resource's bytes; never empty.
-pub(crate) fn put_resource(out: &mut Vec<u8>, texts: &mut Codes<String>, resource: ResourceRef<'_>) {
+pub(crate) fn put_resource(out: &mut Vec<u8>, texts: &mut TextCodes, resource: ResourceRef<'_>) {
     put_varint(out, u64::from(texts.code(resource.schema_url)));
     put_varint(out, u64::from(resource.dropped_attributes));
     put_attributes(out, texts, resource.attributes);
@@ -30,7 +31,7 @@ pub(crate) fn read_resource(
 }
 
 /// A scope's bytes; never empty.
-pub(crate) fn put_scope(out: &mut Vec<u8>, texts: &mut Codes<String>, scope: ScopeRef<'_>) {
+pub(crate) fn put_scope(out: &mut Vec<u8>, texts: &mut TextCodes, scope: ScopeRef<'_>) {
     for text in [scope.name, scope.version, scope.schema_url] {
         put_varint(out, u64::from(texts.code(text)));
     }
@@ -50,7 +51,7 @@ pub(crate) fn read_scope(bytes: &[u8], dictionary: &Dictionary, batch: &mut Span
 }
 
 /// Status, trace state, counts of what was dropped, links and warnings of a span; nothing if it has none of them.
-pub(crate) fn put_extra(out: &mut Vec<u8>, texts: &mut Codes<String>, span: SpanRef<'_>) {
+pub(crate) fn put_extra(out: &mut Vec<u8>, texts: &mut TextCodes, span: SpanRef<'_>) {
     let Some(extra) = span.extra() else { return };
     out.push(extra.status as u8);
     put_bytes(out, span.batch().text(extra.status_message).as_bytes());
@@ -116,7 +117,7 @@ pub(crate) fn read_extra(
     Ok(Some(extra))
 }
 
-fn put_attributes(out: &mut Vec<u8>, texts: &mut Codes<String>, attributes: AttributesRef<'_>) {
+fn put_attributes(out: &mut Vec<u8>, texts: &mut TextCodes, attributes: AttributesRef<'_>) {
     put_varint(out, attributes.len() as u64);
     for (key, value) in attributes.iter() {
         put_varint(out, u64::from(texts.code(key)));

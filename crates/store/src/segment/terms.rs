@@ -4,8 +4,10 @@
 //! The byte is the bucket of the longest duration of any span of that service in a **trace** that has the term, because a
 //! search asks for conditions that different spans of a trace may meet. A trace counts for the block in which it begins.
 
-use super::bytes::{Malformed, Reader, put_varint};
-use hashbrown::{HashMap, HashSet};
+use super::bytes::{Malformed, Reader};
+use super::column::read_narrow_codes;
+use super::packing::read_part;
+use super::terms_builder::Longest;
 use std::ops::Range;
 
 /// What a span of a service has. Orders by kind, then numbers, so that one thing's services lie side by side.
@@ -21,6 +23,30 @@ pub(crate) enum Fact {
     Attribute(u32),
     /// An attribute with a value of its dictionary.
     Value(u32, u32),
+}
+
+impl Fact {
+    /// Its kind and the numbers that say which.
+    pub(super) const fn numbers(self) -> (u8, u32, u32) {
+        match self {
+            Self::Present => (0, 0, 0),
+            Self::SpanName(name) => (1, name, 0),
+            Self::RemoteService(name) => (2, name, 0),
+            Self::Attribute(attribute) => (3, attribute, 0),
+            Self::Value(attribute, value) => (4, attribute, value),
+        }
+    }
+
+    fn from_numbers(kind: u8, a: u32, b: u32) -> Option<Self> {
+        Some(match kind {
+            0 => Self::Present,
+            1 => Self::SpanName(a),
+            2 => Self::RemoteService(a),
+            3 => Self::Attribute(a),
+            4 => Self::Value(a, b),
+            _ => return None,
+        })
+    }
 }
 
 /// A fact of a service, by its text.
@@ -74,20 +100,14 @@ impl Terms {
         &self.blocks[from as usize..self.ends[at] as usize]
     }
 
-    pub(crate) fn read(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
+    /// Reads the terms of format version 1.
+    pub(crate) fn read_v1(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
         let mut terms = Self::default();
         for _ in 0..reader.count()? {
             let kind = reader.u8()?;
             let (a, b, service) = (reader.varint_u32()?, reader.varint_u32()?, reader.varint_u32()?);
-            let fact = match kind {
-                0 => Fact::Present,
-                1 => Fact::SpanName(a),
-                2 => Fact::RemoteService(a),
-                3 => Fact::Attribute(a),
-                4 => Fact::Value(a, b),
-                _ => return Err(Malformed("a term's kind is unknown")),
-            };
+            let fact = Fact::from_numbers(kind, a, b).ok_or(Malformed("a term's kind is unknown"))?;
             let mut block = 0u32;
             for at in 0..reader.count()? {
                 let step = reader.varint_u32()?;
@@ -101,78 +121,75 @@ impl Terms {
             terms.ends.push(u32::try_from(terms.blocks.len()).map_err(|_| Malformed("too many terms"))?);
         }
         reader.end()?;
-        if !terms.terms.is_sorted_by(|a, b| a < b) {
+        terms.checked()
+    }
+
+    fn checked(mut self) -> Result<Self, Malformed> {
+        if !self.terms.is_sorted_by(|a, b| a < b) {
             return Err(Malformed("terms are not in order"));
         }
-        terms.blocks.shrink_to_fit();
-        Ok(terms)
-    }
-}
-
-/// The terms of a segment that is being written.
-#[derive(Debug, Default)]
-pub(crate) struct TermsBuilder {
-    blocks: HashMap<Term, Vec<(u32, u8)>>,
-    // Of the trace being added:
-    trace: HashSet<Term>,
-    longest: HashMap<u32, u8>,
-}
-
-impl TermsBuilder {
-    /// A span of the trace being added, by its service's text.
-    pub(crate) fn add_span(&mut self, service: u32, duration_us: u64) {
-        let longest = self.longest.entry(service).or_default();
-        *longest = duration_bucket(duration_us).max(*longest);
+        self.blocks.shrink_to_fit();
+        Ok(self)
     }
 
-    /// What a span of the trace being added has.
-    pub(crate) fn add_fact(&mut self, service: u32, fact: Fact) {
-        self.trace.insert((fact, service));
-    }
-
-    /// Ends the trace being added, which begins in `block`.
-    pub(crate) fn end_trace(&mut self, block: u32) {
-        let Self { blocks, trace, longest } = self;
-        let present = longest.keys().map(|&service| (Fact::Present, service));
-        for term in trace.drain().chain(present) {
-            let byte = longest.get(&term.1).copied().unwrap_or(1);
-            let found = blocks.entry(term).or_default();
-            match found.last_mut() {
-                Some(last) if last.0 == block => last.1 = last.1.max(byte),
-                _ => found.push((block, byte)),
-            }
+    /// Reads what `put_terms` has written.
+    pub(crate) fn read(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
+        let reader = &mut Reader::new(bytes);
+        let mut kinds = vec![];
+        for kind in 0..5u8 {
+            kinds.push((kind, reader.varint()?));
         }
-        longest.clear();
-    }
-
-    /// Writes the terms that `keep` says are wanted.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, keep: impl Fn(Fact) -> bool) {
-        let mut terms: Vec<(&Term, &Vec<(u32, u8)>)> = self.blocks.iter().filter(|(term, _)| keep(term.0)).collect();
-        terms.sort_unstable();
-        put_varint(out, terms.len() as u64);
-        for ((fact, service), blocks) in terms {
-            let (kind, a, b) = match *fact {
-                Fact::Present => (0, 0, 0),
-                Fact::SpanName(name) => (1, name, 0),
-                Fact::RemoteService(name) => (2, name, 0),
-                Fact::Attribute(attribute) => (3, attribute, 0),
-                Fact::Value(attribute, value) => (4, attribute, value),
-            };
-            out.push(kind);
-            [a, b, *service].iter().for_each(|&number| put_varint(out, u64::from(number)));
-            put_varint(out, blocks.len() as u64);
-            let mut last = 0;
-            for &(block, byte) in blocks {
-                put_varint(out, u64::from(block - last));
-                out.push(byte);
-                last = block;
-            }
+        let mut column = || read_narrow_codes(&read_part(reader)?);
+        let (firsts, seconds, services) = (column()?, column()?, column()?);
+        let (counts, steps) = (column()?, column()?);
+        let found = read_part(reader)?;
+        reader.end()?;
+        let len = kinds.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+        let lens = [firsts.len(), seconds.len(), services.len(), counts.len()];
+        if lens.iter().any(|&other| other as u64 != len) || steps.len() != found.len() {
+            return Err(Malformed("the columns of terms do not fit"));
         }
+        let mut terms = Self::default();
+        let mut present = Longest::default();
+        let mut places = steps.iter().zip(&found);
+        let kinds = kinds.iter().flat_map(|&(kind, count)| (0..count).map(move |_| kind));
+        let mut last = (u8::MAX, 0u32, 0u32, 0u32);
+        for (at, kind) in kinds.enumerate() {
+            let (last_a, last_b) = if kind == last.0 { (last.1, last.2) } else { (0, 0) };
+            let a = last_a.wrapping_add(firsts[at]);
+            let same_a = kind == last.0 && a == last_a;
+            let b = if same_a { last_b.wrapping_add(seconds[at]) } else { seconds[at] };
+            let same = same_a && b == last_b;
+            let service = if same { last.3.wrapping_add(services[at]) } else { services[at] };
+            last = (kind, a, b, service);
+            let fact = Fact::from_numbers(kind, a, b).ok_or(Malformed("a term's kind is unknown"))?;
+            let mut next = 0u32;
+            let from = terms.blocks.len();
+            let longest = present.of(service);
+            for (&step, &byte) in places.by_ref().take(counts[at] as usize) {
+                let block = next.checked_add(step).filter(|&block| (block as usize) < blocks);
+                let block = block.ok_or(Malformed("a term names a block that is not there"))?;
+                next = block + 1;
+                let longest = longest.get(block as usize).copied().unwrap_or(0);
+                terms.blocks.push((block, if fact == Fact::Present { byte } else { longest.wrapping_sub(byte) }));
+            }
+            if fact == Fact::Present {
+                present.set(service, &terms.blocks[from..]);
+            }
+            terms.terms.push((fact, service));
+            terms.ends.push(u32::try_from(terms.blocks.len()).map_err(|_| Malformed("too many terms"))?);
+        }
+        if places.next().is_some() {
+            return Err(Malformed("terms name blocks that belong to none"));
+        }
+        terms.checked()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::packing::Packer;
+    use super::super::terms_builder::put_terms;
     use super::*;
 
     #[test]
@@ -190,20 +207,22 @@ mod tests {
 
     #[test]
     fn terms_come_back() {
-        let mut builder = TermsBuilder::default();
-        for block in [0, 2] {
-            builder.add_span(7, 100 * u64::from(block));
-            builder.add_fact(7, Fact::Value(3, 4));
-            builder.add_fact(7, Fact::SpanName(9));
-            builder.end_trace(block);
-        }
-        builder.add_span(8, 5);
-        builder.add_fact(8, Fact::SpanName(9));
-        builder.end_trace(2);
-        let mut out = vec![];
-        builder.write(&mut out, |_| true);
+        let present: &[_] = &[(0, 9), (2, 200)];
+        let written: &[(Term, &[(u32, u8)])] = &[
+            ((Fact::Present, 7), present),
+            ((Fact::Present, 8), &[(2, 5)]),
+            ((Fact::SpanName(9), 7), &[(0, 1), (2, 200)]),
+            ((Fact::SpanName(9), 8), &[(2, 5)]),
+            ((Fact::Value(3, 4), 7), &[(2, 100)]),
+            ((Fact::Value(3, 70_000), 7), &[(0, 9)]),
+            ((Fact::Value(4, 1), 7), &[(0, 9)]),
+        ];
+        let (mut out, mut packer) = (vec![], Packer::new().unwrap());
+        put_terms(&mut out, written, &mut packer).unwrap();
         let terms = Terms::read(&out, 3).unwrap();
-        assert_eq!(terms.blocks((Fact::Value(3, 4), 7)), [(0, 1), (2, duration_bucket(200))]);
+        for (term, blocks) in written {
+            assert_eq!(terms.blocks(*term), *blocks, "{term:?}");
+        }
         assert_eq!(terms.blocks((Fact::Value(3, 4), 8)), []);
         let services: Vec<_> = terms.services(Fact::SpanName(9)).map(|(service, _)| service).collect();
         assert_eq!(services, [7, 8]);

@@ -1,0 +1,283 @@
+//! Texts that differ only in their numbers (`/users/4711/cart`, statements of SQL): a template a text, and the numbers apart.
+//! A template is the text with a zero byte for each number.
+
+use super::SegmentError;
+use super::bytes::zigzag;
+use super::bytes::{Malformed, Reader, put_varint};
+use super::codes::TextCodes;
+use super::column::{put_narrow_codes, read_narrow_codes};
+use super::dictionary::TextTable;
+use super::numbers::{BitLengths, is_near, read_bit_lengths, undo_delta};
+use super::packing::{Packer, read_part};
+use std::fmt::Write as _;
+
+/// Stands for a number. A column with texts that have one is not written this way.
+const NUMBER: char = '\0';
+/// So many digits always fit; what follows is one more number.
+const DIGITS_MAX: usize = 18;
+/// Of one attribute.
+const TEMPLATES_MAX: usize = 4096;
+const TEMPLATE_BYTES_MAX: usize = 1 << 18;
+/// A block may bring so many new templates, and one for every eight values beyond.
+const NEW_FREE: usize = 48;
+/// After so many blocks that did not fit, an attribute is not tried again.
+const FAILURES_MAX: u32 = 2;
+
+/// The templates of an attribute while a segment is written.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    pub(crate) texts: TextCodes,
+    failures: u32,
+}
+
+/// What one column needs on its way, kept for the next.
+#[derive(Debug, Default)]
+pub(crate) struct TemplateScratch {
+    template: String,
+    codes: Vec<u32>,
+    /// In the order of values.
+    numbers: Vec<u64>,
+    /// By template, then its slots, then values.
+    sorted: Vec<u64>,
+    narrow: Vec<u8>,
+    flags: Vec<u8>,
+    groups: Vec<Group>,
+    bits: BitLengths,
+}
+
+/// The values of one template in a block.
+#[derive(Debug, Clone, Copy, Default)]
+struct Group {
+    values: usize,
+    slots: usize,
+    /// Where its numbers begin, and how many values were placed.
+    first: usize,
+    placed: usize,
+}
+
+impl Templates {
+    /// Whether it is worth to try.
+    pub(crate) fn wanted(&self) -> bool {
+        self.failures < FAILURES_MAX
+    }
+
+    /// Appends texts that lie one behind the other. Answers whether they have few templates; if not, `out` is as it was.
+    pub(crate) fn put(
+        &mut self,
+        out: &mut Vec<u8>,
+        lengths: &[u32],
+        text: &str,
+        packer: &mut Packer,
+        scratch: &mut TemplateScratch,
+    ) -> Result<bool, SegmentError> {
+        let known = self.texts.len();
+        if !self.split(lengths, text, scratch) {
+            self.texts.truncate(known);
+            self.failures += 1;
+            return Ok(false);
+        }
+        self.sort(scratch);
+        put_varint(out, lengths.len() as u64);
+        scratch.narrow.clear();
+        put_narrow_codes(&mut scratch.narrow, &scratch.codes);
+        packer.put_part(out, &scratch.narrow)?;
+        let TemplateScratch { groups, sorted, flags, bits, .. } = scratch;
+        flags.clear();
+        bits.clear();
+        for group in groups.iter().filter(|group| group.values > 0) {
+            for slot in 0..group.slots {
+                let from = group.first + slot * group.values;
+                let numbers = &sorted[from..from + group.values];
+                let near = is_near(numbers.iter().copied());
+                flags.push(u8::from(near));
+                let mut last = 0u64;
+                for &number in numbers {
+                    bits.push(if near { zigzag(number.wrapping_sub(last) as i64) } else { number });
+                    last = number;
+                }
+            }
+        }
+        packer.put_part(out, flags)?;
+        bits.write(out, packer)?;
+        Ok(true)
+    }
+
+    fn split(&mut self, lengths: &[u32], text: &str, scratch: &mut TemplateScratch) -> bool {
+        let TemplateScratch { template, codes, numbers, .. } = scratch;
+        codes.clear();
+        numbers.clear();
+        let known = self.texts.len();
+        let mut from = 0;
+        for (at, &len) in lengths.iter().enumerate() {
+            let value = &text[from..from + len as usize];
+            from += len as usize;
+            if !split_numbers(value, template, numbers) {
+                return false;
+            }
+            codes.push(self.texts.code(template));
+            let new = self.texts.len() - known;
+            let too_many = new > NEW_FREE + at / 8 || self.texts.len() > TEMPLATES_MAX;
+            if too_many || self.texts.text_bytes() > TEMPLATE_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Numbers by template and slot.
+    fn sort(&self, scratch: &mut TemplateScratch) {
+        let TemplateScratch { codes, numbers, sorted, groups, .. } = scratch;
+        groups.clear();
+        groups.resize(self.texts.len(), Group::default());
+        codes.iter().for_each(|&code| groups[code as usize].values += 1);
+        let mut first = 0;
+        for (code, group) in (0u32..).zip(groups.iter_mut()).filter(|(_, group)| group.values > 0) {
+            group.slots = slots_of(self.texts.get(code));
+            group.first = first;
+            first += group.slots * group.values;
+        }
+        sorted.clear();
+        sorted.resize(numbers.len(), 0);
+        let mut from = 0;
+        for &code in codes.iter() {
+            let group = &mut groups[code as usize];
+            for slot in 0..group.slots {
+                sorted[group.first + slot * group.values + group.placed] = numbers[from + slot];
+            }
+            group.placed += 1;
+            from += group.slots;
+        }
+    }
+}
+
+fn slots_of(template: &str) -> usize {
+    template.bytes().filter(|&byte| byte == NUMBER as u8).count()
+}
+
+/// Makes the template of a text and appends its numbers; a text that has the sign for a number in it is refused. Zeros in
+/// front of a number belong to the template, so that printing the number gives back what was there.
+fn split_numbers(text: &str, template: &mut String, numbers: &mut Vec<u64>) -> bool {
+    template.clear();
+    let bytes = text.as_bytes();
+    let mut literal = 0;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if !byte.is_ascii_digit() {
+            if byte == NUMBER as u8 {
+                return false;
+            }
+            at += 1;
+            continue;
+        }
+        while bytes[at] == b'0' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        template.push_str(&text[literal..at]);
+        template.push(NUMBER);
+        let digits = bytes[at..].iter().take(DIGITS_MAX).take_while(|byte| byte.is_ascii_digit());
+        let (mut number, mut len) = (0u64, 0);
+        for digit in digits {
+            number = number * 10 + u64::from(digit - b'0');
+            len += 1;
+        }
+        numbers.push(number);
+        at += len;
+        literal = at;
+    }
+    template.push_str(&text[literal..]);
+    true
+}
+
+/// Reads what [`Templates::put`] has written: texts one behind the other, and where each ends.
+pub(crate) fn read_templates(mut reader: Reader<'_>, templates: &TextTable) -> Result<(Vec<u32>, String), Malformed> {
+    let count = usize::try_from(reader.varint()?).map_err(|_| Malformed("a count is too large"))?;
+    let codes = read_narrow_codes(&read_part(&mut reader)?)?;
+    if codes.len() != count {
+        return Err(Malformed("templates are not one a text"));
+    }
+    let flags = read_part(&mut reader)?;
+    let mut numbers = read_bit_lengths(&mut reader)?;
+    reader.end()?;
+    let mut groups = vec![Group::default(); templates.len()];
+    for &code in &codes {
+        groups.get_mut(code as usize).ok_or(Malformed("a template is not in the dictionary"))?.values += 1;
+    }
+    let mut first = 0usize;
+    let mut flag = flags.iter();
+    for (code, group) in (0u32..).zip(&mut groups).filter(|(_, group)| group.values > 0) {
+        group.slots = slots_of(templates.get(code).unwrap_or_default());
+        group.first = first;
+        for _ in 0..group.slots {
+            let short = Malformed("the numbers of texts are too few");
+            let values = numbers.get_mut(first..first + group.values).ok_or(short)?;
+            if *flag.next().ok_or(short)? != 0 {
+                undo_delta(values);
+            }
+            first += group.values;
+        }
+    }
+    let mut text = String::new();
+    let mut ends = Vec::with_capacity(count);
+    for &code in &codes {
+        let group = &mut groups[code as usize];
+        for (slot, literal) in templates.get(code).unwrap_or_default().split(NUMBER).enumerate() {
+            if let Some(slot) = slot.checked_sub(1) {
+                let number = numbers.get(group.first + slot * group.values + group.placed);
+                let number = number.ok_or(Malformed("the numbers of texts are too few"))?;
+                write!(text, "{number}").map_err(|_| Malformed("a number cannot be printed"))?;
+            }
+            text.push_str(literal);
+        }
+        group.placed += 1;
+        ends.push(u32::try_from(text.len()).map_err(|_| Malformed("texts are too long"))?);
+    }
+    Ok((ends, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bytes::put_bytes;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table(texts: &TextCodes) -> TextTable {
+        let mut bytes = vec![];
+        put_varint(&mut bytes, texts.len() as u64);
+        texts.iter().for_each(|text| put_bytes(&mut bytes, text.as_bytes()));
+        TextTable::read(&mut Reader::new(&bytes)).unwrap()
+    }
+
+    fn round_trip(values: &[String]) -> bool {
+        let (mut templates, mut packer) = (Templates::default(), Packer::new().unwrap());
+        let mut scratch = TemplateScratch::default();
+        let lengths: Vec<u32> = values.iter().map(|value| value.len() as u32).collect();
+        let mut out = vec![];
+        if !templates.put(&mut out, &lengths, &values.concat(), &mut packer, &mut scratch).unwrap() {
+            assert_eq!((out.len(), templates.texts.len()), (0, 0));
+            return false;
+        }
+        let table = table(&templates.texts);
+        let (ends, text) = read_templates(Reader::new(&out), &table).unwrap();
+        let starts = [0].into_iter().chain(ends.iter().copied());
+        let read: Vec<&str> = starts.zip(&ends).map(|(from, &to)| &text[from as usize..to as usize]).collect();
+        assert_eq!(read, values);
+        assert!((0..out.len()).all(|len| read_templates(Reader::new(&out[..len]), &table).is_err()));
+        true
+    }
+
+    #[test]
+    fn texts_with_numbers_come_back() {
+        let values =
+            ["/a/1/b", "", "007", "0", "00", "/a/22/b", "1234567890123456789012345", "x000000000000000000001", "ä7ö"];
+        assert!(round_trip(&values.map(str::to_owned)));
+        assert!(!round_trip(&["a\0b".to_owned()]));
+        assert!(!round_trip(&(0..100u8).map(|n| format!("{}", char::from(n + 28))).collect::<Vec<_>>()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_texts_come_back(values in prop::collection::vec("[a0-9]{0,24}|[a-z]{3}/[0-9]{1,20}", 0..40)) {
+            round_trip(&values);
+        }
+    }
+}
