@@ -31,6 +31,7 @@ mod options;
 mod otlp;
 mod page;
 mod page_api;
+mod plain_status;
 mod process;
 mod queries;
 mod request_path;

@@ -4,6 +4,7 @@
 use crate::api::Api;
 use crate::app::App;
 use crate::metrics::Metrics;
+use crate::plain_status::PlainStatus;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -127,7 +128,8 @@ impl Connections {
                     async move { Ok::<_, Infallible>(answer.await) }
                 }
             });
-            let connection = http_builder(header_timeout).serve_connection(TokioIo::new(stream), service).into_owned();
+            let stream = TokioIo::new(PlainStatus::new(stream));
+            let connection = http_builder(header_timeout).serve_connection(stream, service).into_owned();
             let mut connection = std::pin::pin!(watcher.watch(connection));
             // Before the first request is whole it is not even known which HTTP is spoken, and hyper has no time limit yet.
             tokio::select! {

@@ -28,7 +28,7 @@ pub trait HeaderGetter {
     /// ```
     /// use tracewell_wire::propagation::HeaderGetter;
     /// let headers = [("B3", "0"), ("b3", "1")];
-    /// assert_eq!(headers[..].get("b3"), (Some(&b"0"[..]), true));
+    /// assert_eq!(HeaderGetter::get(&headers[..], "b3"), (Some(&b"0"[..]), true));
     /// ```
     fn get(&self, name: &str) -> (Option<&[u8]>, bool) {
         let (mut first, mut several) = (None, false);
