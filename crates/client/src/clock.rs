@@ -1,7 +1,8 @@
-//! Time that only goes forward, for rates; injected so that tests and recorded cases decide what time it is.
+//! Time that only goes forward, for rates; injected so that tests and recorded cases decide what time it is. And the wall
+//! clock, which says when spans begin and end.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Seconds since any fixed moment.
 ///
@@ -40,4 +41,9 @@ impl Clock for MonotonicClock {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed().as_secs_f64()
     }
+}
+
+/// The wall clock, nanoseconds since 1970.
+pub(crate) fn wall_nanos() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
 }

@@ -3,7 +3,9 @@
 
 use std::hash::{Hash as _, Hasher};
 use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use crate::clock::wall_nanos;
 
 /// A reading of the fast clock, in its cycles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,10 +41,9 @@ impl Anchor {
     pub(super) fn new() -> Self {
         static RATE: LazyLock<(u64, u64)> = LazyLock::new(rate);
         let (cycles_per_belief, factor) = *RATE;
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Stamp::now();
+        let (wall_nanos, now) = (wall_nanos(), Stamp::now());
         let anchor = Self { nanos_at_zero: 0, factor, believed_until: Stamp(now.0.saturating_add(cycles_per_belief)) };
-        Self { nanos_at_zero: (unix.as_nanos() as u64).wrapping_sub(anchor.unix_nanos(now)), ..anchor }
+        Self { nanos_at_zero: wall_nanos.wrapping_sub(anchor.unix_nanos(now)), ..anchor }
     }
 
     #[inline]
