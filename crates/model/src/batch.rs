@@ -765,7 +765,7 @@ impl Attributes {
         self.values.push(word);
     }
 
-    fn truncate(&mut self, len: usize) {
+    pub(crate) fn truncate(&mut self, len: usize) {
         self.keys.truncate(len);
         self.types.truncate(len);
         self.values.truncate(len);
@@ -780,31 +780,5 @@ impl Attributes {
         pick(&mut self.keys, from, order);
         pick(&mut self.types, from, order);
         pick(&mut self.values, from, order);
-    }
-
-    /// Exchanges the row `from + n` with the row `from + swaps[n]`, one after the other.
-    #[inline]
-    fn swap_all(&mut self, from: usize, swaps: &[u8]) {
-        fn swap<T>(column: &mut [T], swaps: &[u8]) {
-            swaps.iter().enumerate().for_each(|(at, &other)| column.swap(at, usize::from(other)));
-        }
-        swap(&mut self.keys[from..], swaps);
-        swap(&mut self.types[from..], swaps);
-        swap(&mut self.values[from..], swaps);
-    }
-
-    /// Of rows sorted by key, the last of each key stays.
-    fn keep_last_of_each_key(&mut self, from: usize) {
-        let mut kept = from;
-        for at in from..self.keys.len() {
-            if kept > from && self.keys[kept - 1] == self.keys[at] {
-                kept -= 1;
-            }
-            self.keys.swap(kept, at);
-            self.types.swap(kept, at);
-            self.values.swap(kept, at);
-            kept += 1;
-        }
-        self.truncate(kept);
     }
 }

@@ -1,6 +1,7 @@
 //! The orders that tags were sorted into, remembered: spans of one operation have the same keys in the same order, and sorting
 //! their tags then costs a look and a copy.
 
+use crate::batch::Attributes;
 use crate::intern::Interner;
 use crate::{StrId, compare_utf16};
 
@@ -92,6 +93,34 @@ pub(crate) fn swaps_of(order: &mut [u8]) -> &[u8] {
         order[at] = wanted as u8;
     }
     order
+}
+
+impl Attributes {
+    /// Exchanges the row `from + n` with the row `from + swaps[n]`, one after the other.
+    #[inline]
+    pub(crate) fn swap_all(&mut self, from: usize, swaps: &[u8]) {
+        fn swap<T>(column: &mut [T], swaps: &[u8]) {
+            swaps.iter().enumerate().for_each(|(at, &other)| column.swap(at, usize::from(other)));
+        }
+        swap(&mut self.keys[from..], swaps);
+        swap(&mut self.types[from..], swaps);
+        swap(&mut self.values[from..], swaps);
+    }
+
+    /// Of rows sorted by key, the last of each key stays.
+    pub(crate) fn keep_last_of_each_key(&mut self, from: usize) {
+        let mut kept = from;
+        for at in from..self.keys.len() {
+            if kept > from && self.keys[kept - 1] == self.keys[at] {
+                kept -= 1;
+            }
+            self.keys.swap(kept, at);
+            self.types.swap(kept, at);
+            self.values.swap(kept, at);
+            kept += 1;
+        }
+        self.truncate(kept);
+    }
 }
 
 #[cfg(test)]

@@ -22,18 +22,16 @@ pub(super) fn tables_with_room(shared: &Shared, spans: usize) -> Option<Vec<Arc<
     let stored: usize = tables.iter().map(|table| table.spans()).sum();
     let excess = (stored + spans).checked_sub(spans_max).filter(|&excess| excess > 0 && stored > 0)?;
     let contents: Vec<_> = tables.iter().map(|table| table.rows_by_trace()).collect();
-    let doomed = oldest(contents.iter().flat_map(|(_, traces)| traces), excess + spans_max / SPARE_PARTS);
+    let doomed = oldest(contents.iter().flat_map(|sorted| &sorted.traces), excess + spans_max / SPARE_PARTS);
     let mut kept = Kept { shared, tables: vec![], open: Copying::default() };
     let last = tables.len() - 1;
-    for (at, (table, (batches, mut traces))) in tables.iter().zip(contents).enumerate() {
-        let before = traces.len();
-        traces.retain(|trace| !doomed.contains(&trace.low));
-        let is_whole = traces.len() == before;
+    for (at, (table, sorted)) in tables.iter().zip(contents).enumerate() {
+        let is_whole = !sorted.traces.iter().any(|trace| doomed.contains(&trace.low));
         // Small ones are brought together, but not the one that still grows.
         if is_whole && (at == last || table.spans() > shared.table_spans / 2) {
             kept.as_it_is(table);
         } else {
-            kept.copy(&batches, &traces);
+            kept.copy(&sorted.batches, &doomed);
         }
     }
     Some(kept.finish())
@@ -45,7 +43,7 @@ fn oldest<'t>(parts: impl Iterator<Item = &'t TraceRows>, spans: usize) -> HashS
     for part in parts {
         let (start_us, count) = traces.entry(part.low).or_default();
         *start_us = min_known(*start_us, part.start_us_min);
-        *count += part.rows.len();
+        *count += part.rows as usize;
     }
     let mut by_age: Vec<_> = traces.into_iter().map(|(low, (start_us, count))| (start_us, low, count)).collect();
     by_age.sort_unstable();
@@ -71,12 +69,11 @@ impl Kept<'_> {
         self.tables.push(Arc::clone(table));
     }
 
-    /// Copies traces of a table, in the order their spans arrived.
-    fn copy(&mut self, batches: &[Arc<SpanBatch>], traces: &[TraceRows]) {
-        let mut rows: Vec<(u32, u32)> = traces.iter().flat_map(|trace| trace.rows.iter().copied()).collect();
-        rows.sort_unstable();
-        for (batch, row) in rows {
-            self.open.push(batches[batch as usize].span(row as usize));
+    /// Copies a table without some of its traces, in the order its spans arrived.
+    fn copy(&mut self, batches: &[Arc<SpanBatch>], without: &HashSet<u64>) {
+        let spans = batches.iter().flat_map(|batch| batch.spans());
+        for span in spans.filter(|span| !without.contains(&span.trace_id().low())) {
+            self.open.push(span);
         }
         if self.open.spans >= self.shared.table_spans {
             self.flush();
