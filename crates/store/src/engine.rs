@@ -4,6 +4,7 @@
 mod core;
 #[cfg(test)]
 mod crash_tests;
+mod merge;
 mod options;
 mod parts;
 mod queue;

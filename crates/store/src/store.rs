@@ -159,6 +159,7 @@ pub struct StoreStats {
     pub segment_bytes: u64,
     pub segment_spans: u64,
     pub segments_sealed: u64,
+    pub segments_merged: u64,
     pub segments_expired: u64,
     pub segments_damaged: u64,
 }

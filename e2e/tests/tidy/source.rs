@@ -29,6 +29,7 @@ const BANS: &[Ban] = &[
         pattern: "std::fs",
         within: &["crates/"],
         except: &[
+            "crates/store/benches/",
             "crates/store/src/disk",
             "crates/server/src/options/",
             "crates/server/src/process.rs",

@@ -103,6 +103,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric("tracewell_store_segment_bytes", Gauge, "Bytes of segments on the disk.", of_store!(segment_bytes)),
     metric("tracewell_store_segment_spans", Gauge, "Spans in segments.", of_store!(segment_spans)),
     metric("tracewell_store_segments_sealed", Counter, "Segments written.", of_store!(segments_sealed)),
+    metric("tracewell_store_segments_merged", Counter, "Small segments that became part of larger ones.", of_store!(segments_merged)),
     metric("tracewell_store_segments_expired", Counter, "Segments removed because of their age or the limit on space.", of_store!(segments_expired)),
     metric("tracewell_store_segments_damaged", Gauge, "Segments with damage that was found.", of_store!(segments_damaged)),
     metric("tracewell_store_takes_writes", Gauge, "1 while the store takes spans, 0 while it refuses them all.", Read::Value(|s| f64::from(u8::from(s.health.writes_refused.is_none())))),

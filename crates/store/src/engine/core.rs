@@ -64,6 +64,8 @@ pub(super) struct Counters {
     pub(super) spans_written: AtomicU64,
     pub(super) writes_refused: AtomicU64,
     pub(super) segments_sealed: AtomicU64,
+    /// That became part of others.
+    pub(super) segments_merged: AtomicU64,
     pub(super) segments_expired: AtomicU64,
     /// Those that could not even be opened.
     pub(super) segments_damaged: AtomicU64,
@@ -161,7 +163,7 @@ impl Engine {
         let damaged = parts.segments.iter().filter(|(_, segment)| !segment.damage().is_empty()).count() as u64;
         drop(parts);
         let Counters { batches_written, spans_written, writes_refused, .. } = &self.counters;
-        let Counters { segments_sealed, segments_expired, segments_damaged, .. } = &self.counters;
+        let Counters { segments_sealed, segments_merged, segments_expired, segments_damaged, .. } = &self.counters;
         StoreStats {
             spans_stored: segment_spans + memory_spans,
             batches_written: batches_written.load(Relaxed),
@@ -177,6 +179,7 @@ impl Engine {
             segment_bytes,
             segment_spans,
             segments_sealed: segments_sealed.load(Relaxed),
+            segments_merged: segments_merged.load(Relaxed),
             segments_expired: segments_expired.load(Relaxed),
             segments_damaged: segments_damaged.load(Relaxed) + damaged,
         }

@@ -83,6 +83,7 @@ fn options(random: &mut Random) -> EmbeddedOptions {
         seal_age_us: 10 * SECOND_US,
         seal_spans_min: 20,
         seal_age_max_us: 60 * SECOND_US,
+        merge_bytes_max: Some(random.below(40_000)),
         retention_age_us: if random.one_in(4) { 100 * SECOND_US } else { u64::MAX },
         retention_bytes_max: random.one_in(4).then(|| 60_000 + random.below(60_000)),
         disk_free_bytes_min: Some(0),
@@ -146,6 +147,7 @@ struct Figures {
     refused: u64,
     failed: u64,
     sealed: u64,
+    merged: u64,
     expired: u64,
     crashed_opening: u64,
     crashed_sealing: u64,
@@ -184,6 +186,7 @@ impl Run {
             self.steps(&engine);
             let stats = engine.stats();
             self.figures.sealed += stats.segments_sealed;
+            self.figures.merged += stats.segments_merged;
             self.figures.expired += stats.segments_expired;
             if !self.disk.is_off() && self.random.one_in(3) {
                 engine.log.close().unwrap_or_default();
@@ -261,13 +264,16 @@ fn crashes_lose_nothing_acknowledged_and_invent_nothing() {
     let sum = |figure: fn(&Figures) -> u64| totals.iter().map(figure).sum::<u64>();
     let acknowledged = sum(|figures| figures.acknowledged);
     let (refused, failed) = (sum(|figures| figures.refused), sum(|figures| figures.failed));
+    let merged = sum(|figures| figures.merged);
     let (sealed, expired) = (sum(|figures| figures.sealed), sum(|figures| figures.expired));
     let (opening, sealing) = (sum(|figures| figures.crashed_opening), sum(|figures| figures.crashed_sealing));
     println!("{count} seeds: {acknowledged} batches acknowledged, {refused} refused, {failed} failed;");
-    println!("{sealed} segments sealed, {expired} expired; {opening} crashes opening, {sealing} sealing");
+    println!(
+        "{sealed} segments sealed, {merged} merged, {expired} expired; {opening} crashes opening, {sealing} sealing"
+    );
     if count >= 1000 {
         assert!(acknowledged > 10 * count && refused > count && failed > count && sealed > count);
-        assert!(expired > count / 10 && opening > count / 20 && sealing > count / 20);
+        assert!(merged > count / 20 && expired > count / 10 && opening > count / 20 && sealing > count / 20);
     }
 }
 

@@ -25,6 +25,9 @@ pub struct EmbeddedOptions {
     pub seal_spans_min: usize,
     /// Recent spans are sealed at this age however few they are. Default: 1 hour.
     pub seal_age_max_us: u64,
+    /// Neighbouring segments that are at most so many bytes together are merged. Default: a sixteenth of `seal_bytes`, which
+    /// is about what that much memory becomes, so that a full segment is never written again.
+    pub merge_bytes_max: Option<u64>,
     /// A segment is removed so long after the last of its spans arrived. What the spans say about their own time does not
     /// matter: neither do old traces vanish that were sent late, nor stay those that claim to be from the future.
     /// Default: 7 days.
@@ -55,6 +58,7 @@ impl Default for EmbeddedOptions {
             seal_age_us: 5 * 60 * SECOND_US,
             seal_spans_min: 50_000,
             seal_age_max_us: 3600 * SECOND_US,
+            merge_bytes_max: None,
             retention_age_us: 7 * 24 * 3600 * SECOND_US,
             retention_bytes_max: None,
             disk_free_bytes_min: None,
@@ -67,6 +71,10 @@ impl Default for EmbeddedOptions {
 impl EmbeddedOptions {
     pub(super) fn seal_bytes(&self) -> usize {
         self.seal_bytes.unwrap_or(self.memory_bytes_max / 2)
+    }
+
+    pub(super) fn merge_bytes_max(&self) -> u64 {
+        self.merge_bytes_max.unwrap_or_else(|| self.seal_bytes() as u64 / 16)
     }
 
     pub(super) fn check(&self) -> Result<(), OpenError> {

@@ -12,7 +12,9 @@ impl Engine {
     /// One round of everything that is done beside the writes.
     pub(super) fn keep_house(&self) {
         self.rotate_by_age();
-        self.seal_all();
+        if self.seal_all() {
+            self.merge_all();
+        }
         self.retain();
         self.remove_condemned();
         self.check_space();

@@ -41,8 +41,9 @@ impl Engine {
     }
 
     /// Seals what is ready, oldest first, until nothing is left or something fails. Trying again is always right: what was
-    /// written is either not named by the catalog or replaced by the same.
-    pub(super) fn seal_all(&self) {
+    /// written is either not named by the catalog or replaced by the same. Answers whether anything was sealed.
+    pub(super) fn seal_all(&self) -> bool {
+        let mut sealed = false;
         while let Some(result) = self.seal_next(true) {
             if let Err(error) = result {
                 tracing::warn!(%error, "sealing failed, it is tried again");
@@ -51,10 +52,12 @@ impl Engine {
                     refusals.disk = Some(what.clone());
                 }
                 refusals.sealing = Some(format!("sealing failed: {error}"));
-                return;
+                return sealed;
             }
+            sealed = true;
             lock(&self.refusals).sealing = None;
         }
+        sealed
     }
 
     /// Seals the oldest batches that are ready; nothing when none are.

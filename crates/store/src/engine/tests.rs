@@ -41,6 +41,7 @@ fn small() -> EmbeddedOptions {
         write_queue_bytes_max: 100_000,
         log_file_bytes: 64 << 10,
         disk_free_bytes_min: Some(0),
+        merge_bytes_max: Some(0),
         ..EmbeddedOptions::default()
     }
 }
@@ -263,6 +264,36 @@ fn retention_by_size_removes_the_oldest_but_not_under_a_reader() {
     drop((before, traces));
     engine.keep_house();
     assert_eq!((segment_files(), engine.stats().segments), (2, 2));
+}
+
+#[test]
+fn small_neighbours_become_one_segment_and_large_ones_stay() {
+    let disk = SimDisk::new(21);
+    let clock: Arc<TestClock> = Arc::default();
+    let options = EmbeddedOptions { merge_bytes_max: Some(8_000), ..small() };
+    let engine = open(&disk, &options, &clock);
+    let segment_files = || disk.names().into_iter().filter(|name| name.starts_with("segments/")).count();
+    seal_one(&engine, 1, 9_000);
+    let reading = engine.view();
+    for span in 2..5 {
+        seal_one(&engine, span, 10);
+    }
+    assert_eq!((engine.stats().segments, engine.stats().segments_merged), (4, 0), "three are too few");
+    let reading_old = engine.view();
+    seal_one(&engine, 5, 10);
+    assert_eq!((engine.stats().segments, engine.stats().segments_merged), (2, 4));
+    assert_eq!(segment_files(), 2 + 3, "somebody reads three of the old ones");
+    assert_eq!(reading_old.traces(&[TraceId::from_halves(0, 1)], TraceGrouping::Strict).unwrap()[0].len(), 4);
+    drop((reading, reading_old));
+    engine.keep_house();
+    assert_eq!(segment_files(), 2);
+    assert_eq!(spans(&engine), [1, 2, 3, 4, 5]);
+    assert_eq!(engine.stats().spans_stored, 5);
+    drop(engine);
+    disk.power_cycle();
+    let engine = open(&disk, &options, &clock);
+    assert_eq!((spans(&engine), engine.stats().segments), (vec![1, 2, 3, 4, 5], 2));
+    assert_eq!(engine.health().damage, Vec::<String>::new());
 }
 
 #[test]
