@@ -103,6 +103,7 @@ fn sum(a: StoreStats, b: StoreStats) -> StoreStats {
         segment_bytes: a.segment_bytes + b.segment_bytes,
         segment_spans: a.segment_spans + b.segment_spans,
         segments_sealed: a.segments_sealed + b.segments_sealed,
+        segments_merged: a.segments_merged + b.segments_merged,
         segments_expired: a.segments_expired + b.segments_expired,
         segments_damaged: a.segments_damaged + b.segments_damaged,
     }
