@@ -302,10 +302,12 @@ fn decode_all(body: &[u8], format: Format, reserved: Reserved) -> Result<SpanBat
     thread_local! {
         static KEPT: Cell<SpanBatch> = Cell::default();
     }
-    let mut batch = KEPT.take();
+    // Large bodies are decoded on threads that are many and soon idle: those keep nothing.
+    let keeps = body.len() <= DECODED_IN_PLACE_BYTES_MAX;
+    let mut batch = if keeps { KEPT.take() } else { SpanBatch::new() };
     let decoded = decode(format, body, &Limits::default(), &mut batch);
     drop(reserved);
-    if batch.memory_bytes() > KEPT_BATCH_BYTES_MAX {
+    if !keeps || batch.memory_bytes() > KEPT_BATCH_BYTES_MAX {
         batch.shrink_to_fit();
         return decoded.map(|()| batch);
     }
