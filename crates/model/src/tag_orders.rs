@@ -128,9 +128,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn orders() -> impl Strategy<Value = Vec<u8>> {
+        (0..=FEW_TAGS as u8).prop_flat_map(|len| Just((0..len).collect::<Vec<u8>>()).prop_shuffle())
+    }
+
     proptest! {
         #[test]
-        fn swaps_bring_the_order_about(order in (0..=FEW_TAGS as u8).prop_flat_map(|len| Just((0..len).collect::<Vec<u8>>()).prop_shuffle())) {
+        fn swaps_bring_the_order_about(order in orders()) {
             let mut places: Vec<u8> = (0..order.len() as u8).collect();
             for (at, &other) in swaps_of(&mut order.clone()).iter().enumerate() {
                 places.swap(at, usize::from(other));

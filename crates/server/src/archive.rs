@@ -134,7 +134,7 @@ fn missing<'a>(trace: &'a SpanBatch, known: Option<&SpanBatch>) -> Vec<SpanRef<'
 }
 
 fn write(store: &dyn Store, batch: SpanBatch) -> Result<(), WriteError> {
-    let (answer, answered) = mpsc::channel();
+    let (answer, answered) = mpsc::sync_channel(1);
     let done = move |result| {
         // Whoever waited may be gone.
         answer.send(result).ok();
