@@ -127,6 +127,12 @@ pub fn encode_status_json(status: &RpcStatus, out: &mut Vec<u8>) {
     object.end();
 }
 
+/// A number below zero is no code, and read as UNKNOWN, as gRPC asks for.
+fn code_of(number: i32) -> u32 {
+    const UNKNOWN: u32 = 2;
+    u32::try_from(number).unwrap_or(UNKNOWN)
+}
+
 /// Reads a `google.rpc.Status`; its details are not read.
 pub fn decode_status_protobuf(body: &[u8]) -> Result<RpcStatus> {
     const CODE: u32 = key(1, VARINT);
@@ -135,7 +141,7 @@ pub fn decode_status_protobuf(body: &[u8]) -> Result<RpcStatus> {
     let mut reader = Reader::new(body);
     while let Some(key) = reader.key()? {
         match key {
-            CODE => status.code = reader.varint()? as u32,
+            CODE => status.code = code_of(reader.varint()? as i32),
             MESSAGE => status.message = reader.text()?.into_owned(),
             _ => reader.skip_unknown(key, fields(&[1, 2]))?,
         }
@@ -151,7 +157,7 @@ pub fn decode_status_json(body: &[u8]) -> Result<RpcStatus> {
     let mut status = RpcStatus::default();
     reader.members(|reader, name| {
         match name {
-            "code" => status.code = reader.next_int()? as u32,
+            "code" => status.code = code_of(reader.next_int()?),
             "message" => status.message = reader.next_string()?.to_owned(),
             _ => reader.skip_value()?,
         }
