@@ -119,16 +119,21 @@ pub(super) fn write_multi<H: HeaderSetter + ?Sized>(context: &TraceContext, head
     }
     // A debug trace implies the decision: the specification asks not to send both.
     match context.sampled() {
-        _ if context.debug() => headers.set(FLAGS, "1"),
+        _ if is_debug(context) => headers.set(FLAGS, "1"),
         Some(sampled) => headers.set(SAMPLED, if sampled { "1" } else { "0" }),
         None => {}
     }
 }
 
+/// B3's debug says that the trace is kept; Jaeger's flag for it can come alone, and then says the opposite.
+fn is_debug(context: &TraceContext) -> bool {
+    context.debug() && context.sampled() != Some(false)
+}
+
 pub(super) fn write_single<H: HeaderSetter + ?Sized>(context: &TraceContext, headers: &mut H) {
     let mut text = StackText::<68>::new();
     let state = match context.sampled() {
-        _ if context.debug() => Some(b'd'),
+        _ if is_debug(context) => Some(b'd'),
         Some(sampled) => Some(if sampled { b'1' } else { b'0' }),
         None => None,
     };
