@@ -461,6 +461,12 @@ impl TraceContext {
         self.parent_id = parent_id;
     }
 
+    /// No ids and no decision, as if none had come. What travels beside them stays.
+    pub(super) fn forget_ids(&mut self) {
+        let kept = std::mem::take(self).without_oversized_ids();
+        *self = Self { extra: kept.extra, ..Self::default() };
+    }
+
     pub(super) fn set_oversized_ids(&mut self, text: Box<str>) {
         self.extra_mut().oversized_ids = Some(OversizedIds { text });
     }

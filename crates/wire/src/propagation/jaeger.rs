@@ -127,7 +127,7 @@ impl JaegerHeaders {
         headers.for_each(&mut |name, value| {
             if name.eq_ignore_ascii_case(&self.trace_id) {
                 if std::mem::replace(&mut seen, true) || !self.read_trace_id(value, context) {
-                    context.set_ids(TraceId::default(), SpanId::NONE, SpanId::NONE);
+                    context.forget_ids();
                     problems.add(Problem::UberTraceId);
                 }
             } else if let Some(key) = strip_prefix_ignoring_case(name, &self.baggage_prefix) {
