@@ -5,11 +5,18 @@
 //! ([`SpanBatch::intern`]), others go to one arena ([`SpanBatch::push_text`]): once a batch's memory has grown to the size of
 //! its traffic ([`SpanBatch::clear`] keeps it), filling it allocates nothing.
 
+mod attributes;
+mod mark;
+mod open_span;
+
+pub(crate) use attributes::{Attributes, TYPE_BOOL, TYPE_BYTES, TYPE_F64, TYPE_I64, TYPE_NESTED, TYPE_STR};
+pub use mark::BatchMark;
+
 use crate::intern::Interner;
 use crate::span::SpanRef;
-use crate::tag_orders::{FEW_TAGS, TagOrders, sort_few, swaps_of};
+use crate::tag_orders::TagOrders;
 use crate::value::{Kind, SpanFlags, StatusCode, ValueRef};
-use crate::{SpanId, StrId, Time, TraceId, compare_utf16};
+use crate::{SpanId, StrId, Time, TraceId};
 use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 
@@ -128,15 +135,6 @@ pub struct LinkRow {
     pub(crate) attributes: (u32, u32),
 }
 
-/// Keys and typed values, one column each.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Attributes {
-    pub(crate) keys: Vec<u32>,
-    pub(crate) types: Vec<u8>,
-    /// A number's bits, or where a text or bytes lie: start in the lower, length in the upper half.
-    pub(crate) values: Vec<u64>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct SharedRow {
     pub(crate) name: StrId,
@@ -144,25 +142,6 @@ pub(crate) struct SharedRow {
     pub(crate) schema_url: StrId,
     pub(crate) dropped_attributes: u32,
     pub(crate) attributes: (u32, u32),
-}
-
-/// How far a batch was filled; see [`SpanBatch::mark`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct BatchMark {
-    spans: usize,
-    names: usize,
-    text: usize,
-    bytes: usize,
-    tags: u32,
-    annotations: usize,
-    annotation_details: u32,
-    endpoints: usize,
-    resources: usize,
-    scopes: usize,
-    extras: usize,
-    links: usize,
-    warnings: usize,
-    shared_attributes: u32,
 }
 
 /// Spans as columns. See the module's text for how it is filled; [`SpanBatch::span`] reads it.
@@ -473,312 +452,5 @@ impl SpanBatch {
         if let Some(last) = self.remotes.last_mut() {
             *last = remote.0;
         }
-    }
-
-    // ---- the span being filled
-
-    /// Adds a tag to the span being filled. Order is kept; a key may repeat.
-    #[inline]
-    pub fn tag(&mut self, key: StrId, value: ValueRef<'_>) {
-        self.tags.push(&mut self.text, &mut self.bytes, key, value);
-    }
-
-    /// Adds an annotation (event, log) to the span being filled.
-    pub fn annotation(&mut self, time: Time, value: &str) {
-        let text = self.push_text(value);
-        self.annotation_times.push(time.to_bits());
-        self.annotation_values.push(text);
-        self.annotation_detail_ends.push(self.annotation_details.len());
-    }
-
-    /// Adds an attribute to the annotation added last.
-    pub fn annotation_detail(&mut self, key: StrId, value: ValueRef<'_>) {
-        self.annotation_details.push(&mut self.text, &mut self.bytes, key, value);
-        if let Some(end) = self.annotation_detail_ends.last_mut() {
-            *end = self.annotation_details.len();
-        }
-    }
-
-    /// Adds a link to the span being filled.
-    pub fn link(&mut self, link: LinkRow) {
-        let attributes = self.shared_attributes.empty_range();
-        self.links.push(LinkRow { attributes, ..link });
-    }
-
-    /// Adds an attribute to the link added last.
-    pub fn link_attribute(&mut self, key: StrId, value: ValueRef<'_>) {
-        self.shared_attributes.push(&mut self.text, &mut self.bytes, key, value);
-        if let Some(link) = self.links.last_mut() {
-            link.attributes.1 = self.shared_attributes.len();
-        }
-    }
-
-    /// Adds a warning (Jaeger) to the span being filled.
-    pub fn warning(&mut self, warning: &str) {
-        let text = self.push_text(warning);
-        self.warnings.push(text);
-    }
-
-    /// How many tags the span being filled has so far.
-    pub fn open_tags_len(&self) -> usize {
-        self.tags.keys.len() - self.tag_ends.last().map_or(0, |&end| end as usize)
-    }
-
-    /// How many annotations the span being filled has so far.
-    pub fn open_annotations_len(&self) -> usize {
-        self.annotation_times.len() - self.annotation_ends.last().map_or(0, |&end| end as usize)
-    }
-
-    /// Drops the tags of the span being filled: a JSON field that comes twice counts once.
-    pub fn clear_open_tags(&mut self) {
-        self.tags.truncate(self.tag_ends.last().map_or(0, |&end| end as usize));
-    }
-
-    /// Drops the annotations of the span being filled.
-    pub fn clear_open_annotations(&mut self) {
-        let keep = self.annotation_ends.last().map_or(0, |&end| end as usize);
-        self.annotation_times.truncate(keep);
-        self.annotation_values.truncate(keep);
-        self.annotation_detail_ends.truncate(keep);
-        self.annotation_details.truncate(self.annotation_detail_ends.last().map_or(0, |&end| end as usize));
-    }
-
-    /// Sorts the tags of the span being filled by key; of those with one key the last stays. As Zipkin answers.
-    pub fn sort_open_tags(&mut self) {
-        let from = self.tag_ends.last().map_or(0, |&end| end as usize);
-        let Self { tags, names, tag_orders, .. } = self;
-        match tags.keys.len() - from {
-            0 | 1 => {}
-            2..=FEW_TAGS => {
-                if let Some(swaps) = tag_orders.find(&tags.keys[from..]) {
-                    return tags.swap_all(from, swaps);
-                }
-                let mut order = [0; FEW_TAGS];
-                let order = sort_few(names, &tags.keys[from..], &mut order);
-                let came = |at: u8| tags.keys[from + usize::from(at)];
-                let all_differ = order.windows(2).all(|pair| came(pair[0]) != came(pair[1]));
-                let swaps = swaps_of(order);
-                if all_differ {
-                    tag_orders.remember(&tags.keys[from..], swaps);
-                }
-                tags.swap_all(from, swaps);
-                tags.keep_last_of_each_key(from);
-            }
-            _ => {
-                let key = |at: usize| names.get(StrId(tags.keys[at]));
-                let mut order: Vec<usize> = (from..tags.keys.len()).collect();
-                order.sort_by(|&a, &b| compare_utf16(key(a), key(b)));
-                tags.reorder(from, &order);
-                tags.keep_last_of_each_key(from);
-            }
-        }
-    }
-
-    /// Sorts the annotations of the span being filled by time, then text, and drops equal ones. As Zipkin answers.
-    /// For annotations without attributes only: these keep their place.
-    pub fn sort_open_annotations(&mut self) {
-        let from = self.annotation_ends.last().map_or(0, |&end| end as usize);
-        if self.annotation_times.len() < from + 2 {
-            return;
-        }
-        let sorted = |batch: &Self, a: usize, b: usize| {
-            let times = batch.annotation_times[a].cmp(&batch.annotation_times[b]);
-            let value = |at: usize| batch.text(batch.annotation_values[at]);
-            times.then_with(|| compare_utf16(value(a), value(b)))
-        };
-        if (from + 1..self.annotation_times.len()).all(|at| sorted(self, at - 1, at).is_lt()) {
-            return;
-        }
-        let mut order: Vec<usize> = (from..self.annotation_times.len()).collect();
-        order.sort_by(|&a, &b| sorted(self, a, b));
-        order.dedup_by(|a, b| sorted(self, *a, *b).is_eq());
-        let open: Vec<_> = order.iter().map(|&at| (self.annotation_times[at], self.annotation_values[at])).collect();
-        self.clear_open_annotations();
-        for (time, text) in open {
-            self.annotation_times.push(time);
-            self.annotation_values.push(text);
-            self.annotation_detail_ends.push(self.annotation_details.len());
-        }
-    }
-
-    /// Ends the span being filled: its row joins the columns, with the tags and annotations pushed since the last one.
-    pub fn commit(&mut self, row: SpanRow) -> Result<(), BatchFull> {
-        if self.text.len() > ARENA_BYTES_MAX || self.bytes.len() > ARENA_BYTES_MAX {
-            self.discard_open();
-            return Err(BatchFull);
-        }
-        let extra = self.take_open_extra(row.extra);
-        let mut flags = row.flags.without(SpanFlags::HAS_START.with(SpanFlags::HAS_DURATION));
-        if row.start.is_some() {
-            flags = flags.with(SpanFlags::HAS_START);
-        }
-        if row.duration.is_some() {
-            flags = flags.with(SpanFlags::HAS_DURATION);
-        }
-        self.trace_high.push(row.trace_id.high());
-        self.trace_low.push(row.trace_id.low());
-        self.ids.push(row.id.value());
-        self.parents.push(row.parent.value());
-        self.starts.push(row.start.unwrap_or_default().to_bits());
-        self.durations.push(row.duration.unwrap_or_default().to_bits());
-        self.span_names.push(row.name.0);
-        self.kinds.push(row.kind as u8);
-        self.flags.push(flags.0);
-        self.locals.push(row.local.0);
-        self.remotes.push(row.remote.0);
-        self.span_resources.push(row.resource.0);
-        self.span_scopes.push(row.scope.0);
-        self.span_extras.push(extra);
-        self.tag_ends.push(self.tags.len());
-        self.annotation_ends.push(self.annotation_times.len() as u32);
-        Ok(())
-    }
-
-    /// Drops what was pushed since the last commit. Interned texts and endpoints stay; they cost little.
-    pub fn discard_open(&mut self) {
-        self.clear_open_tags();
-        self.clear_open_annotations();
-        self.links.truncate(self.links_committed);
-        self.warnings.truncate(self.warnings_committed);
-    }
-
-    /// Remembers how far the batch is filled, so that [`SpanBatch::rollback`] can undo a body that turns out to be wrong.
-    /// For the moment between two spans: what is pushed for a span not yet committed is dropped.
-    pub fn mark(&mut self) -> BatchMark {
-        self.discard_open();
-        BatchMark {
-            spans: self.len(),
-            names: self.names.len(),
-            text: self.text.len(),
-            bytes: self.bytes.len(),
-            tags: self.tags.len(),
-            annotations: self.annotation_times.len(),
-            annotation_details: self.annotation_details.len(),
-            endpoints: self.endpoints.len(),
-            resources: self.resources.len(),
-            scopes: self.scopes.len(),
-            extras: self.extras.len(),
-            links: self.links.len(),
-            warnings: self.warnings.len(),
-            shared_attributes: self.shared_attributes.len(),
-        }
-    }
-
-    /// Forgets everything that was added since the mark was taken, interned texts and endpoints included.
-    pub fn rollback(&mut self, mark: BatchMark) {
-        self.discard_open();
-        for code in mark.endpoints..self.endpoints.len() {
-            let hash = self.endpoint_hasher.hash_one(self.endpoints[code]);
-            if let Ok(entry) = self.endpoint_codes.find_entry(hash, |&other| other as usize == code + 1) {
-                entry.remove();
-            }
-        }
-        // They name keys by numbers that may now go to others.
-        self.tag_orders.forget();
-        self.names.truncate(mark.names);
-        self.text.truncate(mark.text);
-        self.bytes.truncate(mark.bytes);
-        self.truncate(&mark);
-    }
-
-    fn take_open_extra(&mut self, extra: Option<ExtraRow>) -> u32 {
-        let links = (self.links_committed as u32, self.links.len() as u32);
-        let warnings = (self.warnings_committed as u32, self.warnings.len() as u32);
-        self.links_committed = self.links.len();
-        self.warnings_committed = self.warnings.len();
-        if extra.is_none() && links.0 == links.1 && warnings.0 == warnings.1 {
-            return 0;
-        }
-        self.extras.push(ExtraRow { links, warnings, ..extra.unwrap_or_default() });
-        self.extras.len() as u32
-    }
-
-    /// Columns and tables, but not the texts and what is found by hash.
-    fn truncate(&mut self, mark: &BatchMark) {
-        let Self { trace_high, trace_low, ids, parents, starts, durations, .. } = self;
-        for column in [trace_high, trace_low, ids, parents, starts, durations] {
-            column.truncate(mark.spans);
-        }
-        let Self { span_names, locals, remotes, span_resources, span_scopes, span_extras, .. } = self;
-        for column in [span_names, locals, remotes, span_resources, span_scopes, span_extras] {
-            column.truncate(mark.spans);
-        }
-        self.tag_ends.truncate(mark.spans);
-        self.annotation_ends.truncate(mark.spans);
-        self.kinds.truncate(mark.spans);
-        self.flags.truncate(mark.spans);
-        self.tags.truncate(mark.tags as usize);
-        self.annotation_times.truncate(mark.annotations);
-        self.annotation_values.truncate(mark.annotations);
-        self.annotation_detail_ends.truncate(mark.annotations);
-        self.annotation_details.truncate(mark.annotation_details as usize);
-        self.endpoints.truncate(mark.endpoints);
-        self.resources.truncate(mark.resources);
-        self.scopes.truncate(mark.scopes);
-        self.extras.truncate(mark.extras);
-        self.links.truncate(mark.links);
-        self.warnings.truncate(mark.warnings);
-        self.shared_attributes.truncate(mark.shared_attributes as usize);
-        self.links_committed = mark.links;
-        self.warnings_committed = mark.warnings;
-    }
-}
-
-pub(crate) const TYPE_STR: u8 = 0;
-pub(crate) const TYPE_BOOL: u8 = 1;
-pub(crate) const TYPE_I64: u8 = 2;
-pub(crate) const TYPE_F64: u8 = 3;
-pub(crate) const TYPE_BYTES: u8 = 4;
-pub(crate) const TYPE_NESTED: u8 = 5;
-
-impl Attributes {
-    pub(crate) fn len(&self) -> u32 {
-        self.keys.len() as u32
-    }
-
-    fn empty_range(&self) -> (u32, u32) {
-        (self.len(), self.len())
-    }
-
-    #[inline]
-    fn push(&mut self, text: &mut String, bytes: &mut Vec<u8>, key: StrId, value: ValueRef<'_>) {
-        let place = |start: usize, len: usize| start as u64 | (len as u64) << 32;
-        let (kind, word) = match value {
-            ValueRef::Str(value) => {
-                text.push_str(value);
-                (TYPE_STR, place(text.len() - value.len(), value.len()))
-            }
-            ValueRef::Bool(value) => (TYPE_BOOL, u64::from(value)),
-            ValueRef::I64(value) => (TYPE_I64, value as u64),
-            ValueRef::F64(value) => (TYPE_F64, value.to_bits()),
-            ValueRef::Bytes(value) => {
-                bytes.extend_from_slice(value);
-                (TYPE_BYTES, place(bytes.len() - value.len(), value.len()))
-            }
-            ValueRef::Nested(value) => {
-                bytes.extend_from_slice(value);
-                (TYPE_NESTED, place(bytes.len() - value.len(), value.len()))
-            }
-        };
-        self.keys.push(key.0);
-        self.types.push(kind);
-        self.values.push(word);
-    }
-
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.keys.truncate(len);
-        self.types.truncate(len);
-        self.values.truncate(len);
-    }
-
-    /// The rows from `from` on become those that `order` names.
-    fn reorder(&mut self, from: usize, order: &[usize]) {
-        fn pick<T: Copy>(column: &mut [T], from: usize, order: &[usize]) {
-            let picked: Vec<T> = order.iter().map(|&at| column[at]).collect();
-            column[from..].copy_from_slice(&picked);
-        }
-        pick(&mut self.keys, from, order);
-        pick(&mut self.types, from, order);
-        pick(&mut self.values, from, order);
     }
 }

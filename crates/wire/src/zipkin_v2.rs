@@ -9,6 +9,7 @@ mod order;
 mod plain;
 mod proto3_decode;
 mod proto3_encode;
+mod span_field;
 
 pub use decode::decode_json;
 pub use encode::{encode_span, encode_spans};

@@ -4,6 +4,7 @@
 use super::endpoint::{SeenEndpoints, read_json_endpoint};
 use super::error::{DecodeError, DecodeFault, IdFault};
 use super::plain::PlainSpans;
+use super::span_field::SpanField;
 use crate::Limits;
 use crate::detect::{SpanEncoding, check_encoding};
 use crate::java_text::{decode_utf8, to_lower_case};
@@ -116,12 +117,12 @@ impl<'a> Decoder<'a> {
         let (mut trace_id, mut id) = (None, None);
         self.reader.begin_object()?;
         while self.reader.has_next()? {
-            let field = SpanField::of(self.reader.next_name()?);
-            match field {
-                SpanField::TraceId => trace_id = Some(parse_trace_id(self.reader.next_string()?)?),
-                SpanField::Id => id = Some(parse_span_id(self.reader.next_string()?)?),
+            match SpanField::named(self.reader.next_name()?) {
+                Some(SpanField::TraceId) => trace_id = Some(parse_trace_id(self.reader.next_string()?)?),
+                Some(SpanField::Id) => id = Some(parse_span_id(self.reader.next_string()?)?),
                 _ if self.reader.peek()? == Token::Null => self.reader.skip_value()?,
-                _ => self.span_field(field, &mut row)?,
+                Some(field) => self.span_field(field, &mut row)?,
+                None => self.reader.skip_value()?,
             }
         }
         self.reader.end_object()?;
@@ -157,7 +158,7 @@ impl<'a> Decoder<'a> {
                     row.flags = row.flags.with(SpanFlags::SHARED);
                 }
             }
-            SpanField::TraceId | SpanField::Id | SpanField::Other => reader.skip_value()?,
+            SpanField::TraceId | SpanField::Id => reader.skip_value()?,
         }
         Ok(())
     }
@@ -222,45 +223,6 @@ impl<'a> Decoder<'a> {
         }
         self.reader.end_object()?;
         Ok(())
-    }
-}
-
-#[derive(Clone, Copy)]
-enum SpanField {
-    TraceId,
-    ParentId,
-    Id,
-    Kind,
-    Name,
-    Timestamp,
-    Duration,
-    LocalEndpoint,
-    RemoteEndpoint,
-    Annotations,
-    Tags,
-    Debug,
-    Shared,
-    Other,
-}
-
-impl SpanField {
-    fn of(name: &str) -> Self {
-        match name {
-            "traceId" => Self::TraceId,
-            "parentId" => Self::ParentId,
-            "id" => Self::Id,
-            "kind" => Self::Kind,
-            "name" => Self::Name,
-            "timestamp" => Self::Timestamp,
-            "duration" => Self::Duration,
-            "localEndpoint" => Self::LocalEndpoint,
-            "remoteEndpoint" => Self::RemoteEndpoint,
-            "annotations" => Self::Annotations,
-            "tags" => Self::Tags,
-            "debug" => Self::Debug,
-            "shared" => Self::Shared,
-            _ => Self::Other,
-        }
     }
 }
 

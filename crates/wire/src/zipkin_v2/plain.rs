@@ -5,6 +5,7 @@
 
 use super::decode::{commit, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
 use super::endpoint::set_ip_text;
+use super::span_field::SpanField;
 use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Count, ReadObject};
@@ -91,30 +92,30 @@ impl<'a> PlainSpans<'a> {
         let (mut has_trace_id, mut has_id) = (false, false);
         loop {
             match cursor.field()? {
-                Field::TraceId => {
+                SpanField::TraceId => {
                     row.trace_id = parse_trace_id(cursor.string()?).ok()?;
                     has_trace_id = true;
                 }
-                Field::Id => {
+                SpanField::Id => {
                     row.id = parse_span_id(cursor.string()?).ok()?;
                     has_id = true;
                 }
-                Field::ParentId => row.parent = parse_parent_id(cursor.string()?).ok()?,
-                Field::Kind => row.kind = parse_kind(cursor.string()?).ok()?,
-                Field::Name => {
+                SpanField::ParentId => row.parent = parse_parent_id(cursor.string()?).ok()?,
+                SpanField::Kind => row.kind = parse_kind(cursor.string()?).ok()?,
+                SpanField::Name => {
                     let (name, scratch) = (cursor.string()?, &mut self.scratch);
                     let new = || batch.intern(to_lower_case(name, scratch));
                     row.name = self.seen.names.get(name.as_bytes(), new);
                 }
-                Field::Timestamp => row.start = positive_micros(cursor.number()?),
-                Field::Duration => row.duration = positive_micros(cursor.number()?),
-                Field::LocalEndpoint => row.local = self.endpoint(cursor, batch, read)?,
-                Field::RemoteEndpoint => row.remote = self.endpoint(cursor, batch, read)?,
-                Field::Annotations => self.annotations(cursor, batch, read)?,
-                Field::Tags => self.tags(cursor, batch, read)?,
-                Field::Debug if cursor.flag()? => row.flags = row.flags.with(SpanFlags::DEBUG),
-                Field::Shared if cursor.flag()? => row.flags = row.flags.with(SpanFlags::SHARED),
-                Field::Debug | Field::Shared => {}
+                SpanField::Timestamp => row.start = positive_micros(cursor.number()?),
+                SpanField::Duration => row.duration = positive_micros(cursor.number()?),
+                SpanField::LocalEndpoint => row.local = self.endpoint(cursor, batch, read)?,
+                SpanField::RemoteEndpoint => row.remote = self.endpoint(cursor, batch, read)?,
+                SpanField::Annotations => self.annotations(cursor, batch, read)?,
+                SpanField::Tags => self.tags(cursor, batch, read)?,
+                SpanField::Debug if cursor.flag()? => row.flags = row.flags.with(SpanFlags::DEBUG),
+                SpanField::Shared if cursor.flag()? => row.flags = row.flags.with(SpanFlags::SHARED),
+                SpanField::Debug | SpanField::Shared => {}
             }
             read.values.add(1);
             if cursor.ends(b'}')? {
@@ -280,9 +281,9 @@ impl<'a> Cursor<'a> {
 
     /// The name of a span's field and its colon.
     #[inline]
-    fn field(&mut self) -> Option<Field> {
+    fn field(&mut self) -> Option<SpanField> {
         self.expect(b'"')?;
-        let (field, len) = Field::of(self.bytes.get(self.at..)?)?;
+        let (field, len) = SpanField::at_start_of(self.bytes.get(self.at..)?)?;
         self.at += len;
         self.expect(b':')?;
         Some(field)
@@ -348,73 +349,6 @@ impl<'a> Cursor<'a> {
         let is_it = (first == b't' || first == b'f') && self.bytes.get(self.at..)?.starts_with(rest);
         self.at += rest.len();
         is_it.then_some(flag)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Field {
-    TraceId,
-    ParentId,
-    Id,
-    Kind,
-    Name,
-    Timestamp,
-    Duration,
-    LocalEndpoint,
-    RemoteEndpoint,
-    Annotations,
-    Tags,
-    Debug,
-    Shared,
-}
-
-impl Field {
-    /// The field whose name and closing quote these bytes begin with, and how many they are. By the first eight, which tell
-    /// all names apart.
-    #[inline]
-    fn of(bytes: &[u8]) -> Option<(Self, usize)> {
-        const fn word(name: [u8; 8]) -> u64 {
-            u64::from_le_bytes(name)
-        }
-        const fn first(len: u32) -> u64 {
-            u64::MAX >> (64 - 8 * len)
-        }
-        const TRACE_ID: u64 = word(*b"traceId\"");
-        const PARENT_ID: u64 = word(*b"parentId");
-        const TIMESTAMP: u64 = word(*b"timestam");
-        const DURATION: u64 = word(*b"duration");
-        const LOCAL_ENDPOINT: u64 = word(*b"localEnd");
-        const REMOTE_ENDPOINT: u64 = word(*b"remoteEn");
-        const ANNOTATIONS: u64 = word(*b"annotati");
-        let eight = u64::from_le_bytes(*bytes.first_chunk()?);
-        let long = |field: Self, name: &[u8]| bytes.starts_with(name).then_some((field, name.len()));
-        match eight {
-            TRACE_ID => return Some((Self::TraceId, 8)),
-            PARENT_ID => return long(Self::ParentId, b"parentId\""),
-            TIMESTAMP => return long(Self::Timestamp, b"timestamp\""),
-            DURATION => return long(Self::Duration, b"duration\""),
-            LOCAL_ENDPOINT => return long(Self::LocalEndpoint, b"localEndpoint\""),
-            REMOTE_ENDPOINT => return long(Self::RemoteEndpoint, b"remoteEndpoint\""),
-            ANNOTATIONS => return long(Self::Annotations, b"annotations\""),
-            _ => {}
-        }
-        const ID: u64 = word(*b"id\"\0\0\0\0\0");
-        const KIND: u64 = word(*b"kind\"\0\0\0");
-        const NAME: u64 = word(*b"name\"\0\0\0");
-        const TAGS: u64 = word(*b"tags\"\0\0\0");
-        const DEBUG: u64 = word(*b"debug\"\0\0");
-        const SHARED: u64 = word(*b"shared\"\0");
-        match eight & first(5) {
-            KIND => return Some((Self::Kind, 5)),
-            NAME => return Some((Self::Name, 5)),
-            TAGS => return Some((Self::Tags, 5)),
-            short if short & first(3) == ID => return Some((Self::Id, 3)),
-            _ => {}
-        }
-        if eight & first(7) == SHARED {
-            return Some((Self::Shared, 7));
-        }
-        (eight & first(6) == DEBUG).then_some((Self::Debug, 6))
     }
 }
 
