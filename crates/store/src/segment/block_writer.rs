@@ -11,6 +11,7 @@ use super::packing::Packer;
 use super::rows::{Row, Rows};
 use super::templates::TemplateScratch;
 use super::terms_builder::TermsBuilder;
+use super::value_filters::ValueFiltersBuilder;
 use super::{SegmentError, Stages};
 use hashbrown::HashMap;
 use tracewell_model::ValueRef;
@@ -62,6 +63,7 @@ pub(super) struct BlockWriter {
     best: Vec<u8>,
     last: [LastSeen; TELLING.len()],
     stored: Vec<u8>,
+    value_filters: ValueFiltersBuilder,
 }
 
 /// The values of one attribute in the block being filled.
@@ -137,11 +139,13 @@ impl BlockWriter {
             best: vec![],
             last: Default::default(),
             stored: vec![],
+            value_filters: ValueFiltersBuilder::default(),
         })
     }
 
-    pub(super) fn packer(&mut self) -> &mut Packer {
-        &mut self.packer
+    /// What the footer is written with.
+    pub(super) fn into_parts(self) -> (Packer, ValueFiltersBuilder) {
+        (self.packer, self.value_filters)
     }
 
     /// Appends the columns of a block.
@@ -174,6 +178,8 @@ impl BlockWriter {
             }
         }
         stages.end("c: terms");
+        self.filter_values(block, dictionary);
+        stages.end("k: filters of values");
         self.put_values(block, dictionary, &mut place)?;
         stages.end("h: values");
         let mut columns = place.entries;
@@ -380,6 +386,20 @@ impl BlockWriter {
         }
         self.used.clear();
         self.used.extend((0u32..).zip(&self.values).filter(|(_, values)| !values.is_empty()).map(|(at, _)| at));
+    }
+
+    /// Notes the texts that are in no dictionary.
+    fn filter_values(&mut self, block: &BlockRows<'_>, dictionary: &DictionaryBuilder) {
+        let (before, home) = block.begun_before;
+        self.value_filters.begin_block();
+        for &attribute in &self.used {
+            let (key, codes) = &dictionary.values[attribute as usize];
+            if key.value_type == ValueType::Str && !codes.in_use() && key.role != Role::AnnotationDetail {
+                let ValueColumn { lengths, text, .. } = &self.values[attribute as usize];
+                self.value_filters.add(attribute, lengths, text.as_bytes(), (before > 0).then_some(home));
+            }
+        }
+        self.value_filters.end_block();
     }
 
     fn put_values(
