@@ -12,6 +12,7 @@ use super::packing::Packer;
 use super::rows::{IS_PLACE, Row, Rows, range_of};
 use super::templates::TemplateScratch;
 use super::terms_builder::TermsBuilder;
+use super::value_filters::ValueFiltersBuilder;
 use super::{SegmentError, Stages};
 use hashbrown::HashMap;
 
@@ -64,6 +65,7 @@ pub(super) struct BlockWriter {
     best: Vec<u8>,
     last: [LastSeen; TELLING.len()],
     stored: Vec<u8>,
+    value_filters: ValueFiltersBuilder,
 }
 
 /// By the code that tells another one: what came with it last.
@@ -130,11 +132,13 @@ impl BlockWriter {
             best: vec![],
             last: Default::default(),
             stored: vec![],
+            value_filters: ValueFiltersBuilder::default(),
         })
     }
 
-    pub(super) fn packer(&mut self) -> &mut Packer {
-        &mut self.packer
+    /// What the footer is written with.
+    pub(super) fn into_parts(self) -> (Packer, ValueFiltersBuilder) {
+        (self.packer, self.value_filters)
     }
 
     /// Appends the columns of a block.
@@ -168,7 +172,7 @@ impl BlockWriter {
             }
         }
         stages.end("c: terms");
-        self.put_values(all, block.rows, dictionary, &mut place)?;
+        self.put_values(all, block, dictionary, &mut place)?;
         stages.end("h: values");
         let mut columns = place.entries;
         columns.sort_unstable_by_key(|column| column.number);
@@ -326,10 +330,14 @@ impl BlockWriter {
     fn put_values(
         &mut self,
         all: &Rows,
-        rows: &[Row],
+        block: &BlockRows<'_>,
         dictionary: &mut DictionaryBuilder,
         place: &mut Place,
     ) -> Result<(), SegmentError> {
+        let rows = block.rows;
+        let (before, home) = block.begun_before;
+        let home = (before > 0).then_some(home);
+        self.value_filters.begin_block();
         let values = std::mem::take(&mut self.values);
         for &attribute in &values.used {
             let number = columns::FIRST_ATTRIBUTE + attribute;
@@ -339,6 +347,9 @@ impl BlockWriter {
             match key.value_type {
                 ValueType::Str if !codes.in_use() => {
                     self.take_texts(all, rows, words, of_rows, codes);
+                    if key.role != Role::AnnotationDetail {
+                        self.value_filters.add(attribute, &self.lengths, self.text.as_bytes(), home);
+                    }
                     self.put_texts(number, codes, place)?;
                 }
                 ValueType::Str | ValueType::Bool => {
@@ -368,6 +379,7 @@ impl BlockWriter {
             }
         }
         self.values = values;
+        self.value_filters.end_block();
         Ok(())
     }
 

@@ -152,8 +152,9 @@ impl Writer<'_, '_> {
 
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
-        let Self { dictionary, terms, blocks, traces, mut out, mut block_writer, stages, .. } = self;
-        let footer = write_footer(&blocks, &traces, &dictionary, terms, block_writer.packer())?;
+        let Self { dictionary, terms, blocks, traces, mut out, block_writer, stages, .. } = self;
+        let (mut packer, value_filters) = block_writer.into_parts();
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, &value_filters, &mut packer)?;
         write_end(&mut out, &footer);
         stages.end("i: footer");
         let summary = SegmentSummary {
