@@ -23,7 +23,7 @@ mod view;
 pub use batch::{
     BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
 };
-pub use dependency::{DependencyLink, DependencyLinker};
+pub use dependency::{DependencyLink, DependencyLinker, LinkSpan, PlainLinker};
 pub use id::{IdError, SpanId, TraceId};
 pub use image::{ImageError, read_image, write_image};
 pub use intern::StrId;
