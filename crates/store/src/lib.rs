@@ -6,6 +6,7 @@ mod catalog;
 mod clock;
 #[doc(hidden)]
 pub mod contract;
+mod copies;
 mod disk;
 mod engine;
 mod log;

@@ -1,11 +1,11 @@
 //! All spans of a trace from all parts of a view, in the order they arrived, equal copies once.
 
 use super::{Parts, group};
+use crate::copies::drop_copies;
 use crate::memtable::MemSnapshot;
 use crate::segment::Segment;
 use crate::store::ReadError;
 use hashbrown::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use tracewell_model::{SpanBatch, SpanRef, TraceGrouping, TraceId};
 
@@ -125,32 +125,4 @@ pub(super) fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
     }
     batch.shrink_to_fit();
     Ok(batch)
-}
-
-/// Keeps the first of spans that say the same. In time linear in their number, however many share an id: only those with
-/// equal hashes of all they say are compared.
-pub(super) fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
-    let mut ids: HashMap<u64, bool> = HashMap::with_capacity(spans.len());
-    let mut repeated = false;
-    for span in spans.iter() {
-        ids.entry(span.id().value()).and_modify(|twice| (*twice, repeated) = (true, true)).or_default();
-    }
-    if !repeated {
-        return;
-    }
-    let hasher = rapidhash::quality::RandomState::default();
-    let mut seen: HashMap<u64, Vec<SpanRef<'_>>> = HashMap::new();
-    spans.retain(|span| {
-        if !ids.get(&span.id().value()).is_some_and(|twice| *twice) {
-            return true;
-        }
-        let mut state = hasher.build_hasher();
-        span.hash_same(&mut state);
-        let same_hash = seen.entry(state.finish()).or_default();
-        let new = !same_hash.iter().any(|other| other.same(*span));
-        if new {
-            same_hash.push(*span);
-        }
-        new
-    });
 }

@@ -4,9 +4,10 @@
 //!
 //! What the filter asks of every match, as far as the segments' filters know of it, passes over blocks and traces unread.
 
-use super::gather::{Gathered, drop_copies};
+use super::gather::Gathered;
 use super::split;
 use super::{Parts, group};
+use crate::copies::drop_copies;
 use crate::segment::SegmentFilter;
 use crate::store::{ReadError, SearchVisitor, SpanSearch};
 use hashbrown::HashSet;

@@ -5,8 +5,8 @@ use super::bytes::zigzag;
 use super::column::{self, Encoding};
 use super::dictionary::{Role, ValueType};
 use super::dictionary_builder::{DictionaryBuilder, ValueCodes};
-use super::gather::Values;
 use super::footer::{BlockEntry, ColumnEntry};
+use super::gather::Values;
 use super::numbers::{BitLengths, NumberForm, bits_of, is_near, put_numbers};
 use super::packing::Packer;
 use super::rows::{IS_PLACE, Row, Rows, range_of};
@@ -93,15 +93,8 @@ impl LastSeen {
 }
 
 /// The columns of codes, one a row.
-const OF_ROWS: [u32; 7] = [
-    columns::NAME,
-    columns::LOCAL,
-    columns::REMOTE,
-    columns::RESOURCE,
-    columns::SHAPE,
-    columns::KIND,
-    columns::SCOPE,
-];
+const OF_ROWS: [u32; 7] =
+    [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE, columns::SHAPE, columns::KIND, columns::SCOPE];
 /// Those of them that may tell the values of a tag.
 const TELLING: [u32; 4] = [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE];
 
@@ -446,9 +439,8 @@ impl BlockWriter {
             Some(NOTHING) => return None,
             Some(best) => usize::from(best),
             None => {
-                let wrong: [usize; TELLING.len()] = std::array::from_fn(|at| {
-                    wrong_guesses(&columns[at], of_rows, codes, &mut last[at])
-                });
+                let wrong: [usize; TELLING.len()] =
+                    std::array::from_fn(|at| wrong_guesses(&columns[at], of_rows, codes, &mut last[at]));
                 let (best, _) = wrong.iter().enumerate().min_by_key(|(_, wrong)| **wrong)?;
                 best
             }
@@ -456,9 +448,12 @@ impl BlockWriter {
         let (known, last) = (&columns[best], &mut last[best]);
         last.begin();
         guesses.clear();
-        guesses.extend(of_rows.iter().zip(codes.iter()).map(|(&row, &code)| {
-            if last.replace(known[row as usize], code) == code { 0 } else { code + 1 }
-        }));
+        guesses.extend(
+            of_rows
+                .iter()
+                .zip(codes.iter())
+                .map(|(&row, &code)| if last.replace(known[row as usize], code) == code { 0 } else { code + 1 }),
+        );
         let worth = is_worth_guessing(guesses);
         choice.remember(if worth { best as u8 } else { NOTHING });
         worth.then_some(TELLING[best])

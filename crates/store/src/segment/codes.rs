@@ -108,7 +108,8 @@ impl TextCodes {
     /// The place where the search for a text begins, before it is cut to the size of the table.
     #[inline]
     fn place(&self, Key { words: [first, last], len }: Key) -> usize {
-        let product = u128::from(first ^ self.seed) * u128::from(last ^ self.seed.rotate_left(32) ^ u64::from(len) << 17);
+        let product =
+            u128::from(first ^ self.seed) * u128::from(last ^ self.seed.rotate_left(32) ^ u64::from(len) << 17);
         let mixed = (product as u64 ^ (product >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 32) as usize
     }

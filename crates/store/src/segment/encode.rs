@@ -3,6 +3,7 @@
 use super::block_writer::{BlockRows, BlockWriter};
 use super::dictionary_builder::DictionaryBuilder;
 use super::footer::{BlockEntry, HEADER_BYTES, TraceTable, write_end, write_footer};
+use super::link_counter::LinkCounter;
 use super::read_batches::read_batches;
 use super::rows::Rows;
 use super::terms_builder::TermsBuilder;
@@ -32,11 +33,13 @@ pub(crate) fn write_segment_in_stages(
     stages.end("b: rows in numbers");
     let RowsByTrace { traces, .. } = sealed;
     let terms = TermsBuilder::new(&dictionary, &rows)?;
+    let links = LinkCounter::new(&dictionary);
     let longest = vec![0; dictionary.texts.len()];
     let mut writer = Writer {
         rows,
         dictionary,
         terms,
+        links,
         longest,
         block_writer: BlockWriter::new()?,
         block: Block::default(),
@@ -55,6 +58,7 @@ struct Writer<'a, 'b> {
     rows: Rows,
     dictionary: DictionaryBuilder,
     terms: TermsBuilder,
+    links: LinkCounter,
     /// A zero for each text; see [`Rows::spread_longest`].
     longest: Vec<u8>,
     block_writer: BlockWriter,
@@ -103,6 +107,7 @@ impl Writer<'_, '_> {
         let Some(high) = self.rows.rows[rows.clone()].first().map(|row| row.trace_high) else { return Ok(()) };
         self.block.traces += 1;
         self.rows.spread_longest(rows.clone(), &mut self.longest);
+        self.links.add_trace(&self.rows, rows.clone(), &mut self.dictionary);
         let home = self.blocks.len() as u32;
         for row in rows {
             if self.block.is_full() {
@@ -143,6 +148,7 @@ impl Writer<'_, '_> {
             begun_before: block.begun_before,
             mixed_highs: block.mixed_highs,
         };
+        self.links.end_block();
         let entry = self.block_writer.write(&block_rows, rows, dictionary, terms, out, stages)?;
         let first_trace = block.first_trace + block.traces;
         self.block = Block { first_row: end, first_trace, ..Block::default() };
@@ -152,9 +158,10 @@ impl Writer<'_, '_> {
 
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
-        let Self { dictionary, terms, blocks, traces, mut out, block_writer, stages, .. } = self;
+        let Self { dictionary, terms, links, blocks, traces, mut out, block_writer, stages, .. } = self;
         let (mut packer, value_filters) = block_writer.into_parts();
-        let footer = write_footer(&blocks, &traces, &dictionary, terms, &value_filters, &mut packer)?;
+        let footer =
+            write_footer(&blocks, &traces, &dictionary, terms, &value_filters, links.into_bytes(), &mut packer)?;
         write_end(&mut out, &footer);
         stages.end("i: footer");
         let summary = SegmentSummary {

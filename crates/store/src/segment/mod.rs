@@ -18,6 +18,8 @@ mod equal;
 mod filter;
 mod footer;
 mod gather;
+mod link_counter;
+mod links;
 mod masks;
 mod numbers;
 mod operations;
@@ -37,6 +39,7 @@ mod value_filters;
 
 pub(crate) use encode::{write_segment, write_segment_in_stages};
 pub(crate) use filter::SegmentFilter;
+pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
 
 use crate::part::next_part_id;

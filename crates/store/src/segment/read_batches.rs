@@ -142,12 +142,8 @@ impl BatchReader<'_> {
         let code = &mut self.codes.endpoints[id.0 as usize];
         if *code == UNKNOWN {
             let texts = &mut self.dictionary.texts;
-            let entry = batch.endpoint_ref(id).map(|EndpointRef { service, ipv4, ipv6, port, ipv4_text }| EndpointEntry {
-                service: texts.code(service),
-                ipv4,
-                ipv6,
-                port,
-                ipv4_text: texts.code(ipv4_text),
+            let entry = batch.endpoint_ref(id).map(|EndpointRef { service, ipv4, ipv6, port, ipv4_text }| {
+                EndpointEntry { service: texts.code(service), ipv4, ipv6, port, ipv4_text: texts.code(ipv4_text) }
             });
             let entry = entry.unwrap_or_default();
             *code = self.dictionary.endpoints.code(&entry);

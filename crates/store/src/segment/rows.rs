@@ -74,7 +74,10 @@ pub(super) struct Rows {
 pub(super) enum Source {
     Batch(Arc<SpanBatch>),
     /// Of a block of a segment that is merged.
-    Arena { text: String, bytes: Vec<u8> },
+    Arena {
+        text: String,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Source {
