@@ -30,10 +30,11 @@ impl Engine {
         }
         let mut value = catalog.value().clone();
         let gone: Vec<_> = value.segments.drain(..expired).collect();
-        if let Err(error) = catalog.set(value) {
+        if let Err(error) = self.set_catalog(&mut catalog, value) {
             tracing::warn!(%error, "retention failed, it is tried again");
             return;
         }
+        let expired_bytes: u64 = gone.iter().map(|entry| entry.bytes).sum();
         let mut parts = self.change_parts();
         let mut condemned = lock(&self.condemned);
         for entry in gone {
@@ -43,6 +44,7 @@ impl Engine {
             condemned.push(Condemned { name: entry.name(), bytes: entry.bytes, segment });
         }
         self.counters.segments_expired.fetch_add(expired as u64, Relaxed);
+        self.counters.expired_bytes.fetch_add(expired_bytes, Relaxed);
     }
 
     /// How many of the oldest are older than is kept. The time of a segment is at most that of any later one and at most
