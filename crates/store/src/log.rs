@@ -236,6 +236,7 @@ impl Log for FileLog {
             written_bytes: state.written_bytes,
             files: state.files.len() as u64,
             used_bytes: state.files.iter().map(|used| used.end).sum(),
+            allocated_bytes: (state.files.len() + state.spares.len()) as u64 * self.file_bytes,
         }
     }
 
