@@ -3,6 +3,7 @@
 
 mod blobs;
 mod catalog;
+mod check;
 mod clock;
 #[doc(hidden)]
 pub mod contract;
@@ -22,6 +23,7 @@ mod search;
 mod segment;
 mod store;
 
+pub use check::{CheckError, CheckOptions, CheckReport, Finding, Lost, Note, check};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
 pub use engine::{EmbeddedOptions, EmbeddedStore, OpenError};

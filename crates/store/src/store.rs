@@ -242,6 +242,12 @@ pub struct StoreStats {
     pub segments_merged: u64,
     pub segments_expired: u64,
     pub segments_damaged: u64,
+    pub sealed_bytes: u64,
+    pub merged_bytes: u64,
+    pub expired_bytes: u64,
+    pub catalog_written_bytes: u64,
+    pub sealing_us: u64,
+    pub merging_us: u64,
 }
 
 /// What a store can do.

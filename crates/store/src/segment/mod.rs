@@ -36,11 +36,13 @@ mod terms_builder;
 #[cfg(test)]
 mod tests;
 mod value_filters;
+mod verify;
 
 pub(crate) use encode::{write_segment, write_segment_in_stages};
 pub(crate) use filter::SegmentFilter;
 pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
+pub(crate) use verify::{Verified, Wrong, verify_segment};
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};
@@ -473,7 +475,6 @@ fn read_header(blobs: &dyn Blobs, name: &str, len: u64) -> Result<(Header, Vec<S
     Err(damaged(name, 0, "both copies of the header"))
 }
 
-/// Reads the footer, and repairs it where it is damaged.
 fn read_footer(
     blobs: &dyn Blobs,
     name: &str,
@@ -481,6 +482,18 @@ fn read_footer(
     header: Header,
     reports: &mut Vec<String>,
 ) -> Result<Footer, SegmentError> {
+    let footer = read_footer_bytes(blobs, name, len, header, reports)?;
+    Footer::read(&footer, header.footer_offset).map_err(|error| damaged(name, header.footer_offset, error.0))
+}
+
+/// Reads the bytes of the footer, and repairs them where they are damaged.
+fn read_footer_bytes(
+    blobs: &dyn Blobs,
+    name: &str,
+    len: u64,
+    header: Header,
+    reports: &mut Vec<String>,
+) -> Result<Vec<u8>, SegmentError> {
     let offset = header.footer_offset;
     let beyond = || damaged(name, offset, "the footer reaches beyond the end");
     let footer_len = usize::try_from(header.footer_len).ok().filter(|_| header.footer_len <= len).ok_or_else(beyond)?;
@@ -503,7 +516,7 @@ fn read_footer(
             return Err(damaged(name, offset, "the footer's checksum is wrong"));
         }
     }
-    Footer::read(&footer, offset).map_err(malformed)
+    Ok(footer)
 }
 
 /// Version 1: the footer is there twice.
