@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod gather;
+mod newest;
 mod operations;
 mod split;
 #[cfg(test)]
@@ -13,7 +14,7 @@ pub(crate) mod tests;
 
 use crate::memtable::{MemSnapshot, Memtable};
 use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
-use crate::store::{DependencyWindow, ReadError};
+use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
 use gather::Gathered;
 use hashbrown::HashSet;
 use split::SplitTraces;
@@ -130,6 +131,11 @@ impl View {
         visit: &mut dyn FnMut(&[SpanRef<'_>]),
     ) -> Result<(), ReadError> {
         dependencies::visit(&self.parts(), window, grouping, visit)
+    }
+
+    /// See [`crate::Store::search`].
+    pub(crate) fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        newest::search(&self.parts(), search, visitor)
     }
 
     /// See [`crate::Store::operations`].

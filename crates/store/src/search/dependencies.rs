@@ -72,13 +72,15 @@ impl Counter<'_> {
             let traces = segment.traces_of_block(block);
             let inside = |trace: u32| Inside::of(segment.trace_starts_us(trace), self.window);
             let all_inside = traces.clone().all(|trace| inside(trace) == Inside::Yes);
-            if let Some(links) = segment.links_of_block(block).filter(|_| all_inside) {
+            if let Some((links, odd)) = segment.links_of_block(block).filter(|_| all_inside) {
                 for link in links {
                     let pair = (codes.text(&mut self.codes, link.parent), codes.text(&mut self.codes, link.child));
                     let count = self.counts.entry(pair).or_default();
                     *count = (count.0 + link.calls as i64, count.1 + link.errors as i64);
                 }
-                taken_out.extend(traces.filter(|&trace| in_several(segment.trace_low(trace))));
+                let odd: Vec<u32> = odd.iter().map(|odd| traces.start + odd).collect();
+                single.extend(&odd);
+                taken_out.extend(traces.filter(|trace| in_several(segment.trace_low(*trace)) && !odd.contains(trace)));
             } else {
                 single.extend(
                     traces.filter(|&trace| inside(trace) != Inside::No || in_several(segment.trace_low(trace))),

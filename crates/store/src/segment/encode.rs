@@ -4,7 +4,8 @@ use super::block_writer::{BlockRows, BlockWriter};
 use super::dictionary_builder::DictionaryBuilder;
 use super::footer::{BlockEntry, HEADER_BYTES, TraceTable, write_end, write_footer};
 use super::link_counter::LinkCounter;
-use super::rows::{Rows, read_rows};
+use super::read_batches::read_batches;
+use super::rows::Rows;
 use super::terms_builder::TermsBuilder;
 use super::{SegmentBytes, SegmentError, SegmentSummary, Stages};
 use crate::memtable::{Memtable, RowsByTrace, TraceRows, min_known};
@@ -28,7 +29,7 @@ pub(crate) fn write_segment_in_stages(
     let sealed = memtable.rows_by_trace();
     stages.end("a: rows by trace");
     let mut dictionary = DictionaryBuilder::new(memtable.tag_keys());
-    let rows = read_rows(&sealed, &mut dictionary);
+    let rows = read_batches(&sealed, &mut dictionary);
     stages.end("b: rows in numbers");
     let RowsByTrace { traces, .. } = sealed;
     let terms = TermsBuilder::new(&dictionary, &rows)?;
@@ -106,7 +107,7 @@ impl Writer<'_, '_> {
         let Some(high) = self.rows.rows[rows.clone()].first().map(|row| row.trace_high) else { return Ok(()) };
         self.block.traces += 1;
         self.rows.spread_longest(rows.clone(), &mut self.longest);
-        self.links.add_trace(&self.rows, rows.clone(), &mut self.dictionary);
+        self.links.add_trace(&self.rows, rows.clone());
         let home = self.blocks.len() as u32;
         for row in rows {
             if self.block.is_full() {

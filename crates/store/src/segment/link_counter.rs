@@ -1,14 +1,14 @@
 //! Links between services, counted when a segment is written: those of the traces that begin in a block together, as if the
-//! segment held all of each trace. Who asks later takes out the traces that lie in several parts.
+//! segment held all of each trace. Who asks later takes out the traces that lie in several parts, and adds those in which spans
+//! have to be merged first: they are named instead.
 
 use super::bytes::put_varint;
 use super::dictionary::{EndpointEntry, Role};
 use super::dictionary_builder::DictionaryBuilder;
 use super::rows::{Row, Rows};
-use crate::copies::drop_copies;
 use hashbrown::HashMap;
 use std::ops::Range;
-use tracewell_model::{DependencyLinker, Kind, LinkSpan, PlainLinker, SpanFlags, StatusCode};
+use tracewell_model::{Kind, LinkSpan, PlainLinker, SpanFlags, StatusCode};
 
 /// See the module's text.
 pub(super) struct LinkCounter {
@@ -20,6 +20,9 @@ pub(super) struct LinkCounter {
     endpoints: Vec<u32>,
     /// By shape: whether it has a tag that says that the span failed.
     errors: Vec<bool>,
+    /// Of the block: traces that begin in it, and those among them whose links are not counted.
+    traces: u32,
+    odd: Vec<u32>,
     blocks: Vec<u8>,
 }
 
@@ -38,11 +41,12 @@ impl LinkCounter {
         let shapes = 0..dictionary.shapes.len() as u32;
         let errors = shapes.map(|shape| dictionary.shapes.get(shape).iter().any(is_error)).collect();
         let (linker, spans, counts) = (PlainLinker::default(), vec![], HashMap::new());
-        Self { linker, spans, counts, endpoints, errors, blocks: vec![] }
+        Self { linker, spans, counts, endpoints, errors, traces: 0, odd: vec![], blocks: vec![] }
     }
 
     /// Counts the links of a trace, which begins in the block that is being filled.
-    pub(super) fn add_trace(&mut self, all: &Rows, rows: Range<usize>, dictionary: &mut DictionaryBuilder) {
+    pub(super) fn add_trace(&mut self, all: &Rows, rows: Range<usize>) {
+        self.traces += 1;
         let Self { linker, spans, counts, endpoints, errors, .. } = self;
         let rows = &all.rows[rows];
         spans.clear();
@@ -56,22 +60,14 @@ impl LinkCounter {
             remote: all.services[row.remote as usize],
             endpoint: endpoints[row.local as usize],
         }));
-        let mut add = |parent: u32, child: u32, calls: u64, errors: u64| {
+        let plain = linker.link(spans, |parent, child, is_error| {
             let count = counts.entry((parent, child)).or_default();
-            *count = (count.0 + calls, count.1 + errors);
-        };
-        if linker.link(spans, |parent, child, is_error| add(parent, child, 1, u64::from(is_error))) {
+            *count = (count.0 + 1, count.1 + u64::from(is_error));
+        });
+        if plain {
             return;
         }
-        let mut spans: Vec<_> = rows.iter().map(|row| all.batches[row.batch as usize].span(row.row as usize)).collect();
-        drop_copies(&mut spans);
-        let mut linker = DependencyLinker::default();
-        linker.put_trace(&spans);
-        for link in linker.links() {
-            // Services are among the texts already.
-            let (parent, child) = (dictionary.texts.code(&link.parent), dictionary.texts.code(&link.child));
-            add(parent, child, link.call_count, link.error_count);
-        }
+        self.odd.push(self.traces - 1);
     }
 
     pub(super) fn end_block(&mut self) {
@@ -83,6 +79,10 @@ impl LinkCounter {
                 put_varint(&mut self.blocks, number);
             }
         }
+        put_varint(&mut self.blocks, self.odd.len() as u64);
+        self.odd.iter().for_each(|&trace| put_varint(&mut self.blocks, u64::from(trace)));
+        self.odd.clear();
+        self.traces = 0;
     }
 
     /// The links of all blocks, one block after the other.

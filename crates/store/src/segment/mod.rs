@@ -17,6 +17,7 @@ mod encode;
 mod equal;
 mod filter;
 mod footer;
+mod gather;
 mod link_counter;
 mod links;
 mod masks;
@@ -25,6 +26,7 @@ mod operations;
 mod packing;
 mod parity;
 mod rare;
+mod read_batches;
 mod rows;
 mod sizes;
 mod stages;
@@ -182,24 +184,33 @@ impl Segment {
         wanted: impl Fn(u32) -> bool,
         mut each: impl FnMut(&SpanBatch, Range<usize>),
     ) -> Result<(), SegmentError> {
-        for (at, block) in (0u32..).zip(&self.footer.blocks) {
-            let traces = (block.first_trace..block.first_trace + block.traces).filter(|&trace| wanted(trace));
-            let end = block.first_row + block.rows;
-            let (inside, beyond): (Vec<u32>, Vec<u32>) = traces.partition(|&trace| self.trace_rows(trace).end <= end);
-            if let (Some(&first), Some(&last)) = (inside.first(), inside.last()) {
-                let (from, to) = (self.trace_rows(first).start, self.trace_rows(last).end);
-                let rows = from - block.first_row..to - block.first_row;
-                let mut batch = SpanBatch::new();
-                let read = self.unless_damaged(at, |segment| segment.read_rows(at, rows, &mut batch))?;
-                for rows in inside.iter().filter(|_| read.is_some()).map(|&trace| self.trace_rows(trace)) {
-                    each(&batch, (rows.start - from) as usize..(rows.end - from) as usize);
-                }
+        (0u32..).zip(&self.footer.blocks).try_for_each(|(at, _)| self.each_trace_of_block(at, &wanted, &mut each))
+    }
+
+    /// [`Segment::each_trace`] of the traces that begin in a block.
+    pub(crate) fn each_trace_of_block(
+        &self,
+        at: u32,
+        wanted: &impl Fn(u32) -> bool,
+        each: &mut impl FnMut(&SpanBatch, Range<usize>),
+    ) -> Result<(), SegmentError> {
+        let block = self.block(at);
+        let traces = (block.first_trace..block.first_trace + block.traces).filter(|&trace| wanted(trace));
+        let end = block.first_row + block.rows;
+        let (inside, beyond): (Vec<u32>, Vec<u32>) = traces.partition(|&trace| self.trace_rows(trace).end <= end);
+        if let (Some(&first), Some(&last)) = (inside.first(), inside.last()) {
+            let (from, to) = (self.trace_rows(first).start, self.trace_rows(last).end);
+            let rows = from - block.first_row..to - block.first_row;
+            let mut batch = SpanBatch::new();
+            let read = self.unless_damaged(at, |segment| segment.read_rows(at, rows, &mut batch))?;
+            for rows in inside.iter().filter(|_| read.is_some()).map(|&trace| self.trace_rows(trace)) {
+                each(&batch, (rows.start - from) as usize..(rows.end - from) as usize);
             }
-            for trace in beyond {
-                let mut batch = SpanBatch::new();
-                self.read_trace(trace, &mut batch)?;
-                each(&batch, 0..batch.len());
-            }
+        }
+        for trace in beyond {
+            let mut batch = SpanBatch::new();
+            self.read_trace(trace, &mut batch)?;
+            each(&batch, 0..batch.len());
         }
         Ok(())
     }
