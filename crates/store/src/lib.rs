@@ -21,6 +21,7 @@ mod seams;
 mod search;
 mod segment;
 mod store;
+mod watch;
 
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
@@ -33,3 +34,4 @@ pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,
 };
+pub use watch::ReadWatch;

@@ -15,6 +15,7 @@ pub(crate) mod tests;
 use crate::memtable::{MemSnapshot, Memtable};
 use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
 use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
+use crate::watch::go_on;
 use gather::Gathered;
 use hashbrown::HashSet;
 use split::SplitTraces;
@@ -76,6 +77,7 @@ impl View {
         let mut seen = HashSet::new();
         let mut traces = vec![];
         for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
+            go_on()?;
             let gathered = Gathered::read(&parts, id.low())?;
             traces.extend(gathered.batches_of(&gathered.traces(grouping), |found| found == id)?);
         }
@@ -258,6 +260,7 @@ impl<'a> Search<'a> {
         }
         self.wait_split(0);
         while let Some(Waiting { newest_us, what }) = self.queue.pop() {
+            go_on()?;
             self.look_into(newest_us, what)?;
             if self.found.len() == self.query.limit {
                 break;

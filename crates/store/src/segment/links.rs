@@ -6,6 +6,7 @@ use super::block_columns as columns;
 use super::bytes::{Malformed, Reader, unzigzag};
 use super::dictionary::{EndpointEntry, Role};
 use super::footer::BlockEntry;
+use super::masks::BlockMasks;
 use super::rare::status_of;
 use super::{Segment, SegmentError};
 use std::ops::Range;
@@ -138,7 +139,7 @@ impl<'a> LinkReader<'a> {
         };
         let codes = codes.first(rows).map_err(malformed)?;
         let parents = (0i64..).zip(codes.iter()).map(parent).collect::<Result<_, _>>().map_err(malformed)?;
-        let failed = failed_rows(segment, block).map_err(|error| error.of(segment, offset))?;
+        let failed = failed_rows(segment, block).map_err(|error| error.of(BlockMasks { segment, block }))?;
         let (kinds, locals) = (segment.codes(block, columns::KIND)?, segment.codes(block, columns::LOCAL)?);
         let remotes = segment.codes(block, columns::REMOTE)?;
         let first_row = entry.first_row;
@@ -185,9 +186,9 @@ pub(super) enum Unread {
 }
 
 impl Unread {
-    pub(super) fn of(self, segment: &Segment, offset: u64) -> SegmentError {
+    pub(super) fn of(self, masks: BlockMasks<'_>) -> SegmentError {
         match self {
-            Self::Malformed(error) => segment.malformed(offset, error),
+            Self::Malformed(error) => masks.malformed(error),
             Self::Segment(error) => error,
         }
     }

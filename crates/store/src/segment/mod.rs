@@ -55,9 +55,9 @@ use operations::Operations;
 use packing::unpack;
 use parity::{Pages, split_end};
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use terms::Fact;
 use tracewell_model::SpanBatch;
 
@@ -107,6 +107,8 @@ pub(crate) struct Segment {
     damage: Mutex<BTreeMap<u32, String>>,
     /// The names of a service's spans with their kinds, of the services that were asked for.
     operations: Mutex<HashMap<u32, Operations>>,
+    /// The keys of resources' attributes; nothing if they cannot be read.
+    resource_keys: OnceLock<Option<BTreeSet<u32>>>,
 }
 
 impl Segment {
@@ -124,7 +126,15 @@ impl Segment {
             damage.insert(NO_BLOCK, reports.join("; "));
         }
         let (damage, operations) = (Mutex::new(damage), Mutex::default());
-        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, operations })
+        Ok(Self {
+            id: next_part_id(),
+            name: name.to_owned(),
+            blobs,
+            footer,
+            damage,
+            operations,
+            resource_keys: OnceLock::new(),
+        })
     }
 
     pub(crate) fn summary(&self) -> &SegmentSummary {
@@ -267,6 +277,23 @@ impl Segment {
                 b = theirs.next();
             }
         }
+    }
+
+    /// Whether some resource may have an attribute with this key.
+    fn may_have_in_resource(&self, key: &str) -> bool {
+        let Some(key) = self.footer.dictionary.texts.find(key) else { return false };
+        let keys = self.resource_keys.get_or_init(|| {
+            let mut keys = BTreeSet::new();
+            let resources = self.footer.dictionary.resources.iter().skip(1);
+            let mut all = vec![];
+            for resource in resources {
+                rare::each_resource_key(resource, |key| all.push(key)).ok()?;
+            }
+            keys.extend(all);
+            Some(keys)
+        });
+        // What cannot be read may have anything.
+        keys.as_ref().is_none_or(|keys| keys.contains(&key))
     }
 
     fn trace_rows(&self, trace: u32) -> Range<u32> {
