@@ -79,7 +79,8 @@ impl View {
         for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
             go_on()?;
             let gathered = Gathered::read(&parts, id.low())?;
-            traces.extend(gathered.batches_of(&gathered.traces(grouping), |found| found == id)?);
+            let found = gathered.into_batches(grouping, |found, _| (found == id).then_some(()))?;
+            traces.extend(found.into_iter().map(|(_, (), batch)| batch));
         }
         Ok(traces)
     }
@@ -315,15 +316,9 @@ impl<'a> Search<'a> {
             Place::Segment(at) => Gathered::read_from_segment(&self.parts.segments[at], low)?,
             Place::Memtable(at) => Gathered::read_from_memtable(&self.parts.memtables[at], low),
         };
-        let traces = gathered.traces(self.query.grouping);
-        let mut matching = vec![];
-        for (id, spans) in &traces {
-            if let Some(time_us) = self.time_of_match(spans) {
-                matching.push((*id, time_us));
-            }
-        }
-        let batches = gathered.batches_of(&traces, |id| matching.iter().any(|(matching, _)| *matching == id))?;
-        for ((id, newest_us), batch) in matching.into_iter().zip(batches) {
+        for (id, newest_us, batch) in
+            gathered.into_batches(self.query.grouping, |_, spans| self.time_of_match(spans))?
+        {
             self.queue.push(Waiting { newest_us, what: What::Found(id, Box::new(batch)) });
         }
         Ok(())

@@ -176,6 +176,8 @@ impl Segment {
     pub(crate) fn read_trace(&self, trace: u32, batch: &mut SpanBatch) -> Result<(), SegmentError> {
         let rows = self.trace_rows(trace);
         let first = self.footer.blocks.partition_point(|block| block.first_row + block.rows <= rows.start);
+        let spans = rows.len().min(SPANS_RESERVED_MAX);
+        batch.reserve(spans, spans * TAGS_A_SPAN, spans * TEXT_BYTES_A_SPAN);
         for (at, block) in (0u32..).zip(&self.footer.blocks).skip(first) {
             if block.first_row >= rows.end {
                 break;
@@ -436,6 +438,11 @@ impl Segment {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What a trace that is read has room for before its first span.
+const SPANS_RESERVED_MAX: usize = 4096;
+const TAGS_A_SPAN: usize = 8;
+const TEXT_BYTES_A_SPAN: usize = 96;
 
 /// Where [`Segment::damage`] keeps what concerns no block.
 const NO_BLOCK: u32 = u32::MAX;
