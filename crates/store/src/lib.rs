@@ -22,6 +22,7 @@ mod seams;
 mod search;
 mod segment;
 mod store;
+mod watch;
 
 pub use check::{CheckError, CheckOptions, CheckReport, Finding, Lost, Note, check};
 pub use clock::{Clock, SystemClock};
@@ -35,3 +36,4 @@ pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,
 };
+pub use watch::ReadWatch;

@@ -43,9 +43,25 @@ const UNKNOWN: u32 = u32::MAX - 1;
 
 impl PlainLinker {
     /// Calls `each` with parent, child and whether it failed for each call in a trace, given all its spans. Answers whether the
-    /// trace is plain; where it is not (an id comes twice other than as a shared one, parents form a loop), nothing is called.
+    /// trace is plain; where it is not (spans that are no copies have one id, other than a shared one and its client's; parents
+    /// form a loop), nothing is called.
     pub fn link(&mut self, spans: &[LinkSpan], mut each: impl FnMut(u32, u32, bool)) -> bool {
-        if !self.place(spans) || self.has_loop() {
+        if self.by_id_of(spans) {
+            // Copies say nothing new: what is merged from them is what each says.
+            let copy = |pair: &[(u64, bool, u32)]| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1);
+            let copies = self.by_id.windows(2).filter(|pair| copy(pair)).map(|pair| (pair[0].2, pair[1].2));
+            let mut left: Vec<Option<LinkSpan>> = spans.iter().copied().map(Some).collect();
+            for (first, second) in copies {
+                if spans[first as usize] != spans[second as usize] {
+                    return false;
+                }
+                left[second as usize] = None;
+            }
+            let left: Vec<LinkSpan> = left.into_iter().flatten().collect();
+            return self.link(&left, each);
+        }
+        self.place(spans);
+        if self.has_loop() {
             return false;
         }
         let root = self.by_id.iter().find(|(_, shared, at)| !shared && self.parent_ids[*at as usize] == 0);
@@ -69,15 +85,18 @@ impl PlainLinker {
         true
     }
 
-    /// Finds everybody's parent.
-    fn place(&mut self, spans: &[LinkSpan]) -> bool {
-        let Self { by_id, parent_ids, parents, .. } = self;
+    /// Sorts spans by their ids; answers whether one comes twice other than as a shared one.
+    fn by_id_of(&mut self, spans: &[LinkSpan]) -> bool {
+        let Self { by_id, .. } = self;
         by_id.clear();
         by_id.extend((0u32..).zip(spans).map(|(at, span)| (span.id, span.is_shared, at)));
         by_id.sort_unstable();
-        if by_id.windows(2).any(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
-            return false;
-        }
+        by_id.windows(2).any(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1))
+    }
+
+    /// Finds everybody's parent.
+    fn place(&mut self, spans: &[LinkSpan]) {
+        let Self { by_id, parent_ids, parents, .. } = self;
         parent_ids.clear();
         parent_ids.extend(spans.iter().map(|span| span.parent));
         for pair in by_id.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
@@ -107,7 +126,6 @@ impl PlainLinker {
             };
             parents.push(parent.filter(|&parent| parent != at).unwrap_or(NONE));
         }
-        true
     }
 
     fn has_loop(&mut self) -> bool {
@@ -216,7 +234,11 @@ mod tests {
             remote,
             endpoint: service,
         });
-        prop::collection::vec(span, 0..12)
+        let copies = prop::collection::vec(prop::sample::select(vec![true, false, false]), 12);
+        (prop::collection::vec(span, 0..12), copies).prop_map(|(spans, copies)| {
+            let copied = spans.iter().zip(copies).filter(|(_, copied)| *copied).map(|(span, _)| *span);
+            spans.iter().copied().chain(copied.collect::<Vec<_>>()).collect()
+        })
     }
 
     fn batch(spans: &[LinkSpan]) -> SpanBatch {
@@ -276,7 +298,8 @@ mod tests {
         let mut is_plain = |spans: &[LinkSpan]| linker.link(spans, |_, _, _| {});
         assert!(is_plain(&[]));
         assert!(is_plain(&[span(1, 0, false), span(1, 0, true), span(2, 1, false), span(3, 3, false)]));
-        assert!(!is_plain(&[span(1, 0, false), span(1, 0, false)]));
+        assert!(is_plain(&[span(1, 0, false), span(1, 0, false), span(1, 0, false)]));
+        assert!(!is_plain(&[span(1, 0, false), span(1, 2, false)]));
         assert!(!is_plain(&[span(1, 2, false), span(2, 1, false)]));
     }
 }

@@ -10,6 +10,7 @@ use crate::copies::drop_copies;
 use crate::memtable::MemSnapshot;
 use crate::segment::{LinkReader, Segment};
 use crate::store::{DependencyWindow, ReadError};
+use crate::watch::go_on;
 use hashbrown::{HashMap, HashSet};
 use service_codes::{SegmentCodes, ServiceCodes};
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub(super) fn links(parts: &Parts<'_>, window: DependencyWindow) -> Result<Vec<D
         pieces: HashMap::new(),
     };
     for at in 0..parts.segments.len() {
+        go_on()?;
         counter.add_segment(at)?;
     }
     for memtable in &parts.memtables {
@@ -72,13 +74,15 @@ impl Counter<'_> {
             let traces = segment.traces_of_block(block);
             let inside = |trace: u32| Inside::of(segment.trace_starts_us(trace), self.window);
             let all_inside = traces.clone().all(|trace| inside(trace) == Inside::Yes);
-            if let Some(links) = segment.links_of_block(block).filter(|_| all_inside) {
+            if let Some((links, odd)) = segment.links_of_block(block).filter(|_| all_inside) {
                 for link in links {
                     let pair = (codes.text(&mut self.codes, link.parent), codes.text(&mut self.codes, link.child));
                     let count = self.counts.entry(pair).or_default();
                     *count = (count.0 + link.calls as i64, count.1 + link.errors as i64);
                 }
-                taken_out.extend(traces.filter(|&trace| in_several(segment.trace_low(trace))));
+                let odd: Vec<u32> = odd.iter().map(|odd| traces.start + odd).collect();
+                single.extend(&odd);
+                taken_out.extend(traces.filter(|trace| in_several(segment.trace_low(*trace)) && !odd.contains(trace)));
             } else {
                 single.extend(
                     traces.filter(|&trace| inside(trace) != Inside::No || in_several(segment.trace_low(trace))),
@@ -103,6 +107,7 @@ impl Counter<'_> {
         for &(trace, counted) in wanted {
             let block = segment.block_of_trace(trace);
             if reader.as_ref().is_none_or(|(of, _)| *of != block) {
+                go_on()?;
                 reader = Some((block, segment.link_reader(block)?));
             }
             let reader = reader.as_ref().and_then(|(_, reader)| reader.as_ref());
@@ -224,18 +229,21 @@ pub(super) fn visit(
             let near = max != 0 && max >= window.start_us && min <= window.end_us;
             near && !several.contains(&segment.trace_low(trace))
         };
-        segment.each_trace(wanted, |batch, rows| {
-            let mut traces: BTreeMap<TraceId, Vec<SpanRef<'_>>> = BTreeMap::new();
-            for span in rows.map(|row| batch.span(row)) {
-                traces.entry(group(span.trace_id(), grouping)).or_default().push(span);
-            }
-            for spans in traces.values_mut() {
-                drop_copies(spans);
-                if touches(spans, window) {
-                    each(spans);
+        for block in 0..segment.blocks() {
+            go_on()?;
+            segment.each_trace_of_block(block, &wanted, &mut |batch, rows| {
+                let mut traces: BTreeMap<TraceId, Vec<SpanRef<'_>>> = BTreeMap::new();
+                for span in rows.map(|row| batch.span(row)) {
+                    traces.entry(group(span.trace_id(), grouping)).or_default().push(span);
                 }
-            }
-        })?;
+                for spans in traces.values_mut() {
+                    drop_copies(spans);
+                    if touches(spans, window) {
+                        each(spans);
+                    }
+                }
+            })?;
+        }
     }
     for memtable in &parts.memtables {
         for low in memtable.lows(0).into_iter().filter(|low| !several.contains(low)) {
@@ -243,6 +251,7 @@ pub(super) fn visit(
         }
     }
     for low in several {
+        go_on()?;
         visit_gathered(&Gathered::read(parts, low)?, window, grouping, each);
     }
     Ok(())

@@ -99,26 +99,36 @@ impl Gathered {
         traces
     }
 
-    /// Those of the traces that are wanted, a batch each. `traces` are what [`Gathered::traces`] has answered.
-    pub(super) fn batches_of(
-        &self,
-        traces: &[(TraceId, Vec<SpanRef<'_>>)],
-        wanted: impl Fn(TraceId) -> bool,
-    ) -> Result<Vec<SpanBatch>, ReadError> {
-        if let ([(id, spans)], [batch]) = (traces, self.batches.as_slice())
+    /// The traces about which `wanted` says something, with what it says, a batch each.
+    pub(super) fn into_batches<T>(
+        mut self,
+        grouping: TraceGrouping,
+        wanted: impl Fn(TraceId, &[SpanRef<'_>]) -> Option<T>,
+    ) -> Result<Vec<(TraceId, T, SpanBatch)>, ReadError> {
+        let traces = self.traces(grouping);
+        if let ([(id, spans)], [batch]) = (traces.as_slice(), self.batches.as_slice())
             && spans.len() == batch.len()
             && self.rows.iter().enumerate().all(|(at, &(_, row))| at == row as usize)
         {
             // Read for this alone.
-            let whole = wanted(*id).then(|| SpanBatch::clone(batch));
-            return Ok(whole.into_iter().collect());
+            let Some(says) = wanted(*id, spans) else { return Ok(vec![]) };
+            let id = *id;
+            drop(traces);
+            let batch = self.batches.pop().unwrap_or_default();
+            return Ok(vec![(id, says, Arc::unwrap_or_clone(batch))]);
         }
-        traces.iter().filter(|(id, _)| wanted(*id)).map(|(_, spans)| to_batch(spans)).collect()
+        let mut batches = vec![];
+        for (id, spans) in &traces {
+            if let Some(says) = wanted(*id, spans) {
+                batches.push((*id, says, to_batch(spans)?));
+            }
+        }
+        Ok(batches)
     }
 }
 
 /// One batch of these spans.
-pub(super) fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
+fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
     let mut batch = SpanBatch::new();
     for span in spans {
         batch.push_copy(*span).map_err(|full| ReadError::Failed(full.to_string()))?;

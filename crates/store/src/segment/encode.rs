@@ -107,7 +107,7 @@ impl Writer<'_, '_> {
         let Some(high) = self.rows.rows[rows.clone()].first().map(|row| row.trace_high) else { return Ok(()) };
         self.block.traces += 1;
         self.rows.spread_longest(rows.clone(), &mut self.longest);
-        self.links.add_trace(&self.rows, rows.clone(), &mut self.dictionary);
+        self.links.add_trace(&self.rows, rows.clone());
         let home = self.blocks.len() as u32;
         for row in rows {
             if self.block.is_full() {

@@ -253,7 +253,7 @@ impl Footer {
         };
         let value_filters = value_filters.map(|bytes| ValueFilters::read(&bytes, blocks.len())).transpose()?;
         let value_filters = value_filters.unwrap_or_default();
-        let links = links.map(|bytes| BlockLinks::read(&bytes, blocks.len())).transpose()?.unwrap_or_default();
+        let links = links.map(|bytes| BlockLinks::read(&bytes, &blocks)).transpose()?.unwrap_or_default();
         let rows = blocks.last().map_or(0, |block| block.first_row + block.rows);
         let begun = blocks.last().map_or(0, |block| block.first_trace + block.traces);
         if traces.first_rows.last() != Some(&rows) || begun as usize != traces.lows.len() {

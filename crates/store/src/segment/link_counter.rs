@@ -1,17 +1,14 @@
 //! Links between services, counted when a segment is written: those of the traces that begin in a block together, as if the
-//! segment held all of each trace. Who asks later takes out the traces that lie in several parts.
+//! segment held all of each trace. Who asks later takes out the traces that lie in several parts, and adds those in which spans
+//! have to be merged first: they are named instead.
 
 use super::bytes::put_varint;
-use super::codes::TextCodes;
 use super::dictionary::{EndpointEntry, Role};
 use super::dictionary_builder::DictionaryBuilder;
 use super::rows::{Row, Rows};
 use hashbrown::HashMap;
 use std::ops::Range;
-use tracewell_model::{
-    DependencyLinker, Kind, LinkSpan, OwnedEndpoint, PlainLinker, Span, SpanBatch, SpanFlags, SpanId, StatusCode, Time,
-    TraceId, Value,
-};
+use tracewell_model::{Kind, LinkSpan, PlainLinker, SpanFlags, StatusCode};
 
 /// See the module's text.
 pub(super) struct LinkCounter {
@@ -19,21 +16,22 @@ pub(super) struct LinkCounter {
     spans: Vec<LinkSpan>,
     /// By parent and child, texts of the dictionary: calls, and those that failed.
     counts: HashMap<(u32, u32), (u64, u64)>,
-    entries: Vec<EndpointEntry>,
     /// Endpoints that differ in nothing that tells who recorded a span have one number.
     endpoints: Vec<u32>,
     /// By shape: whether it has a tag that says that the span failed.
     errors: Vec<bool>,
+    /// Of the block: traces that begin in it, and those among them whose links are not counted.
+    traces: u32,
+    odd: Vec<u32>,
     blocks: Vec<u8>,
 }
 
 impl LinkCounter {
     pub(super) fn new(dictionary: &DictionaryBuilder) -> Self {
         let mut numbers: HashMap<EndpointEntry, u32> = HashMap::new();
-        let (mut entries, mut endpoints) = (vec![], vec![]);
+        let mut endpoints = vec![];
         for (code, entry) in (0u32..).zip(dictionary.endpoints.in_order()) {
             let entry = EndpointEntry { ipv4_text: 0, ..*entry };
-            entries.push(entry);
             endpoints.push(if code == 0 { 0 } else { *numbers.entry(entry).or_insert(code) });
         }
         let is_error = |&attribute: &u32| {
@@ -43,12 +41,13 @@ impl LinkCounter {
         let shapes = 0..dictionary.shapes.len() as u32;
         let errors = shapes.map(|shape| dictionary.shapes.get(shape).iter().any(is_error)).collect();
         let (linker, spans, counts) = (PlainLinker::default(), vec![], HashMap::new());
-        Self { linker, spans, counts, entries, endpoints, errors, blocks: vec![] }
+        Self { linker, spans, counts, endpoints, errors, traces: 0, odd: vec![], blocks: vec![] }
     }
 
     /// Counts the links of a trace, which begins in the block that is being filled.
-    pub(super) fn add_trace(&mut self, all: &Rows, rows: Range<usize>, dictionary: &mut DictionaryBuilder) {
-        let Self { linker, spans, counts, entries, endpoints, errors, .. } = self;
+    pub(super) fn add_trace(&mut self, all: &Rows, rows: Range<usize>) {
+        self.traces += 1;
+        let Self { linker, spans, counts, endpoints, errors, .. } = self;
         let rows = &all.rows[rows];
         spans.clear();
         spans.extend(rows.iter().map(|row| LinkSpan {
@@ -61,22 +60,14 @@ impl LinkCounter {
             remote: all.services[row.remote as usize],
             endpoint: endpoints[row.local as usize],
         }));
-        let mut add = |parent: u32, child: u32, calls: u64, errors: u64| {
+        let plain = linker.link(spans, |parent, child, is_error| {
             let count = counts.entry((parent, child)).or_default();
-            *count = (count.0 + calls, count.1 + errors);
-        };
-        if linker.link(spans, |parent, child, is_error| add(parent, child, 1, u64::from(is_error))) {
+            *count = (count.0 + 1, count.1 + u64::from(is_error));
+        });
+        if plain {
             return;
         }
-        let batch = as_far_as_links_go(rows, spans, entries, &dictionary.texts);
-        let spans: Vec<_> = batch.spans().collect();
-        let mut linker = DependencyLinker::default();
-        linker.put_trace(&spans);
-        for link in linker.links() {
-            // Services are among the texts already.
-            let (parent, child) = (dictionary.texts.code(&link.parent), dictionary.texts.code(&link.child));
-            add(parent, child, link.call_count, link.error_count);
-        }
+        self.odd.push(self.traces - 1);
     }
 
     pub(super) fn end_block(&mut self) {
@@ -88,39 +79,16 @@ impl LinkCounter {
                 put_varint(&mut self.blocks, number);
             }
         }
+        put_varint(&mut self.blocks, self.odd.len() as u64);
+        self.odd.iter().for_each(|&trace| put_varint(&mut self.blocks, u64::from(trace)));
+        self.odd.clear();
+        self.traces = 0;
     }
 
     /// The links of all blocks, one block after the other.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.blocks
     }
-}
-
-/// Spans of which pieces have to be merged, with all that decides about links: exact copies are pieces, too.
-fn as_far_as_links_go(rows: &[Row], spans: &[LinkSpan], entries: &[EndpointEntry], texts: &TextCodes) -> SpanBatch {
-    let endpoint = |code: u32| {
-        let EndpointEntry { service, ipv4, ipv6, port, .. } = *entries.get(code as usize).filter(|_| code != 0)?;
-        Some(OwnedEndpoint { service: texts.get(service).to_owned(), ipv4, ipv6, port, ipv4_text: String::new() })
-    };
-    let mut batch = SpanBatch::new();
-    for (row, link) in rows.iter().zip(spans) {
-        let span = Span {
-            trace_id: TraceId::from_halves(row.trace_high, 1),
-            id: SpanId::new(row.id),
-            parent: Some(SpanId::new(row.parent)).filter(|_| row.parent != 0),
-            kind: link.kind,
-            shared: link.is_shared,
-            start: row.has_start().then(|| Time::from_bits(row.start)),
-            local: endpoint(row.local),
-            remote: endpoint(row.remote),
-            tags: if link.is_error { vec![("error".to_owned(), Value::Str(String::new()))] } else { vec![] },
-            ..Span::default()
-        };
-        if batch.push_span(&span).is_err() {
-            break; // cannot be: with less of each than the batches had in which they came
-        }
-    }
-    batch
 }
 
 /// Whether OTLP's status says so.

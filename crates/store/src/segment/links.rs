@@ -5,6 +5,8 @@ use super::block::Codes;
 use super::block_columns as columns;
 use super::bytes::{Malformed, Reader, unzigzag};
 use super::dictionary::{EndpointEntry, Role};
+use super::footer::BlockEntry;
+use super::masks::BlockMasks;
 use super::rare::status_of;
 use super::{Segment, SegmentError};
 use std::ops::Range;
@@ -23,29 +25,36 @@ pub(crate) struct SegmentLink {
 #[derive(Debug, Default)]
 pub(crate) struct BlockLinks {
     links: Vec<SegmentLink>,
-    /// Where those of each block end; nothing in segments of servers that did not count.
-    ends: Vec<u32>,
+    /// Of the traces that begin in the block, those that are not counted.
+    odd: Vec<u32>,
+    /// Where the links and the odd traces of each block end; nothing in segments of servers that did not count.
+    ends: Vec<(u32, u32)>,
 }
 
 impl BlockLinks {
-    pub(super) fn read(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
+    pub(super) fn read(bytes: &[u8], blocks: &[BlockEntry]) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
         let mut read = Self::default();
-        for _ in 0..blocks {
+        for block in blocks {
             for _ in 0..reader.count()? {
                 let (parent, child) = (reader.varint_u32()?, reader.varint_u32()?);
                 read.links.push(SegmentLink { parent, child, calls: reader.varint()?, errors: reader.varint()? });
             }
-            read.ends.push(u32::try_from(read.links.len()).map_err(|_| Malformed("too many links"))?);
+            for _ in 0..reader.count()? {
+                let odd = Some(reader.varint_u32()?).filter(|&odd| odd < block.traces);
+                read.odd.push(odd.ok_or(Malformed("links name a trace that is not there"))?);
+            }
+            let end = |len: usize| u32::try_from(len).map_err(|_| Malformed("too many links"));
+            read.ends.push((end(read.links.len())?, end(read.odd.len())?));
         }
         reader.end()?;
         Ok(read)
     }
 
-    fn of(&self, block: u32) -> Option<&[SegmentLink]> {
-        let end = *self.ends.get(block as usize)? as usize;
-        let from = block.checked_sub(1).map_or(0, |before| self.ends[before as usize] as usize);
-        Some(&self.links[from..end])
+    fn of(&self, block: u32) -> Option<(&[SegmentLink], &[u32])> {
+        let end = *self.ends.get(block as usize)?;
+        let from = block.checked_sub(1).map_or((0, 0), |before| self.ends[before as usize]);
+        Some((&self.links[from.0 as usize..end.0 as usize], &self.odd[from.1 as usize..end.1 as usize]))
     }
 }
 
@@ -80,8 +89,9 @@ impl Segment {
         self.footer.blocks.partition_point(|block| block.first_trace + block.traces <= trace) as u32
     }
 
-    /// The links of the traces that begin in a block, if they were counted.
-    pub(crate) fn links_of_block(&self, block: u32) -> Option<&[SegmentLink]> {
+    /// The links of the traces that begin in a block, if they were counted, and which of these, from the first one on, are
+    /// not among them.
+    pub(crate) fn links_of_block(&self, block: u32) -> Option<(&[SegmentLink], &[u32])> {
         self.footer.links.of(block)
     }
 
@@ -129,7 +139,7 @@ impl<'a> LinkReader<'a> {
         };
         let codes = codes.first(rows).map_err(malformed)?;
         let parents = (0i64..).zip(codes.iter()).map(parent).collect::<Result<_, _>>().map_err(malformed)?;
-        let failed = failed_rows(segment, block).map_err(|error| error.of(segment, offset))?;
+        let failed = failed_rows(segment, block).map_err(|error| error.of(BlockMasks { segment, block }))?;
         let (kinds, locals) = (segment.codes(block, columns::KIND)?, segment.codes(block, columns::LOCAL)?);
         let remotes = segment.codes(block, columns::REMOTE)?;
         let first_row = entry.first_row;
@@ -176,9 +186,9 @@ pub(super) enum Unread {
 }
 
 impl Unread {
-    pub(super) fn of(self, segment: &Segment, offset: u64) -> SegmentError {
+    pub(super) fn of(self, masks: BlockMasks<'_>) -> SegmentError {
         match self {
-            Self::Malformed(error) => segment.malformed(offset, error),
+            Self::Malformed(error) => masks.malformed(error),
             Self::Segment(error) => error,
         }
     }

@@ -57,9 +57,9 @@ use operations::Operations;
 use packing::unpack;
 use parity::{Pages, split_end};
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use terms::Fact;
 use tracewell_model::SpanBatch;
 
@@ -109,6 +109,8 @@ pub(crate) struct Segment {
     damage: Mutex<BTreeMap<u32, String>>,
     /// The names of a service's spans with their kinds, of the services that were asked for.
     operations: Mutex<HashMap<u32, Operations>>,
+    /// The keys of resources' attributes; nothing if they cannot be read.
+    resource_keys: OnceLock<Option<BTreeSet<u32>>>,
 }
 
 impl Segment {
@@ -126,7 +128,15 @@ impl Segment {
             damage.insert(NO_BLOCK, reports.join("; "));
         }
         let (damage, operations) = (Mutex::new(damage), Mutex::default());
-        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, operations })
+        Ok(Self {
+            id: next_part_id(),
+            name: name.to_owned(),
+            blobs,
+            footer,
+            damage,
+            operations,
+            resource_keys: OnceLock::new(),
+        })
     }
 
     pub(crate) fn summary(&self) -> &SegmentSummary {
@@ -168,6 +178,8 @@ impl Segment {
     pub(crate) fn read_trace(&self, trace: u32, batch: &mut SpanBatch) -> Result<(), SegmentError> {
         let rows = self.trace_rows(trace);
         let first = self.footer.blocks.partition_point(|block| block.first_row + block.rows <= rows.start);
+        let spans = rows.len().min(SPANS_RESERVED_MAX);
+        batch.reserve(spans, spans * TAGS_A_SPAN, spans * TEXT_BYTES_A_SPAN);
         for (at, block) in (0u32..).zip(&self.footer.blocks).skip(first) {
             if block.first_row >= rows.end {
                 break;
@@ -269,6 +281,23 @@ impl Segment {
                 b = theirs.next();
             }
         }
+    }
+
+    /// Whether some resource may have an attribute with this key.
+    fn may_have_in_resource(&self, key: &str) -> bool {
+        let Some(key) = self.footer.dictionary.texts.find(key) else { return false };
+        let keys = self.resource_keys.get_or_init(|| {
+            let mut keys = BTreeSet::new();
+            let resources = self.footer.dictionary.resources.iter().skip(1);
+            let mut all = vec![];
+            for resource in resources {
+                rare::each_resource_key(resource, |key| all.push(key)).ok()?;
+            }
+            keys.extend(all);
+            Some(keys)
+        });
+        // What cannot be read may have anything.
+        keys.as_ref().is_none_or(|keys| keys.contains(&key))
     }
 
     fn trace_rows(&self, trace: u32) -> Range<u32> {
@@ -411,6 +440,11 @@ impl Segment {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What a trace that is read has room for before its first span.
+const SPANS_RESERVED_MAX: usize = 4096;
+const TAGS_A_SPAN: usize = 8;
+const TEXT_BYTES_A_SPAN: usize = 96;
 
 /// Where [`Segment::damage`] keeps what concerns no block.
 const NO_BLOCK: u32 = u32::MAX;
