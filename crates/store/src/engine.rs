@@ -7,7 +7,6 @@ mod crash_tests;
 mod merge;
 mod options;
 mod parts;
-mod queue;
 mod recover;
 mod retain;
 mod seal;
@@ -22,8 +21,8 @@ use crate::disk::Disk;
 use crate::store::{
     Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError, WriterCall,
 };
+use crate::write_queue::{Answer, TakenBy};
 use core::{Engine, lock};
-use queue::TakenBy;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,7 +101,7 @@ impl EmbeddedStore {
     fn take(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
         if batch.is_empty() {
             let closed = self.engine.house.closing.load(SeqCst);
-            return queue::Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
+            return Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
         }
         self.engine.submit_to(batch, done, by);
     }

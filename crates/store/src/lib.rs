@@ -20,6 +20,7 @@ mod seams;
 mod search;
 mod segment;
 mod store;
+mod write_queue;
 
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
@@ -28,6 +29,7 @@ pub use log::Durability;
 pub use memory::{MemoryOptions, MemoryStore};
 pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
+pub use segment::{block_cache_bytes, set_block_cache_bytes_max};
 pub use store::{
     Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError, WriterCall,
 };

@@ -30,6 +30,7 @@ mod terms_builder;
 #[cfg(test)]
 mod tests;
 
+pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
 pub(crate) use encode::{write_segment, write_segment_in_stages};
 pub(crate) use filter::SegmentFilter;
 pub(crate) use stages::Stages;
