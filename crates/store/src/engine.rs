@@ -19,7 +19,8 @@ pub use options::{EmbeddedOptions, OpenError};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::Disk;
 use crate::store::{
-    Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError, WriterCall,
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
+    WriteError, WriterCall,
 };
 use crate::write_queue::{Answer, TakenBy};
 use core::{Engine, lock};
@@ -132,6 +133,11 @@ impl Store for EmbeddedStore {
     fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError> {
         self.searchable()?;
         self.engine.view().find_spans(query, also)
+    }
+
+    fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        self.searchable()?;
+        self.engine.view().search(search, visitor)
     }
 
     fn service_names(&self) -> Result<Vec<String>, ReadError> {

@@ -31,5 +31,6 @@ pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
 pub use segment::{block_cache_bytes, set_block_cache_bytes_max};
 pub use store::{
-    Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError, WriterCall,
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
+    WriteError, WriterCall,
 };

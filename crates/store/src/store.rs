@@ -1,7 +1,10 @@
 //! The contract between the server and whatever keeps its spans.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use tracewell_model::{DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{
+    DependencyLink, Kind, SpanBatch, SpanFilter, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery,
+};
 
 /// Keeps spans and finds them.
 ///
@@ -48,6 +51,25 @@ pub trait Store: Send + Sync + 'static {
     /// [`TraceGrouping::Strict`] answers them. Ordered by the latest start of such a span, newest first, then by id; the
     /// `limit` newest of all matches. `also` is asked only about spans that meet the query.
     fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError>;
+
+    /// Shows a visitor the traces of which one span begins inside the window and meets the filter, and how far it has come:
+    /// what is newer comes sooner, but the order is rough. Ends when the visitor breaks off. Holds a small part of the traces
+    /// in memory.
+    fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        let mut ended = false;
+        self.visit_traces(search.window, search.grouping, &mut |spans| {
+            if !ended {
+                let found = search.match_us(spans).map(|match_us| visitor.found(spans, match_us));
+                ended = found.is_some_and(|flow| flow.is_break())
+                    || visitor.searched(1, spans.len() as u64, search.window.end_us).is_break();
+            }
+        })?;
+        if !ended {
+            // Nothing follows; whether it is asked to end does not matter.
+            let _ended = visitor.searched(0, 0, search.window.start_us);
+        }
+        Ok(())
+    }
 
     /// All names of local services as they were sent, sorted, each once, without the empty one.
     fn service_names(&self) -> Result<Vec<String>, ReadError>;
@@ -148,6 +170,46 @@ pub struct DependencyWindow {
     pub start_us: u64,
     /// The latest start.
     pub end_us: u64,
+}
+
+/// A search for [`Store::search`].
+#[derive(Debug, Clone, Copy)]
+pub struct SpanSearch<'a> {
+    /// What one span of a trace has to meet.
+    pub filter: &'a SpanFilter,
+    /// When that span begins.
+    pub window: DependencyWindow,
+    /// Which spans make one trace.
+    pub grouping: TraceGrouping,
+}
+
+/// Is shown what [`Store::search`] finds.
+pub trait SearchVisitor {
+    /// A trace that was found: all its spans, in the order they arrived, equal copies once; and the latest start of one that
+    /// begins inside the window and meets the filter, microseconds.
+    fn found(&mut self, spans: &[SpanRef<'_>], match_us: u64) -> ControlFlow<()>;
+
+    /// So many more traces and spans were looked at; every trace was shown whose latest such start is behind `back_to_us`.
+    fn searched(&mut self, traces: u64, spans: u64, back_to_us: u64) -> ControlFlow<()>;
+}
+
+impl SpanSearch<'_> {
+    /// Whether a span begins inside the window and meets the filter.
+    pub fn matches(&self, span: SpanRef<'_>) -> bool {
+        self.window.contains(span.timestamp_us()) && self.filter.matches(span)
+    }
+
+    /// The latest start of a span that [matches](SpanSearch::matches).
+    pub fn match_us(&self, spans: &[SpanRef<'_>]) -> Option<u64> {
+        spans.iter().filter(|span| self.matches(**span)).map(|span| span.timestamp_us()).max()
+    }
+}
+
+impl DependencyWindow {
+    /// Whether a start is inside; zero is none.
+    pub fn contains(&self, start_us: u64) -> bool {
+        start_us != 0 && start_us >= self.start_us && start_us <= self.end_us
+    }
 }
 
 /// Whether a store works.
