@@ -31,7 +31,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The same from a thread that brings batches all the time and can wait for the disk now and then: it calls
     /// [`Store::commit`] when it has brought what there was, so that nobody has to be woken. What nobody comes to commit is
-    /// written all the same, but not at once.
+    /// written with what comes next, or when the store closes.
     fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
         self.write(batch, done);
     }

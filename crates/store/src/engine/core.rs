@@ -3,7 +3,6 @@
 
 use super::options::EmbeddedOptions;
 use super::parts::Parts;
-use super::queue::{Answer, TakenBy, Waiting, WriteQueue};
 use super::write::GroupWriter;
 use crate::catalog::{Catalog, CatalogValue};
 use crate::clock::Clock;
@@ -14,6 +13,7 @@ use crate::segment::Segment;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::write_queue::{TakenBy, Waiting, WriteQueue};
 use tracewell_model::SpanBatch;
 
 /// So many reports of damage are kept for [`StoreHealth`]; all of them are logged.
@@ -107,8 +107,7 @@ impl Engine {
 
     /// The same, to be written by either.
     pub(super) fn submit_to(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
-        let bytes = batch.memory_bytes();
-        let waiting = Waiting { batch: Arc::new(batch), answer: Answer::to(done), bytes };
+        let waiting = Waiting::new(batch, done);
         if let Err((waiting, error)) = self.enqueue(waiting, by) {
             self.counters.writes_refused.fetch_add(1, Relaxed);
             waiting.answer.give(Err(error));

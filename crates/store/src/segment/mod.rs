@@ -38,6 +38,7 @@ mod tests;
 mod value_filters;
 mod verify;
 
+pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
 pub(crate) use encode::{write_segment, write_segment_in_stages};
 pub(crate) use filter::SegmentFilter;
 pub(crate) use links::LinkReader;
