@@ -24,7 +24,7 @@ mod view;
 pub use batch::{
     BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
 };
-pub use dependency::{DependencyLink, DependencyLinker};
+pub use dependency::{Call, DependencyLink, DependencyLinker};
 pub use filter::{
     Comparison, Condition, FilterError, FilterProblem, FilterTerm, Pattern, SpanFilter, SpanStatus, TagValue,
 };
