@@ -30,5 +30,5 @@ pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
 pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
-    WriteError,
+    WriteError, WriterCall,
 };

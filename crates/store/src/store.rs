@@ -1,6 +1,7 @@
 //! The contract between the server and whatever keeps its spans.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use tracewell_model::{
     DependencyLink, Kind, SpanBatch, SpanFilter, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery,
 };
@@ -25,6 +26,20 @@ use tracewell_model::{
 pub trait Store: Send + Sync + 'static {
     /// Keeps a batch. See the trait's text. An empty batch is answered `Ok`.
     fn write(&self, batch: SpanBatch, done: WriteDone);
+
+    /// The same from a thread that brings batches all the time and can wait for the disk now and then: it calls
+    /// [`Store::commit`] when it has brought what there was, so that nobody has to be woken. What nobody comes to commit is
+    /// written all the same, but not at once.
+    fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
+        self.write(batch, done);
+    }
+
+    /// Writes some of what was brought to [`Store::write_at_commit`], by whichever thread, and answers those who brought it.
+    /// Blocks as long as the disk takes. When another thread is writing already it does nothing, and `call` is called when
+    /// it is time to commit again, if it still is. Answers whether more waits to be written.
+    fn commit(&self, _call: &WriterCall) -> bool {
+        false
+    }
 
     /// The traces with these ids that are there, one batch a trace, in the order of `ids`; an id given twice counts once.
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError>;
@@ -107,6 +122,9 @@ pub trait Store: Send + Sync + 'static {
 
 /// Takes the answer to a write.
 pub type WriteDone = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
+
+/// Calls a thread that wants to write; from any thread, must not block.
+pub type WriterCall = Arc<dyn Fn() + Send + Sync>;
 
 /// Why a batch was not kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,14 +5,13 @@
 //! What the filter asks of every match, as far as the segments' filters know of it, passes over blocks and traces unread.
 
 use super::gather::{Gathered, drop_copies};
-use super::split::{self, SplitTraces};
+use super::split;
 use super::{Parts, group};
 use crate::segment::SegmentFilter;
 use crate::store::{ReadError, SearchVisitor, SpanSearch};
 use hashbrown::HashSet;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use tracewell_model::{Comparison, Condition, Pattern, SpanRef, TraceId, TraceQuery};
 
 /// See [`crate::Store::search`].
@@ -67,7 +66,6 @@ struct Newest<'a> {
     query: &'a TraceQuery,
     /// By part: `None` where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
-    split: Arc<SplitTraces>,
     /// Traces that lie in several parts, by the lower halves of their ids.
     several: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
@@ -103,8 +101,8 @@ impl<'a> Newest<'a> {
         visitor: &'a mut dyn SearchVisitor,
     ) -> Self {
         let filters = parts.segments.iter().map(|segment| SegmentFilter::new(segment, query)).collect();
-        let (split, queue) = (split::of_segments(parts.segments), BinaryHeap::new());
-        Self { parts, search, query, filters, split, several: HashSet::new(), queue, visitor }
+        let (several, queue) = (HashSet::new(), BinaryHeap::new());
+        Self { parts, search, query, filters, several, queue, visitor }
     }
 
     fn run(mut self) -> Result<(), ReadError> {
@@ -153,7 +151,7 @@ impl<'a> Newest<'a> {
                 return Ok(self.show_gathered(&gathered));
             }
             What::Split(at) => {
-                let low = self.split.traces[at].1;
+                let low = self.parts.split.traces[at].1;
                 // Those that lie in a memtable too wait by themselves.
                 if !self.several.contains(&low) {
                     self.wait(newest_us, What::Spread(low));
@@ -174,7 +172,7 @@ impl<'a> Newest<'a> {
         let candidates: HashSet<u64> = filter.candidates(block)?.into_iter().map(|trace| trace.low).collect();
         let wanted = |trace: u32| {
             let low = segment.trace_low(trace);
-            candidates.contains(&low) && !self.several.contains(&low) && !self.split.lows.contains(&low)
+            candidates.contains(&low) && !self.several.contains(&low) && !self.parts.split.segments.contains_key(&low)
         };
         let (mut looked_at, mut flow) = ((0, 0), ControlFlow::Continue(()));
         let (search, visitor) = (self.search, &mut *self.visitor);
@@ -211,11 +209,11 @@ impl<'a> Newest<'a> {
     }
 
     fn is_spread(&self, low: u64) -> bool {
-        self.several.contains(&low) || self.split.lows.contains(&low)
+        self.several.contains(&low) || self.parts.split.segments.contains_key(&low)
     }
 
     fn wait_split(&mut self, at: usize) {
-        if let Some(&(start_us_max, _)) = self.split.traces.get(at) {
+        if let Some(&(start_us_max, _)) = self.parts.split.traces.get(at) {
             self.wait(start_us_max, What::Split(at));
         }
     }
