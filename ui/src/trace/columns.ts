@@ -104,6 +104,7 @@ export function parseTrace(bytes: ArrayBuffer): Trace {
   };
   check(columns);
   const parent = parents(depth);
+  const errors = errorsBefore(flags);
   const critical = criticalPath(columns);
   return {
     ...columns,
@@ -112,11 +113,11 @@ export function parseTrace(bytes: ArrayBuffer): Trace {
     duration_us: header.duration,
     missingParents: header.missingParents,
     parent,
-    errorsBefore: errorsBefore(flags),
+    errorsBefore: errors,
     depth_max: depth.reduce((most, value) => Math.max(most, value), 0),
     self: selfTimes(columns),
     critical,
-    groups: groupSiblings(columns),
+    groups: groupSiblings({ ...columns, errorsBefore: errors }),
     leading: leading(flags, parent, critical),
   };
 }
