@@ -454,6 +454,11 @@ impl<'a> AttributesRef<'a> {
 }
 
 impl SpanBatch {
+    /// The endpoint of a number with its names, or `None` for "none".
+    pub fn endpoint_ref(&self, id: EndpointId) -> Option<EndpointRef<'_>> {
+        self.endpoint(id).map(|endpoint| EndpointRef::new(self, endpoint))
+    }
+
     /// The resource of a number, or `None` for "none".
     pub fn resource(&self, id: ResourceId) -> Option<ResourceRef<'_>> {
         let row: &SharedRow = self.resources.get((id.0 as usize).checked_sub(1)?)?;

@@ -1,7 +1,27 @@
-//! The page's own API (docs/page-api.md): summaries of traces, a trace laid out for drawing, and one of its spans.
+//! The page's own API (docs/page-api.md): summaries of traces, a trace laid out for drawing, and one of its spans; and what
+//! is found and counted by the query language.
 
+mod asked;
+mod compare;
+mod complete;
+mod facets;
+mod figures;
+mod histogram;
 mod layout;
+mod live;
+mod map;
+mod old_links;
+mod page_query;
+mod parse;
+mod percentile;
+mod red;
+mod scan;
+mod search;
+mod status;
 mod summary;
+mod value_text;
+
+pub(crate) use page_query::{PageQuery, query};
 
 use crate::answer::{self, Answer, JSON_UTF8};
 use crate::queries::QueryError;
@@ -22,10 +42,7 @@ pub(crate) async fn traces(api: &ZipkinApi, asked: &Asked<'_>) -> Answer {
         Err(bad) => return bad_request(&bad),
     };
     if !api.options().search_enabled {
-        return problem(
-            StatusCode::NOT_FOUND,
-            "search is switched off on this server (search-enabled): open a trace by its id",
-        );
+        return search_is_off();
     }
     let Some(query) = query else {
         return answer::answer(StatusCode::OK, JSON_UTF8, summary::summaries_json(std::iter::empty()));
@@ -152,6 +169,10 @@ fn failed(error: &QueryError) -> Answer {
             problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
         }
     }
+}
+
+fn search_is_off() -> Answer {
+    problem(StatusCode::NOT_FOUND, "search is switched off on this server (search-enabled): open a trace by its id")
 }
 
 fn problem(status: StatusCode, text: &str) -> Answer {

@@ -165,12 +165,17 @@ impl ZipkinApi {
             Route::PageTraces => page_api::traces(self, &asked).await,
             Route::PageTrace(id) => page_api::trace(self, id, &asked).await,
             Route::PageSpan(id, row) => page_api::span(self, id, row).await,
+            Route::PageQuery(query) => page_api::query(self, query, &asked).await,
         };
         (answer, name)
     }
 
     pub(crate) fn queries(&self) -> &Queries {
         &self.app.queries
+    }
+
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -1,5 +1,6 @@
 //! Which request goes where: Zipkin's routes, with its habit of answering 404 for a wrong method, and 405 below `/zipkin/`.
 
+use crate::page_api::PageQuery;
 use http::{Method, StatusCode};
 
 /// Which parts are switched on.
@@ -36,6 +37,7 @@ pub(super) enum Route<'a> {
     PageTraces,
     PageTrace(&'a str),
     PageSpan(&'a str, &'a str),
+    PageQuery(PageQuery),
 }
 
 impl Route<'_> {
@@ -63,6 +65,7 @@ impl Route<'_> {
             Self::PageTraces => "/api/tracewell/v1/traces",
             Self::PageTrace(_) => "/api/tracewell/v1/trace/{traceId}",
             Self::PageSpan(..) => "/api/tracewell/v1/trace/{traceId}/span/{row}",
+            Self::PageQuery(query) => query.route(),
         }
     }
 }
@@ -117,6 +120,7 @@ fn api<'a>(method: &Method, segments: &[&'a str], enabled: Enabled) -> Option<Ro
         (&Method::GET, ["tracewell", "v1", "traces"]) => Route::PageTraces,
         (&Method::GET, ["tracewell", "v1", "trace", id]) if !id.is_empty() => Route::PageTrace(id),
         (&Method::GET, ["tracewell", "v1", "trace", id, "span", row]) => Route::PageSpan(id, row),
+        (&Method::GET, ["tracewell", "v1", query @ ..]) => Route::PageQuery(PageQuery::of(query)?),
         _ => return None,
     };
     let collects = matches!(route, Route::Spans | Route::SpansV1);
@@ -175,7 +179,9 @@ mod tests {
 
     #[test]
     fn every_name_is_one_of_the_metrics() {
-        for route in [Route::Spans, Route::Page, Route::PageSpan("", ""), Route::Redirect(""), Route::Actuator] {
+        let queries = PageQuery::ALL.map(Route::PageQuery);
+        let others = [Route::Spans, Route::Page, Route::PageSpan("", ""), Route::Redirect(""), Route::Actuator];
+        for route in queries.into_iter().chain(others) {
             assert!(ROUTES.contains(&route.name()), "{}", route.name());
         }
     }

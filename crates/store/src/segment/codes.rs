@@ -2,17 +2,46 @@
 
 use hashbrown::{HashMap, HashTable};
 use std::borrow::Borrow;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 
-/// Texts by number, one behind the other. No allocation a text.
-#[derive(Debug, Default)]
+/// Texts by number, one behind the other. No allocation a text; most look-ups compare two words and read no text.
+#[derive(Debug)]
 pub(crate) struct TextCodes {
     text: String,
     ends: Vec<usize>,
-    codes: HashTable<u32>,
+    /// Twice as many as texts at least, a power of two; a text is at the place of its hash or behind it.
+    slots: Vec<Slot>,
     hasher: rapidhash::fast::RandomState,
-    /// The number given last: most texts are what they were in the span before.
+    seed: u64,
+    /// The number given last: long texts often are what they were in the span before.
     last: u32,
+}
+
+/// A text in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    key: Key,
+    code: u32,
+}
+
+/// What tells texts of up to 16 bytes apart, and most others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    /// Of a short text its first and its last bytes, which meet or overlap; of a longer one its hash and its last bytes.
+    words: [u64; 2],
+    len: u32,
+}
+
+const SHORT_BYTES_MAX: usize = 16;
+const SLOTS_MIN: usize = 16;
+const FREE: Slot = Slot { key: Key { words: [0; 2], len: 0 }, code: u32::MAX };
+
+impl Default for TextCodes {
+    fn default() -> Self {
+        let hasher = rapidhash::fast::RandomState::default();
+        let seed = hasher.hash_one(0u8);
+        Self { text: String::new(), ends: vec![], slots: vec![], hasher, seed, last: 0 }
+    }
 }
 
 impl TextCodes {
@@ -23,22 +52,84 @@ impl TextCodes {
         texts
     }
 
+    #[inline]
     pub(crate) fn code(&mut self, text: &str) -> u32 {
-        let Self { text: all, ends, codes, hasher, last } = self;
-        if (*last as usize) < ends.len() && bytes(all, ends, *last) == text.as_bytes() {
-            return *last;
+        if text.len() > SHORT_BYTES_MAX && (self.last as usize) < self.ends.len() && self.get(self.last) == text {
+            return self.last;
         }
-        let hash = hasher.hash_one(text.as_bytes());
-        if let Some(&code) = codes.find(hash, |&code| bytes(all, ends, code) == text.as_bytes()) {
-            *last = code;
-            return code;
+        if self.ends.len() * 2 >= self.slots.len() {
+            self.grow();
         }
-        let code = ends.len() as u32;
-        all.push_str(text);
-        ends.push(all.len());
-        codes.insert_unique(hash, code, |&code| hasher.hash_one(bytes(all, ends, code)));
-        *last = code;
+        let key = self.key(text.as_bytes());
+        let mask = self.slots.len() - 1;
+        let mut at = self.place(key);
+        loop {
+            let slot = &self.slots[at & mask];
+            if slot.key == key && slot.code != FREE.code {
+                if text.len() <= SHORT_BYTES_MAX || self.get(slot.code) == text {
+                    self.last = slot.code;
+                    return slot.code;
+                }
+            } else if slot.code == FREE.code {
+                return self.add(text, key, at & mask);
+            }
+            at += 1;
+        }
+    }
+
+    fn add(&mut self, text: &str, key: Key, at: usize) -> u32 {
+        let code = self.ends.len() as u32;
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
+        self.slots[at] = Slot { key, code };
+        self.last = code;
         code
+    }
+
+    #[inline]
+    fn key(&self, bytes: &[u8]) -> Key {
+        let len = bytes.len() as u32;
+        let last = bytes.last_chunk::<8>().map(|last| u64::from_le_bytes(*last));
+        let words = match (bytes.first_chunk::<8>(), last) {
+            (Some(_), Some(last)) if bytes.len() > SHORT_BYTES_MAX => {
+                let mut hasher = self.hasher.build_hasher();
+                hasher.write(bytes);
+                [hasher.finish(), last]
+            }
+            (Some(first), Some(last)) => [u64::from_le_bytes(*first), last],
+            _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+                (Some(first), Some(last)) => [u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()],
+                _ => [bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0],
+            },
+        };
+        Key { words, len }
+    }
+
+    /// The place where the search for a text begins, before it is cut to the size of the table.
+    #[inline]
+    fn place(&self, Key { words: [first, last], len }: Key) -> usize {
+        let product = u128::from(first ^ self.seed) * u128::from(last ^ self.seed.rotate_left(32) ^ u64::from(len) << 17);
+        let mixed = (product as u64 ^ (product >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as usize
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let len = (self.slots.len() * 2).max(SLOTS_MIN);
+        self.fill(len);
+    }
+
+    fn fill(&mut self, len: usize) {
+        self.slots.clear();
+        self.slots.resize(len, FREE);
+        for code in 0..self.ends.len() as u32 {
+            let key = self.key(self.get(code).as_bytes());
+            let mut at = self.place(key) & (len - 1);
+            while self.slots[at] != FREE {
+                at = (at + 1) & (len - 1);
+            }
+            self.slots[at] = Slot { key, code };
+        }
     }
 
     pub(crate) fn get(&self, code: u32) -> &str {
@@ -61,25 +152,13 @@ impl TextCodes {
 
     /// Forgets the texts from a number on.
     pub(crate) fn truncate(&mut self, len: usize) {
-        for code in len..self.ends.len() {
-            let hash = self.hasher.hash_one(self.get(code as u32).as_bytes());
-            if let Ok(entry) = self.codes.find_entry(hash, |&other| other as usize == code) {
-                entry.remove();
-            }
+        if len >= self.ends.len() {
+            return;
         }
         self.ends.truncate(len);
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
+        self.fill(self.slots.len());
     }
-
-    /// Forgets all, and gives back the memory.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
-    }
-}
-
-fn bytes<'a>(text: &'a str, ends: &[usize], code: u32) -> &'a [u8] {
-    let code = code as usize;
-    &text.as_bytes()[code.checked_sub(1).map_or(0, |before| ends[before])..ends[code]]
 }
 
 /// Lists of numbers by number, one behind the other.
@@ -162,6 +241,10 @@ impl<T: Hash + Eq> Codes<T> {
 mod tests {
     use super::*;
 
+    fn with_one(len: usize, at: usize) -> String {
+        (0..len).map(|byte| if byte == at { '1' } else { '\0' }).collect()
+    }
+
     #[test]
     fn numbers_are_given_in_order_and_can_be_taken_back() {
         let mut texts = TextCodes::with_empty();
@@ -170,6 +253,9 @@ mod tests {
         texts.truncate(500);
         assert_eq!((texts.len(), texts.code("text 10"), texts.code("text 998")), (500, 11, 500));
         assert_eq!(texts.get(500), "text 998");
+        let alike: Vec<String> = (0..40).flat_map(|len| [0, len / 2].map(|at| with_one(len, at))).collect();
+        let codes: Vec<u32> = alike.iter().map(|text| texts.code(text)).collect();
+        assert!(alike.iter().zip(&codes).all(|(text, &code)| texts.get(code) == text && texts.code(text) == code));
         let mut lists = ListCodes::with_empty();
         assert_eq!([lists.code(&[1, 2]), lists.code(&[1]), lists.code(&[1, 2]), lists.code(&[])], [1, 2, 1, 0]);
         assert_eq!(lists.get(1), [1, 2]);

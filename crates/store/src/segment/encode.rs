@@ -3,7 +3,8 @@
 use super::block_writer::{BlockRows, BlockWriter};
 use super::dictionary_builder::DictionaryBuilder;
 use super::footer::{BlockEntry, HEADER_BYTES, TraceTable, write_end, write_footer};
-use super::rows::{Rows, read_rows};
+use super::read_batches::read_batches;
+use super::rows::Rows;
 use super::terms_builder::TermsBuilder;
 use super::{SegmentBytes, SegmentError, SegmentSummary, Stages};
 use crate::memtable::{Memtable, RowsByTrace, TraceRows, min_known};
@@ -27,7 +28,7 @@ pub(crate) fn write_segment_in_stages(
     let sealed = memtable.rows_by_trace();
     stages.end("a: rows by trace");
     let mut dictionary = DictionaryBuilder::new(memtable.tag_keys());
-    let rows = read_rows(&sealed, &mut dictionary);
+    let rows = read_batches(&sealed, &mut dictionary);
     stages.end("b: rows in numbers");
     let RowsByTrace { traces, .. } = sealed;
     let terms = TermsBuilder::new(&dictionary, &rows)?;
@@ -151,8 +152,9 @@ impl Writer<'_, '_> {
 
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
-        let Self { dictionary, terms, blocks, traces, mut out, mut block_writer, stages, .. } = self;
-        let footer = write_footer(&blocks, &traces, &dictionary, terms, block_writer.packer())?;
+        let Self { dictionary, terms, blocks, traces, mut out, block_writer, stages, .. } = self;
+        let (mut packer, value_filters) = block_writer.into_parts();
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, &value_filters, &mut packer)?;
         write_end(&mut out, &footer);
         stages.end("i: footer");
         let summary = SegmentSummary {

@@ -132,8 +132,8 @@ impl TermsBuilder {
         gathered.gather(dictionary.values.len(), len, codes, found_of);
     }
 
-    /// The values of an attribute, of which each value is in the dictionary: its codes, and the row of each.
-    pub(super) fn add_values(&mut self, block: &BlockRows<'_>, attribute: u32, codes: &[u32], rows: &[u32]) {
+    /// The values of an attribute, of which each value is in the dictionary: their words, and the row of each.
+    pub(super) fn add_values(&mut self, block: &BlockRows<'_>, attribute: u32, words: &[u64], rows: &[u32]) {
         let values = &self.numbers.values;
         let (first, end) = (values[attribute as usize], values[attribute as usize + 1]);
         for (from, to, home) in block.parts() {
@@ -144,7 +144,7 @@ impl TermsBuilder {
             gathered.gather(
                 (end - first) as usize,
                 services.len(),
-                codes[part].iter().copied().zip(of_rows),
+                words[part].iter().map(|&word| word as u32).zip(of_rows),
                 |code, service, byte| {
                     let key = u64::from(first + code) << 32 | u64::from(services[service as usize]);
                     found.push(FoundTerm { key, block: home, byte });
