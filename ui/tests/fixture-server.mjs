@@ -83,7 +83,7 @@ function route(url, response, data, state) {
   const rest = path.slice('/zipkin/'.length);
   if (rest === 'config.json') return json(response, { environment: '', queryLimit: 10, defaultLookback: 900_000, searchEnabled: true, dependency: { enabled: true } });
   if (rest.startsWith('api/')) return api(rest.slice(4), url.searchParams, response, data, state);
-  if (/^(index\.html|map|open|compare|services|live|status|dependency\/?|traces?\/[^/]+)?$/.test(rest)) return file(response, 'index.html');
+  if (/^(index\.html|search|monitor|dependencies|system-architecture|map|open|compare|services|live|status|dependency\/?|traces?\/[^/]+)?$/.test(rest)) return file(response, 'index.html');
   return file(response, rest);
 }
 
