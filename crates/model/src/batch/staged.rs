@@ -82,7 +82,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_by_themselves_are_refused() {
-        for texts in [&[&b"\xc3"[..], b"\xa9"][..], &[b"a", b"\xff"], &[b"\xe2\x82", b"\xac"], &[b"\xc3", b"\xa9", b"x"]] {
+        for texts in
+            [&[&b"\xc3"[..], b"\xa9"][..], &[b"a", b"\xff"], &[b"\xe2\x82", b"\xac"], &[b"\xc3", b"\xa9", b"x"]]
+        {
             let mut batch = SpanBatch::new();
             for text in texts {
                 batch.stage_text(text);

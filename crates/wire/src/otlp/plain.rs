@@ -364,7 +364,8 @@ mod tests {
     /// With and without the plain way: the same answer, the same spans.
     fn check(body: &[u8], limits: &Limits) {
         let (mut batch, mut expected) = (SpanBatch::new(), SpanBatch::new());
-        let answers = (decode_protobuf(body, limits, &mut batch), decode_protobuf_by_reader(body, limits, &mut expected));
+        let answers =
+            (decode_protobuf(body, limits, &mut batch), decode_protobuf_by_reader(body, limits, &mut expected));
         assert_eq!(answers.0, answers.1, "{body:x?}");
         for (span, expected) in batch.spans().zip(expected.spans()) {
             assert!(span.same(expected), "{span:?}\n{expected:?}\n{body:x?}");
@@ -387,8 +388,16 @@ mod tests {
     fn spans() -> Vec<Span> {
         let tags = [
             vec![text("http.method", "GET"), text("peer.service", "users"), text("net.peer.name", "10.1.2.3")],
-            vec![text("http.method", "GET"), text("server.address", "users"), ("server.port".to_owned(), Value::I64(80))],
-            vec![text("e", ""), ("list".to_owned(), Value::Nested(vec![42, 4, 10, 2, 24, 1])), text("k", &"long".repeat(99))],
+            vec![
+                text("http.method", "GET"),
+                text("server.address", "users"),
+                ("server.port".to_owned(), Value::I64(80)),
+            ],
+            vec![
+                text("e", ""),
+                ("list".to_owned(), Value::Nested(vec![42, 4, 10, 2, 24, 1])),
+                text("k", &"long".repeat(99)),
+            ],
             vec![("at".to_owned(), Value::F64(0.5)), ("ok".to_owned(), Value::Bool(true)), text("peer.service", "")],
         ];
         (1..=40)
@@ -475,7 +484,14 @@ mod tests {
             out
         };
         let key = prop::sample::select(vec![
-            "a", "peer.service", "net.peer.ip", "server.address", "server.port", "net.peer.port", "db.name", "@jaeger@warnings",
+            "a",
+            "peer.service",
+            "net.peer.ip",
+            "server.address",
+            "server.port",
+            "net.peer.port",
+            "db.name",
+            "@jaeger@warnings",
         ]);
         let value = prop_oneof![
             "[a-z0-9.:\u{e9}]{0,9}".prop_map(|text| {
@@ -484,9 +500,19 @@ mod tests {
                 out
             }),
             prop::sample::select(vec![
-                vec![], vec![10, 1, 0xff], vec![10, 2, b'8', b'0'], vec![10, 7, b'1', b'.', b'2', b'.', b'3', b'.', b'4'],
-                vec![24, 80], vec![24, 0xff, 0xff, 3], vec![16, 1], vec![33, 0, 0, 0, 0, 0, 0, 0, 0], vec![42, 2, 10, 0],
-                vec![42, 5, 10, 3, 10, 1, b'w'], vec![58, 1, 7], vec![10, 1, b'a', 24, 1], vec![24, 1, 10, 1, b'b'],
+                vec![],
+                vec![10, 1, 0xff],
+                vec![10, 2, b'8', b'0'],
+                vec![10, 7, b'1', b'.', b'2', b'.', b'3', b'.', b'4'],
+                vec![24, 80],
+                vec![24, 0xff, 0xff, 3],
+                vec![16, 1],
+                vec![33, 0, 0, 0, 0, 0, 0, 0, 0],
+                vec![42, 2, 10, 0],
+                vec![42, 5, 10, 3, 10, 1, b'w'],
+                vec![58, 1, 7],
+                vec![10, 1, b'a', 24, 1],
+                vec![24, 1, 10, 1, b'b'],
             ]),
         ];
         prop_oneof![

@@ -69,8 +69,16 @@ impl<'a> SeenEndpoints<'a> {
 impl<'a> PlainSpans<'a> {
     pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
         let (backslash, scratch) = (next_backslash(text.as_bytes(), 0), String::new());
-        let mut plain =
-            Self { text, limits, scratch, keys: SeenKeys::new(), seen: Box::default(), taken: 0, given_up: 0, backslash };
+        let mut plain = Self {
+            text,
+            limits,
+            scratch,
+            keys: SeenKeys::new(),
+            seen: Box::default(),
+            taken: 0,
+            given_up: 0,
+            backslash,
+        };
         if limits.depth_max < DEPTH {
             plain.give_up();
         }
