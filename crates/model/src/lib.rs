@@ -21,7 +21,8 @@ mod value;
 mod view;
 
 pub use batch::{
-    AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
+    AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId,
+    SpanBatch, SpanRow, Text,
 };
 pub use dependency::{DependencyLink, DependencyLinker};
 pub use id::{IdError, SpanId, TraceId};

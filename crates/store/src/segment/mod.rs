@@ -23,6 +23,7 @@ mod packing;
 mod parity;
 mod rare;
 mod read_batches;
+mod read_segments;
 mod rows;
 mod sizes;
 mod stages;
@@ -32,7 +33,7 @@ mod terms_builder;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use encode::{write_segment, write_segment_in_stages};
+pub(crate) use encode::{forget_scratch, write_merged, write_segment, write_segment_in_stages};
 pub(crate) use filter::SegmentFilter;
 pub(crate) use stages::Stages;
 
@@ -201,16 +202,6 @@ impl Segment {
         Ok(())
     }
 
-    /// Calls `each` with the spans of every block, in the order of rows. Damage is an error.
-    pub(crate) fn each_block(&self, mut each: impl FnMut(SpanBatch)) -> Result<(), SegmentError> {
-        for (at, block) in (0u32..).zip(&self.footer.blocks) {
-            let mut batch = SpanBatch::new();
-            self.read_rows(at, 0..block.rows, &mut batch)?;
-            each(batch);
-        }
-        Ok(())
-    }
-
     /// Names of services, with each the names of its spans and remote services.
     pub(crate) fn each_name(&self, mut each: impl FnMut(&str, SpanName<'_>)) {
         let Footer { dictionary, terms, .. } = &self.footer;
@@ -294,6 +285,11 @@ impl Segment {
 
     /// A column of a block; `None` where all its entries are zero.
     fn column(&self, block: u32, number: u32) -> Result<Option<Arc<Column>>, SegmentError> {
+        self.column_in(ColumnCache::of_process(), block, number)
+    }
+
+    /// The same with another cache.
+    fn column_in(&self, cache: &ColumnCache, block: u32, number: u32) -> Result<Option<Arc<Column>>, SegmentError> {
         let columns = &self.block(block).columns;
         let entry_of = |number: u32| {
             let at = columns.binary_search_by_key(&number, |column| column.number).ok()?;
@@ -303,20 +299,20 @@ impl Segment {
         let predicted = || Prediction::of(number).and_then(|by| Some((entry_of(by.number)?, Some(by))));
         let Some((entry, prediction)) = stored.or_else(predicted) else { return Ok(None) };
         let key = (self.id, block, number);
-        if let Some(column) = ColumnCache::of_process().get(key) {
+        if let Some(column) = cache.get(key) {
             return Ok(Some(column));
         }
         let mut column = self.read_column(entry)?;
         let malformed = |error: Malformed| self.malformed(entry.offset, error);
         if let Some(Prediction { by, .. }) = prediction {
-            let by = self.column(block, by)?;
+            let by = self.column_in(cache, block, by)?;
             column = match number {
                 START => column.after_ends(by.as_deref()).map_err(malformed)?,
                 _ => column.resolve(&self.entries_of(block, by).map_err(malformed)?).map_err(malformed)?,
             };
         } else if let Column::Guessed { by, .. } = column {
-            let by = self.column(block, by)?;
-            let shapes = self.column(block, SHAPE)?;
+            let by = self.column_in(cache, block, by)?;
+            let shapes = self.column_in(cache, block, SHAPE)?;
             let known = self.entries_of(block, by).and_then(|known| {
                 let shapes = self.entries_of(block, shapes)?;
                 self.of_rows_with(number.wrapping_sub(FIRST_ATTRIBUTE), &shapes, &known)
@@ -324,7 +320,7 @@ impl Segment {
             column = known.and_then(|known| column.resolve(&known)).map_err(malformed)?;
         }
         let column = Arc::new(column);
-        ColumnCache::of_process().put(key, Arc::clone(&column));
+        cache.put(key, Arc::clone(&column));
         Ok(Some(column))
     }
 
