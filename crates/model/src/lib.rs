@@ -5,6 +5,7 @@
 
 mod batch;
 mod dependency;
+mod filter;
 mod id;
 mod image;
 mod intern;
@@ -25,6 +26,9 @@ pub use batch::{
     SpanBatch, SpanRow, Text,
 };
 pub use dependency::{DependencyLink, DependencyLinker};
+pub use filter::{
+    Comparison, Condition, FilterError, FilterProblem, FilterTerm, Pattern, SpanFilter, SpanStatus, TagValue,
+};
 pub use id::{IdError, SpanId, TraceId};
 pub use image::{ImageError, read_image, write_image};
 pub use intern::StrId;

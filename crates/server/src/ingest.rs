@@ -4,6 +4,7 @@
 use crate::budget::{Budget, Reserved, Spent};
 use crate::decompress::{Coding, DecompressError, decompress, expected_bytes};
 use crate::format::{Format, Malformed, decode};
+use crate::lanes;
 use crate::metrics::{Metrics, Refusal, Transport};
 use crate::options::Options;
 use crate::sampling::Sampling;
@@ -13,7 +14,6 @@ use hyper::body::{Body, Incoming};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracewell_model::{SpanBatch, SpanFlags, SpanRef, TraceId};
 use tracewell_store::{Store, WriteError};
@@ -239,14 +239,7 @@ impl Ingest {
         if batch.is_empty() {
             return Ok(());
         }
-        let (done, answered) = oneshot::channel();
-        let done = |answer| {
-            // Nobody waits any more when the sender has gone; the spans are kept all the same.
-            drop(done.send(answer));
-        };
-        self.store.write(batch, Box::new(done));
-        let answer = answered.await.unwrap_or(Err(WriteError::Closed));
-        answer.map_err(IngestError::Write)
+        lanes::write(&self.store, batch).await.map_err(IngestError::Write)
     }
 }
 

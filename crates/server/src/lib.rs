@@ -23,6 +23,7 @@ mod grpc;
 mod ingest;
 mod jaeger_collector;
 mod jaeger_query;
+mod lanes;
 mod listener;
 mod listener_name;
 mod logging;

@@ -5,10 +5,11 @@
 mod cases;
 mod random;
 
-pub use random::{Random, Shape, random_batch, random_query, random_span_query};
+pub use random::{Random, Shape, random_batch, random_filter, random_query, random_span_query};
 
 use crate::reference::ReferenceStore;
-use crate::store::{DependencyWindow, Store, WriteError};
+use crate::store::{DependencyWindow, SearchVisitor, SpanSearch, Store, WriteError};
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 use tracewell_model::{SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 
@@ -69,6 +70,7 @@ pub fn compare_with_reference(store: &dyn Store, seed: u64) {
             for _ in 0..30 {
                 compare_find(store, &reference, &random_query(random, &shape));
                 compare_find_spans(store, &reference, &random_span_query(random, &shape));
+                compare_search(store, &reference, random, &shape);
             }
             compare_rest(store, &reference, random, &shape);
         }
@@ -84,6 +86,55 @@ fn compare_find_spans(store: &dyn Store, reference: &ReferenceStore, query: &Spa
     let also = |span: SpanRef<'_>| !span.id().value().is_multiple_of(3);
     let (found, expected) = (store.find_spans(query, &also), reference.find_spans(query, &also));
     assert_same_traces(found.as_deref(), expected.as_deref(), query);
+}
+
+fn compare_search(store: &dyn Store, reference: &ReferenceStore, random: &mut Random, shape: &Shape) {
+    let filter = random_filter(random, shape);
+    let start_us = shape.time_us(random);
+    let window = DependencyWindow { start_us, end_us: start_us + random.below(shape.seconds * 1_000_000) };
+    let grouping = random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]);
+    let search = SpanSearch { filter: &filter, window, grouping };
+    let found = |store: &dyn Store| {
+        let mut shown = Shown { back_to_us: u64::MAX, found: vec![], most: usize::MAX };
+        assert_eq!(store.search(&search, &mut shown), Ok(()));
+        assert_eq!(shown.back_to_us, window.start_us, "it looked at everything");
+        shown.found.sort();
+        shown.found
+    };
+    let expected = found(reference);
+    assert_eq!(found(store), expected, "asked {filter}, {window:?}, {grouping:?}");
+    let mut one = Shown { back_to_us: u64::MAX, found: vec![], most: 1 };
+    assert_eq!(store.search(&search, &mut one), Ok(()));
+    assert_eq!(one.found.len(), expected.len().min(1), "it ends when it is told to");
+}
+
+/// What a search showed.
+struct Shown {
+    back_to_us: u64,
+    /// As text, because a NaN does not equal itself.
+    found: Vec<(u64, String)>,
+    most: usize,
+}
+
+impl Shown {
+    fn flow(&self) -> ControlFlow<()> {
+        if self.found.len() < self.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+impl SearchVisitor for Shown {
+    fn found(&mut self, spans: &[SpanRef<'_>], match_us: u64) -> ControlFlow<()> {
+        assert!(self.found.len() < self.most, "it was told to end");
+        assert!(match_us <= self.back_to_us, "what is newer had been shown");
+        self.found.push((match_us, format!("{:?}", spans.iter().map(|span| span.to_span()).collect::<Vec<_>>())));
+        self.flow()
+    }
+
+    fn searched(&mut self, _: u64, _: u64, back_to_us: u64) -> ControlFlow<()> {
+        assert!(back_to_us <= self.back_to_us, "it goes back in time");
+        self.back_to_us = back_to_us;
+        self.flow()
+    }
 }
 
 fn compare_visits(store: &dyn Store, reference: &ReferenceStore, window: DependencyWindow, grouping: TraceGrouping) {

@@ -28,4 +28,7 @@ pub use log::Durability;
 pub use memory::{MemoryOptions, MemoryStore};
 pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
-pub use store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError};
+pub use store::{
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
+    WriteError, WriterCall,
+};

@@ -12,7 +12,10 @@ mod tests;
 
 use crate::memtable::Memtable;
 use crate::search::View;
-use crate::store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError};
+use crate::store::{
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
+    WriteError,
+};
 use queue::{Queue, Waiting};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -147,6 +150,10 @@ impl Store for MemoryStore {
 
     fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError> {
         self.searchable()?.find_spans(query, also)
+    }
+
+    fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        self.searchable()?.search(search, visitor)
     }
 
     fn service_names(&self) -> Result<Vec<String>, ReadError> {

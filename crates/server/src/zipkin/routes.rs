@@ -91,7 +91,8 @@ fn below_zipkin<'a>(method: &Method, segments: &[&'a str], enabled: Enabled) -> 
     }
     match segments {
         ["config.json"] => Ok(Route::UiConfig),
-        [""] | ["index.html" | "dependency" | "traceViewer" | "map"] => Ok(Route::Page),
+        [""] | ["index.html" | "dependency" | "traceViewer"] => Ok(Route::Page),
+        ["map" | "open" | "compare" | "services" | "live" | "status"] => Ok(Route::Page),
         ["trace" | "traces", id] if !id.is_empty() => Ok(Route::Page),
         [file] | ["assets", file] if !file.is_empty() => Ok(Route::Asset(file)),
         // Zipkin's file server is asked last; it knows no HEAD of what is not there.

@@ -2,8 +2,9 @@
 //! batches, copies and pieces of a span occur, and conditions are met by chance.
 
 use tracewell_model::{
-    Endpoint, EndpointId, ExtraRow, Kind, LinkRow, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanQuery,
-    SpanRow, StatusCode, StrId, Time, TraceGrouping, TraceId, TraceQuery, ValueRef,
+    Comparison, Condition, Endpoint, EndpointId, ExtraRow, Kind, LinkRow, Pattern, ResourceId, ScopeId, SpanBatch,
+    SpanFilter, SpanFlags, SpanId, SpanQuery, SpanRow, SpanStatus, StatusCode, StrId, TagValue, Time, TraceGrouping,
+    TraceId, TraceQuery, ValueRef,
 };
 
 pub(super) const SERVICES: &[&str] = &["", "cart", "users", "größe", "Cart", "GRÖßE"];
@@ -288,4 +289,44 @@ pub fn random_query(random: &mut Random, shape: &Shape) -> TraceQuery {
         limit: random.pick(&[1, 2, 10, 1000]),
         grouping: random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]),
     }
+}
+
+/// A filter of the query language with every kind of condition.
+pub fn random_filter(random: &mut Random, shape: &Shape) -> SpanFilter {
+    match random.below(8) {
+        0 => SpanFilter::all(),
+        1 | 2 => SpanFilter::and((0..1 + random.below(3)).map(|_| random_filter(random, shape)).collect::<Vec<_>>()),
+        3 => SpanFilter::or((0..1 + random.below(3)).map(|_| random_filter(random, shape)).collect::<Vec<_>>()),
+        4 => random_filter(random, shape).negated(),
+        _ => random_condition(random, shape).into(),
+    }
+}
+
+fn random_condition(random: &mut Random, shape: &Shape) -> Condition {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    let comparison = random.pick(&[Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual]);
+    match random.below(10) {
+        0 => Condition::Service(random_pattern(random, SERVICES)),
+        1 => Condition::Name(random_pattern(random, NAMES)),
+        2 => Condition::RemoteService(random_pattern(random, SERVICES)),
+        3 => Condition::Kind(Kind::from_u8(random.below(6) as u8).unwrap_or_default()),
+        4 => Condition::Status(random.pick(&[SpanStatus::Error, SpanStatus::Ok, SpanStatus::Unset])),
+        5 => Condition::Duration(comparison, Time::from_micros(random.below(1_000_000))),
+        6 => Condition::Start(comparison, Time::from_micros(shape.time_us(random))),
+        7 => Condition::Has(random_pattern(random, KEYS)),
+        8 => Condition::Text(Pattern::literal(random.pick(VALUES))),
+        _ => {
+            let value = if comparison.is_order() { Pattern::literal("17") } else { random_pattern(random, VALUES) };
+            Condition::Tag { key: random.pick(KEYS).to_owned(), comparison, value: TagValue::new(value) }
+        }
+    }
+}
+
+fn random_pattern(random: &mut Random, texts: &[&str]) -> Pattern {
+    let text = random.pick(texts);
+    if random.one_in(4) {
+        let first = text.chars().next().map(String::from).unwrap_or_default();
+        return Pattern::from_pieces([first, String::new()]);
+    }
+    Pattern::literal(text)
 }

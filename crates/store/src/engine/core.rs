@@ -3,7 +3,8 @@
 
 use super::options::EmbeddedOptions;
 use super::parts::Parts;
-use super::queue::{Answer, Waiting, WriteQueue};
+use super::queue::{Answer, TakenBy, Waiting, WriteQueue};
+use super::write::GroupWriter;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskLock};
@@ -26,6 +27,10 @@ pub(super) struct Engine {
     pub(super) blobs: Arc<dyn Blobs>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue: WriteQueue,
+    /// Of who writes in the place of the store's thread.
+    pub(super) writer: Mutex<GroupWriter>,
+    /// How long the log takes to append a group, lately.
+    pub(super) append_us: AtomicU64,
     pub(super) house: House,
     pub(super) counters: Counters,
     /// Held for moments only, never while anything is written.
@@ -89,17 +94,22 @@ impl House {
 }
 
 impl Engine {
-    /// Takes a batch to be written, or refuses it at once.
+    /// Takes a batch to be written by the store's thread, or refuses it at once.
     pub(super) fn submit(&self, batch: SpanBatch, done: WriteDone) {
+        self.submit_to(batch, done, TakenBy::Thread);
+    }
+
+    /// The same, to be written by either.
+    pub(super) fn submit_to(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
         let bytes = batch.memory_bytes();
         let waiting = Waiting { batch: Arc::new(batch), answer: Answer::to(done), bytes };
-        if let Err((waiting, error)) = self.enqueue(waiting) {
+        if let Err((waiting, error)) = self.enqueue(waiting, by) {
             self.counters.writes_refused.fetch_add(1, Relaxed);
             waiting.answer.give(Err(error));
         }
     }
 
-    fn enqueue(&self, waiting: Waiting) -> Result<(), (Waiting, WriteError)> {
+    fn enqueue(&self, waiting: Waiting, by: TakenBy) -> Result<(), (Waiting, WriteError)> {
         let bytes = waiting.bytes;
         let queue_bytes_max = self.options.write_queue_bytes_max;
         if bytes > queue_bytes_max {
@@ -114,7 +124,7 @@ impl Engine {
         }
         drop(refusals);
         let memory_left = self.options.memory_bytes_max.saturating_sub(self.memory_bytes.load(Relaxed));
-        self.queue.push(waiting, queue_bytes_max.min(memory_left))
+        self.queue.push(waiting, queue_bytes_max.min(memory_left), by)
     }
 
     pub(super) fn parts(&self) -> RwLockReadGuard<'_, Parts> {

@@ -1,6 +1,7 @@
-//! Batches on their way to the log: bounded in bytes, never blocking who brings one.
+//! Batches on their way to the log: bounded in bytes, never blocking who brings one. One thread at a time takes a group and
+//! writes it: the store's own, or one that brought batches and said that it would.
 
-use crate::store::{WriteDone, WriteError};
+use crate::store::{WriteDone, WriteError, WriterCall};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,15 @@ pub(super) struct Waiting {
     pub(super) answer: Answer,
     /// Its memory.
     pub(super) bytes: usize,
+}
+
+/// Who is going to take a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TakenBy {
+    /// The store's thread, which is woken for it.
+    Thread,
+    /// Who brought it; nobody is woken.
+    Caller,
 }
 
 /// Who wants to know what became of a batch: is told once, even when the batch is dropped because something panicked.
@@ -59,8 +69,14 @@ struct State {
     waiting_bytes: usize,
     /// Of those waiting and of those taken and not yet released.
     bytes: usize,
+    /// How many of those waiting the store's thread has to take.
+    for_thread: usize,
     closed: bool,
-    /// What who takes sleeps for; nothing while nobody does, and then nobody needs to be woken.
+    /// Whether a group was taken that is not written yet.
+    writing: bool,
+    /// Who wanted to write while another did, and how to call them.
+    calls: VecDeque<WriterCall>,
+    /// What the store's thread sleeps for; nothing while it does not, and then it need not be woken.
     awaited: Option<Awaited>,
     /// How many batches were taken together last.
     taken_last: usize,
@@ -75,7 +91,8 @@ struct Awaited {
 
 impl State {
     fn has(&self, awaited: Awaited) -> bool {
-        self.closed || self.waiting.len() >= awaited.batches || self.waiting_bytes >= awaited.bytes
+        let enough = self.waiting.len() >= awaited.batches || self.waiting_bytes >= awaited.bytes;
+        !self.writing && (self.closed || (enough && self.for_thread > 0))
     }
 }
 
@@ -85,7 +102,7 @@ impl WriteQueue {
     }
 
     /// Adds a batch if no more than `bytes_max` are in the queue then.
-    pub(super) fn push(&self, waiting: Waiting, bytes_max: usize) -> Result<(), (Waiting, WriteError)> {
+    pub(super) fn push(&self, waiting: Waiting, bytes_max: usize, by: TakenBy) -> Result<(), (Waiting, WriteError)> {
         let mut state = self.lock();
         if state.closed {
             return Err((waiting, WriteError::Closed));
@@ -96,34 +113,71 @@ impl WriteQueue {
         state.bytes += waiting.bytes;
         state.waiting_bytes += waiting.bytes;
         state.waiting.push_back(waiting);
-        if state.awaited.is_some_and(|awaited| state.has(awaited)) {
-            state.awaited = None;
-            drop(state);
-            self.filled.notify_one();
+        if by == TakenBy::Thread {
+            state.for_thread += 1;
+            self.wake_thread(state);
         }
         Ok(())
     }
 
     /// Takes batches from the front, at least one if there is one, others while they are no more than `bytes_max`
-    /// together.
-    pub(super) fn take(&self, bytes_max: usize) -> Vec<Waiting> {
-        take(&mut self.lock(), bytes_max)
+    /// together; nothing while another group is being written: then `call` is called when that is done and batches wait.
+    /// Who gets any calls [`WriteQueue::written`] afterwards.
+    pub(super) fn take(&self, bytes_max: usize, call: Option<&WriterCall>) -> Vec<Waiting> {
+        let mut state = self.lock();
+        if state.waiting.is_empty() {
+            return vec![];
+        }
+        if state.writing {
+            state.calls.extend(call.cloned());
+            return vec![];
+        }
+        take(&mut state, bytes_max)
     }
 
-    /// The same, waiting for one; nothing when the queue is closed and empty. Waits a little for more: for as many as there
-    /// seem to be senders, which are those that were just answered and those that wait already. Who sends alone does not wait.
+    /// The same for the store's thread, waiting for batches; nothing when the queue is closed and empty. Waits a little for
+    /// more: for as many as there seem to be senders, which are those that were just answered and those that wait already.
+    /// Who sends alone does not wait.
     pub(super) fn take_wait(&self, bytes_max: usize) -> Vec<Waiting> {
         let mut state = self.lock();
         let senders = state.taken_last + state.waiting.len();
         if senders > 1 {
             state = self.sleep(state, Awaited { batches: senders, bytes: bytes_max }, Some(GATHER_TIME_MAX));
         }
-        if state.waiting.is_empty() {
+        if state.writing || state.for_thread == 0 {
             state = self.sleep(state, Awaited { batches: 1, bytes: bytes_max }, None);
         }
         let taken = take(&mut state, bytes_max);
         state.taken_last = taken.len();
         taken
+    }
+
+    /// The group that was taken is written: the next may be. Wakes who is to do that, one of them.
+    pub(super) fn written(&self) {
+        let mut state = self.lock();
+        state.writing = false;
+        if state.waiting.is_empty() {
+            state.calls.clear();
+        } else if let Some(call) = state.calls.pop_front() {
+            drop(state);
+            return call();
+        }
+        self.wake_thread(state);
+    }
+
+    /// Leaves what waits to the store's thread.
+    pub(super) fn leave_to_thread(&self) {
+        let mut state = self.lock();
+        state.for_thread = state.waiting.len();
+        self.wake_thread(state);
+    }
+
+    fn wake_thread(&self, mut state: MutexGuard<'_, State>) {
+        if state.awaited.is_some_and(|awaited| state.has(awaited)) {
+            state.awaited = None;
+            drop(state);
+            self.filled.notify_one();
+        }
     }
 
     fn sleep<'a>(
@@ -159,6 +213,10 @@ impl WriteQueue {
         self.filled.notify_all();
     }
 
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }
@@ -175,6 +233,8 @@ fn take(state: &mut State, bytes_max: usize) -> Vec<Waiting> {
         taken.extend(state.waiting.pop_front());
     }
     state.waiting_bytes -= bytes;
+    state.for_thread = state.for_thread.min(state.waiting.len());
+    state.writing = !taken.is_empty();
     taken
 }
 
@@ -189,20 +249,24 @@ mod tests {
     }
 
     fn push(queue: &WriteQueue, bytes: usize) {
-        assert!(queue.push(batch(bytes), usize::MAX).is_ok());
+        assert!(queue.push(batch(bytes), usize::MAX, TakenBy::Thread).is_ok());
     }
 
     #[test]
     fn what_waits_is_taken_together_up_to_so_many_bytes() {
         let queue = WriteQueue::default();
-        assert!(queue.take(10).is_empty());
+        assert!(queue.take(10, None).is_empty());
         [4, 5, 2, 30, 1].into_iter().for_each(|bytes| push(&queue, bytes));
-        let sizes = [10, 10, 10, 10].map(|bytes_max| queue.take_wait(bytes_max).iter().map(|w| w.bytes).sum::<usize>());
+        let sizes = [10, 10, 10, 10].map(|bytes_max| {
+            let taken = queue.take_wait(bytes_max).iter().map(|waiting| waiting.bytes).sum::<usize>();
+            queue.written();
+            taken
+        });
         assert_eq!(sizes, [9, 2, 30, 1]);
         assert_eq!((queue.bytes(), queue.lock().waiting_bytes), (42, 0));
         queue.release(42);
         queue.close();
-        assert!(queue.take_wait(10).is_empty() && queue.push(batch(1), 10).is_err());
+        assert!(queue.take_wait(10).is_empty() && queue.push(batch(1), 10, TakenBy::Thread).is_err());
     }
 
     /// Each sender sends its next batch when it is told of the last: all are taken, whoever sleeps is woken.
@@ -217,7 +281,7 @@ mod tests {
                     for _ in 0..BATCHES {
                         let (told, answered) = mpsc::channel();
                         let answer = Answer::to(Box::new(move |result| drop(told.send(result))));
-                        assert!(queue.push(Waiting { answer, ..batch(1) }, usize::MAX).is_ok());
+                        assert!(queue.push(Waiting { answer, ..batch(1) }, usize::MAX, TakenBy::Thread).is_ok());
                         assert_eq!(answered.recv(), Ok(Ok(())));
                     }
                 });
@@ -227,8 +291,36 @@ mod tests {
                 let group = queue.take_wait(100);
                 taken += group.len();
                 group.into_iter().for_each(|waiting| waiting.answer.give(Ok(())));
+                queue.written();
             }
             assert_eq!(taken, SENDERS * BATCHES);
         });
+    }
+
+    /// Who finds another writing is called when it is their turn, one at a time; the store's thread sleeps through that.
+    #[test]
+    fn who_brings_batches_takes_turns_at_writing_them() {
+        let queue = WriteQueue::default();
+        let called = Arc::new(Mutex::new(vec![]));
+        let call = |name: &'static str| -> WriterCall {
+            let called = Arc::clone(&called);
+            Arc::new(move || called.lock().unwrap().push(name))
+        };
+        let bring = || assert!(queue.push(batch(1), usize::MAX, TakenBy::Caller).is_ok());
+        bring();
+        assert_eq!(queue.take(10, Some(&call("a"))).len(), 1);
+        bring();
+        assert!(queue.take(10, Some(&call("b"))).is_empty(), "a is writing");
+        bring();
+        assert!(queue.take(10, Some(&call("c"))).is_empty(), "a is writing");
+        queue.written();
+        assert_eq!(*called.lock().unwrap(), ["b"]);
+        assert_eq!(queue.take(10, Some(&call("b"))).len(), 2, "also what c brought");
+        queue.written();
+        assert_eq!(*called.lock().unwrap(), ["b"], "nothing is left for c");
+        bring();
+        queue.leave_to_thread();
+        assert_eq!(queue.take_wait(10).len(), 1);
+        queue.written();
     }
 }

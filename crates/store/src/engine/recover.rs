@@ -12,7 +12,7 @@ use crate::log::FileLog;
 use crate::meta::FileMeta;
 use crate::seams::{Blobs, SeamError};
 use crate::segment::Segment;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 use tracewell_model::read_image;
@@ -39,6 +39,8 @@ impl Engine {
             blobs,
             clock,
             queue: WriteQueue::default(),
+            writer: Mutex::default(),
+            append_us: AtomicU64::new(0),
             house: House::default(),
             counters: Counters::default(),
             parts,

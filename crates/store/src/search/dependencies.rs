@@ -22,9 +22,8 @@ pub(super) fn visit(
     grouping: TraceGrouping,
     each: &mut dyn FnMut(&[SpanRef<'_>]),
 ) -> Result<(), ReadError> {
-    let split = split::of_segments(parts.segments);
     let mut several: HashSet<u64> = split::of_memtables(parts);
-    several.extend(&split.lows);
+    several.extend(parts.split.segments.keys());
     for segment in parts.segments {
         let wanted = |trace: u32| {
             let (min, max) = segment.trace_starts_us(trace);

@@ -18,14 +18,34 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// From wherever the trace lies.
     pub(super) fn read(parts: &Parts<'_>, low: u64) -> Result<Self, ReadError> {
         let mut gathered = Self::default();
-        for segment in parts.segments {
-            gathered.add_segment(segment, low)?;
+        match parts.split.segments.get(&low) {
+            Some(segments) => {
+                for &at in segments {
+                    gathered.add_segment(&parts.segments[at as usize], low)?;
+                }
+            }
+            // In one at most.
+            None => {
+                for segment in parts.segments {
+                    if gathered.add_segment(segment, low)? {
+                        break;
+                    }
+                }
+            }
         }
         for memtable in &parts.memtables {
             gathered.add_memtable(memtable, low);
         }
+        Ok(gathered)
+    }
+
+    /// Of a trace that lies in one segment only.
+    pub(super) fn read_from_segment(segment: &Segment, low: u64) -> Result<Self, ReadError> {
+        let mut gathered = Self::default();
+        gathered.add_segment(segment, low)?;
         Ok(gathered)
     }
 
@@ -36,15 +56,15 @@ impl Gathered {
         gathered
     }
 
-    fn add_segment(&mut self, segment: &Segment, low: u64) -> Result<(), ReadError> {
-        if let Some(trace) = segment.find_trace(low) {
-            let mut batch = SpanBatch::new();
-            segment.read_trace(trace, &mut batch)?;
-            let rows = 0..batch.len();
-            let batch = Arc::new(batch);
-            rows.for_each(|row| self.push(&batch, row));
-        }
-        Ok(())
+    /// Answers whether it holds the trace.
+    fn add_segment(&mut self, segment: &Segment, low: u64) -> Result<bool, ReadError> {
+        let Some(trace) = segment.find_trace(low) else { return Ok(false) };
+        let mut batch = SpanBatch::new();
+        segment.read_trace(trace, &mut batch)?;
+        let rows = 0..batch.len();
+        let batch = Arc::new(batch);
+        rows.for_each(|row| self.push(&batch, row));
+        Ok(true)
     }
 
     fn add_memtable(&mut self, memtable: &MemSnapshot, low: u64) {
@@ -65,6 +85,10 @@ impl Gathered {
         for &(batch, row) in &self.rows {
             let span = self.batches[batch as usize].span(row as usize);
             let id = group(span.trace_id(), grouping);
+            if let Some((_, spans)) = traces.last_mut().filter(|(last, _)| *last == id) {
+                spans.push(span);
+                continue;
+            }
             let place = *places.entry(id).or_insert_with(|| {
                 traces.push((id, vec![]));
                 traces.len() - 1
@@ -73,6 +97,23 @@ impl Gathered {
         }
         traces.iter_mut().for_each(|(_, spans)| drop_copies(spans));
         traces
+    }
+
+    /// Those of the traces that are wanted, a batch each. `traces` are what [`Gathered::traces`] has answered.
+    pub(super) fn batches_of(
+        &self,
+        traces: &[(TraceId, Vec<SpanRef<'_>>)],
+        wanted: impl Fn(TraceId) -> bool,
+    ) -> Result<Vec<SpanBatch>, ReadError> {
+        if let ([(id, spans)], [batch]) = (traces, self.batches.as_slice())
+            && spans.len() == batch.len()
+            && self.rows.iter().enumerate().all(|(at, &(_, row))| at == row as usize)
+        {
+            // Read for this alone.
+            let whole = wanted(*id).then(|| SpanBatch::clone(batch));
+            return Ok(whole.into_iter().collect());
+        }
+        traces.iter().filter(|(id, _)| wanted(*id)).map(|(_, spans)| to_batch(spans)).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use super::packing::Packer;
 use super::rows::{IS_PLACE, Row, Rows, range_of};
 use super::templates::TemplateScratch;
 use super::terms_builder::TermsBuilder;
+use super::value_filters::ValueFiltersBuilder;
 use super::{SegmentError, Stages};
 use hashbrown::HashMap;
 
@@ -64,6 +65,7 @@ pub(super) struct BlockWriter {
     best: Vec<u8>,
     last: [LastSeen; TELLING.len()],
     stored: Vec<u8>,
+    value_filters: ValueFiltersBuilder,
 }
 
 /// By the code that tells another one: what came with it last.
@@ -126,6 +128,7 @@ impl BlockWriter {
             best: vec![],
             last: Default::default(),
             stored: vec![],
+            value_filters: ValueFiltersBuilder::default(),
         })
     }
 
@@ -133,6 +136,7 @@ impl BlockWriter {
     pub(super) fn begin(&mut self) {
         self.choices.by_number.clear();
         self.packer.begin();
+        self.value_filters = ValueFiltersBuilder::default();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -141,8 +145,9 @@ impl BlockWriter {
         values.memory_bytes() + buffers.iter().sum::<usize>()
     }
 
-    pub(super) fn packer(&mut self) -> &mut Packer {
-        &mut self.packer
+    /// What the footer is written with.
+    pub(super) fn parts(&mut self) -> (&mut Packer, &ValueFiltersBuilder) {
+        (&mut self.packer, &self.value_filters)
     }
 
     /// Appends the columns of a block.
@@ -176,7 +181,7 @@ impl BlockWriter {
             }
         }
         stages.end("c: terms");
-        self.put_values(all, block.rows, dictionary, &mut place)?;
+        self.put_values(all, block, dictionary, &mut place)?;
         stages.end("h: values");
         let mut columns = place.entries;
         columns.sort_unstable_by_key(|column| column.number);
@@ -334,10 +339,14 @@ impl BlockWriter {
     fn put_values(
         &mut self,
         all: &Rows,
-        rows: &[Row],
+        block: &BlockRows<'_>,
         dictionary: &mut DictionaryBuilder,
         place: &mut Place,
     ) -> Result<(), SegmentError> {
+        let rows = block.rows;
+        let (before, home) = block.begun_before;
+        let home = (before > 0).then_some(home);
+        self.value_filters.begin_block();
         let values = std::mem::take(&mut self.values);
         for &attribute in &values.used {
             let number = columns::FIRST_ATTRIBUTE + attribute;
@@ -347,6 +356,9 @@ impl BlockWriter {
             match key.value_type {
                 ValueType::Str if !codes.in_use() => {
                     self.take_texts(all, rows, words, of_rows, codes);
+                    if key.role != Role::AnnotationDetail {
+                        self.value_filters.add(attribute, &self.lengths, self.text.as_bytes(), home);
+                    }
                     self.put_texts(number, of_rows, codes, place)?;
                 }
                 ValueType::Str | ValueType::Bool => {
@@ -376,6 +388,7 @@ impl BlockWriter {
             }
         }
         self.values = values;
+        self.value_filters.end_block();
         Ok(())
     }
 

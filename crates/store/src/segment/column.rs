@@ -4,8 +4,7 @@
 use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
 use super::dictionary::TextTable;
 use super::numbers::{read_numbers, unit_of};
-use super::templates::read_templates;
-use hashbrown::HashMap;
+use super::templates::{TemplateTexts, read_templates};
 
 /// A decoded column. How many entries it has is checked by who reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +27,10 @@ pub(crate) enum Column {
         /// An entry a value.
         guesses: Vec<u32>,
     },
+    /// Texts that print bytes.
+    Ids(IdTexts),
+    /// Texts that differ in their numbers.
+    Templates(TemplateTexts),
     /// Byte strings, one after the other.
     Bytes {
         /// Where each ends.
@@ -35,6 +38,14 @@ pub(crate) enum Column {
         /// All of them.
         bytes: Vec<u8>,
     },
+}
+
+/// Hexadecimal digits or UUIDs, as the bytes that they print.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct IdTexts {
+    pub(super) bytes_each: usize,
+    pub(super) is_uuid: bool,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// How a column's bytes are to be read: their first byte.
@@ -73,9 +84,6 @@ pub(crate) enum Encoding {
     /// The number of the column that tells most codes, then entries as [`Encoding::Planes32`].
     Guessed = 14,
 }
-
-/// What was seen last is in a list by number up to this.
-const KNOWN_LISTED_MAX: usize = 1 << 14;
 
 impl Column {
     /// Reads what the functions below have written; `templates` are those of the attribute whose column it is.
@@ -129,10 +137,7 @@ impl Column {
                 Self::U64(values)
             }
             9 => Self::U64(read_numbers(reader)?),
-            10 => {
-                let (ends, text) = read_templates(reader, templates)?;
-                Self::Text { ends, text }
-            }
+            10 => Self::Templates(read_templates(reader, templates)?),
             11 => Self::U32(read_narrow_codes(payload)?),
             12 => {
                 let (&bytes, payload) = payload.split_first().ok_or(Malformed("a column is empty"))?;
@@ -157,32 +162,18 @@ impl Column {
         Ok(Self::U64(values))
     }
 
-    fn read_hex(payload: &[u8], bytes: usize) -> Result<Self, Malformed> {
-        if bytes == 0 || !payload.len().is_multiple_of(bytes) || payload.len() > u32::MAX as usize / 2 {
+    fn read_hex(payload: &[u8], bytes_each: usize) -> Result<Self, Malformed> {
+        if bytes_each == 0 || !payload.len().is_multiple_of(bytes_each) {
             return Err(Malformed("a column of hexadecimal texts has bytes left over"));
         }
-        let mut text = String::with_capacity(payload.len() * 2);
-        payload.iter().for_each(|&byte| push_hex(&mut text, byte));
-        let ends = (1..=payload.len() / bytes).map(|n| (n * bytes * 2) as u32).collect();
-        Ok(Self::Text { ends, text })
+        Ok(Self::Ids(IdTexts { bytes_each, is_uuid: false, bytes: payload.to_vec() }))
     }
 
     fn read_uuids(payload: &[u8]) -> Result<Self, Malformed> {
-        let (uuids, rest) = payload.as_chunks::<16>();
-        if !rest.is_empty() || uuids.len() > u32::MAX as usize / UUID_BYTES {
+        if !payload.len().is_multiple_of(16) {
             return Err(Malformed("a column of UUIDs has bytes left over"));
         }
-        let mut text = String::with_capacity(uuids.len() * UUID_BYTES);
-        for uuid in uuids {
-            for (at, &byte) in uuid.iter().enumerate() {
-                if UUID_DASHES_BEFORE.contains(&at) {
-                    text.push('-');
-                }
-                push_hex(&mut text, byte);
-            }
-        }
-        let ends = (1..=uuids.len()).map(|n| (n * UUID_BYTES) as u32).collect();
-        Ok(Self::Text { ends, text })
+        Ok(Self::Ids(IdTexts { bytes_each: 16, is_uuid: true, bytes: payload.to_vec() }))
     }
 
     /// The codes of a column that holds only what another one does not tell: 0 where a code is what it was when that one had
@@ -195,18 +186,18 @@ impl Column {
         if guesses.len() != known.len() {
             return Err(Malformed("a column has too few rows"));
         }
-        let resolve = |last: &mut u32, guess: u32| {
+        // Codes are numbers of dictionaries: below a limit that only damage exceeds.
+        let largest = known.iter().copied().max().unwrap_or(0);
+        if largest > KNOWN_CODES_MAX {
+            return Err(Malformed("a code is too large"));
+        }
+        let mut last = vec![0u32; largest as usize + 1];
+        let resolve = |(&guess, &known): (&u32, &u32)| {
+            let last = &mut last[known as usize];
             *last = guess.checked_sub(1).unwrap_or(*last);
             *last
         };
-        let rows = guesses.iter().zip(known);
-        let largest = known.iter().copied().max().unwrap_or(0) as usize;
-        if largest < KNOWN_LISTED_MAX {
-            let mut last = vec![0u32; largest + 1];
-            return Ok(Self::U32(rows.map(|(&guess, &known)| resolve(&mut last[known as usize], guess)).collect()));
-        }
-        let mut last: HashMap<u32, u32> = HashMap::new();
-        Ok(Self::U32(rows.map(|(&guess, &known)| resolve(last.entry(known).or_insert(0), guess)).collect()))
+        Ok(Self::U32(guesses.iter().zip(known).map(resolve).collect()))
     }
 
     /// Starts from how long each is after the end of the row before.
@@ -230,6 +221,8 @@ impl Column {
             Self::U64(values) => values.capacity() * 8,
             Self::Text { ends, text } => ends.capacity() * 4 + text.capacity(),
             Self::Bytes { ends, bytes } => ends.capacity() * 4 + bytes.capacity(),
+            Self::Ids(ids) => ids.bytes.capacity(),
+            Self::Templates(texts) => texts.memory_bytes(),
         }
     }
 
@@ -241,10 +234,22 @@ impl Column {
         if let Self::U64(values) = self { Ok(values) } else { Err(Malformed("a column is not one of numbers")) }
     }
 
-    pub(crate) fn text(&self, at: usize) -> Result<&str, Malformed> {
-        let Self::Text { ends, text } = self else { return Err(Malformed("a column is not one of texts")) };
-        let (from, to) = string_range(ends, at)?;
-        text.get(from..to).ok_or(Malformed("a text is missing"))
+    /// An entry; where it has to be printed, `printed` is made to hold it. `templates` are those of the column's attribute.
+    pub(crate) fn text<'a>(
+        &'a self,
+        at: usize,
+        templates: &TextTable,
+        printed: &'a mut String,
+    ) -> Result<&'a str, Malformed> {
+        match self {
+            Self::Text { ends, text } => {
+                let (from, to) = string_range(ends, at)?;
+                text.get(from..to).ok_or(Malformed("a text is missing"))
+            }
+            Self::Ids(ids) => ids.print(at, printed),
+            Self::Templates(texts) => texts.print(at, templates, printed),
+            _ => Err(Malformed("a column is not one of texts")),
+        }
     }
 
     pub(crate) fn bytes(&self, at: usize) -> Result<&[u8], Malformed> {
@@ -254,7 +259,25 @@ impl Column {
     }
 }
 
-fn string_range(ends: &[u32], at: usize) -> Result<(usize, usize), Malformed> {
+impl IdTexts {
+    fn print<'a>(&self, at: usize, printed: &'a mut String) -> Result<&'a str, Malformed> {
+        let from = at.saturating_mul(self.bytes_each);
+        let id = self.bytes.get(from..from.saturating_add(self.bytes_each)).ok_or(Malformed("a text is missing"))?;
+        printed.clear();
+        for (at, &byte) in id.iter().enumerate() {
+            if self.is_uuid && UUID_DASHES_BEFORE.contains(&at) {
+                printed.push('-');
+            }
+            push_hex(printed, byte);
+        }
+        Ok(printed)
+    }
+}
+
+/// Numbers of a dictionary are below this, in a segment that makes sense.
+const KNOWN_CODES_MAX: u32 = 1 << 26;
+
+pub(super) fn string_range(ends: &[u32], at: usize) -> Result<(usize, usize), Malformed> {
     let to = *ends.get(at).ok_or(Malformed("a text is missing"))?;
     let from = at.checked_sub(1).map_or(0, |before| ends[before]);
     Ok((from as usize, to as usize))
@@ -393,7 +416,7 @@ fn put_uuid(out: &mut Vec<u8>, uuid: &[u8; UUID_BYTES]) -> bool {
 }
 
 /// The half byte of each lower-case hexadecimal digit, and what no digit is.
-const NIBBLES: [u8; 256] = {
+pub(super) const NIBBLES: [u8; 256] = {
     let mut nibbles = [NO_NIBBLE; 256];
     let mut at = 0;
     while at < 16 {
@@ -481,8 +504,10 @@ mod tests {
             assert_eq!(round_trip(|out| put_durations(out, &times)), Column::U64(times.to_vec()));
         }
         let texts = round_trip(|out| put_texts(out, &[2, 0, 2], "abä".as_bytes()));
-        assert_eq!((texts.text(0), texts.text(1), texts.text(2)), (Ok("ab"), Ok(""), Ok("ä")));
-        assert!(texts.text(3).is_err());
+        let text =
+            |column: &Column, at: usize| column.text(at, &TextTable::default(), &mut String::new()).map(str::to_owned);
+        assert_eq!([0, 1, 2].map(|at| text(&texts, at).unwrap()), ["ab", "", "ä"]);
+        assert!(text(&texts, 3).is_err());
         for ids in [
             ["0123456789abcdef", "ffffffffffffffff"],
             ["0123456789abcdef01", "fffffffffffffffff0"],
@@ -490,7 +515,8 @@ mod tests {
         ] {
             let len = ids[0].len() as u32;
             let hex = round_trip(|out| assert!(put_ids(out, &[len, len], ids.concat().as_bytes())));
-            assert_eq!((hex.text(0), hex.text(1)), (Ok(ids[0]), Ok(ids[1])));
+            assert_eq!([0, 1].map(|at| text(&hex, at).unwrap()), ids);
+            assert!(text(&hex, 2).is_err());
         }
         for digit in 0..=255u8 {
             for at in 0..8 {

@@ -212,7 +212,8 @@ impl Writer<'_, '_> {
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
         let Self { mut rows, dictionary, terms, blocks, traces, mut out, mut block_writer, stages, .. } = self;
-        let footer = write_footer(&blocks, &traces, &dictionary, terms, block_writer.packer())?;
+        let (packer, value_filters) = block_writer.parts();
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, value_filters, packer)?;
         write_end(&mut out, &footer);
         rows.sources.clear();
         Scratch::keep(rows, block_writer);

@@ -11,7 +11,7 @@ use super::dictionary_builder::DictionaryBuilder;
 use super::rare::{copy_extra, copy_resource, copy_scope};
 use super::rows::{AnnotationRow, IS_PLACE, Row, Rows, Source, place_text};
 use super::terms::duration_bucket;
-use super::{Segment, SegmentError};
+use super::{BlockBytes, Segment, SegmentError};
 use crate::memtable::{TraceRows, min_known};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,14 @@ pub(super) fn read_segments(
     rows.begin(spans);
     let cache = ColumnCache::new(CACHE_BYTES_MAX);
     for (segment, places) in segments.iter().zip(&places) {
-        let mut reader = SegmentReader { segment, cache: &cache, dictionary, rows, codes: Codes::of(segment) };
+        let mut reader = SegmentReader {
+            segment,
+            cache: &cache,
+            dictionary,
+            rows,
+            codes: Codes::of(segment),
+            printed: String::new(),
+        };
         for block in 0..segment.footer.blocks.len() as u32 {
             reader.read_block(block, places)?;
         }
@@ -98,6 +105,7 @@ struct SegmentReader<'a> {
     dictionary: &'a mut DictionaryBuilder,
     rows: &'a mut Rows,
     codes: Codes,
+    printed: String,
 }
 
 const UNKNOWN: u32 = u32::MAX;
@@ -202,7 +210,8 @@ impl SegmentReader<'_> {
     }
 
     fn columns(&self, block: u32) -> Result<BlockColumns, SegmentError> {
-        let column = |number: u32| self.segment.column_in(self.cache, block, number);
+        let whole = BlockBytes::default();
+        let column = |number: u32| self.segment.column_in(self.cache, block, number, Some(&whole));
         let entries = |number: u32| column(number).map(Entries);
         let mut values = vec![Values::default(); self.codes.attributes.len()];
         for entry in &self.segment.block(block).columns {
@@ -378,7 +387,10 @@ impl SegmentReader<'_> {
                 let table = &self.segment.footer.dictionary.attribute(attribute)?.values;
                 (table.get(number).ok_or(Malformed("a value is not in the dictionary"))?, Some(known))
             }
-            (ValueType::Str, texts) => (texts.text(at)?, None),
+            (ValueType::Str, texts) => {
+                let templates = &self.segment.footer.dictionary.attribute(attribute)?.templates;
+                (texts.text(at, templates, &mut self.printed)?, None)
+            }
             (ValueType::Bool, column) => return column.u32s()?.get(at).map(|&word| u64::from(word)).ok_or(missing),
             (ValueType::I64 | ValueType::F64, column) => return column.u64s()?.get(at).copied().ok_or(missing),
             (ValueType::Bytes | ValueType::Nested, column) => {

@@ -160,7 +160,8 @@ impl Templates {
         &self.slots[from..self.slot_ends[code] as usize]
     }
 
-    /// Appends the numbers of a text if the template, filled with them, gives the text.
+    /// Appends the numbers of a text if the template, filled with them, gives the text. It then is the one that would be made
+    /// of the text: numbers take all digits they can, and what stands between them has none but zeros in front.
     fn fits(&self, code: u32, text: &[u8], numbers: &mut Vec<u64>) -> bool {
         if code as usize >= self.slot_ends.len() {
             return false;
@@ -258,9 +259,6 @@ fn split_numbers(text: &str, template: &mut String, numbers: &mut Vec<u64>) -> b
     true
 }
 
-/// Room for this much a text is made at once.
-const TEXT_BYTES_GUESSED: usize = 24;
-
 /// Prints a number.
 fn push_number(text: &mut String, mut number: u64) {
     const DIGITS_OF_ANY: usize = 20;
@@ -277,8 +275,60 @@ fn push_number(text: &mut String, mut number: u64) {
     digits[from..].iter().for_each(|&digit| text.push(char::from(digit)));
 }
 
-/// Reads what [`Templates::put`] has written: texts one behind the other, and where each ends.
-pub(crate) fn read_templates(mut reader: Reader<'_>, templates: &TextTable) -> Result<(Vec<u32>, String), Malformed> {
+/// The texts of a column, as templates and numbers: printed when asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TemplateTexts {
+    /// The template of each text.
+    codes: Vec<u32>,
+    /// Of each text the place of its first number; the next one of a text is as far away as its template has texts.
+    firsts: Vec<u32>,
+    steps: Vec<u32>,
+    numbers: Vec<u64>,
+}
+
+impl TemplateTexts {
+    pub(crate) fn memory_bytes(&self) -> usize {
+        (self.codes.capacity() + self.firsts.capacity() + self.steps.capacity()) * 4 + self.numbers.capacity() * 8
+    }
+
+    pub(crate) fn print<'a>(
+        &self,
+        at: usize,
+        templates: &TextTable,
+        printed: &'a mut String,
+    ) -> Result<&'a str, Malformed> {
+        let code = *self.codes.get(at).ok_or(Malformed("a text is missing"))?;
+        let template = templates.get(code).ok_or(Malformed("a template is not in the dictionary"))?;
+        printed.clear();
+        for (slot, literal) in template.split(NUMBER).enumerate() {
+            if let Some(slot) = slot.checked_sub(1) {
+                let number = self.number(at, slot).ok_or(Malformed("the numbers of texts are too few"))?;
+                push_number(printed, number);
+            }
+            printed.push_str(literal);
+        }
+        Ok(printed)
+    }
+
+    fn number(&self, at: usize, slot: usize) -> Option<u64> {
+        let step = self.steps[self.codes[at] as usize] as usize;
+        self.numbers.get(self.firsts[at] as usize + slot * step).copied()
+    }
+
+    /// Says of each text whether it is this one; nothing where its template is not there.
+    pub(crate) fn equal_to(&self, text: &str, templates: &TextTable) -> Option<Vec<bool>> {
+        let (mut template, mut numbers) = (String::new(), vec![]);
+        if !split_numbers(text, &mut template, &mut numbers) {
+            return None;
+        }
+        let wanted = templates.find(&template)?;
+        let same = |at: usize| numbers.iter().enumerate().all(|(slot, &number)| self.number(at, slot) == Some(number));
+        Some(self.codes.iter().enumerate().map(|(at, &code)| code == wanted && same(at)).collect())
+    }
+}
+
+/// Reads what [`Templates::put`] has written.
+pub(crate) fn read_templates(mut reader: Reader<'_>, templates: &TextTable) -> Result<TemplateTexts, Malformed> {
     let count = usize::try_from(reader.varint()?).map_err(|_| Malformed("a count is too large"))?;
     let codes = read_narrow_codes(&read_part(&mut reader)?)?;
     if codes.len() != count {
@@ -305,30 +355,14 @@ pub(crate) fn read_templates(mut reader: Reader<'_>, templates: &TextTable) -> R
             first += group.values;
         }
     }
-    // Of each template that occurs the parts between its numbers, one behind the other.
-    let mut parts: Vec<&str> = vec![];
-    let mut first_parts = vec![0; groups.len()];
-    for ((code, group), first) in (0u32..).zip(&groups).zip(&mut first_parts).filter(|((_, group), _)| group.values > 0)
-    {
-        *first = parts.len();
-        parts.extend(templates.get(code).unwrap_or_default().split(NUMBER));
-        debug_assert_eq!(parts.len() - *first, group.slots + 1);
-    }
-    let mut text = String::with_capacity(count * TEXT_BYTES_GUESSED);
-    let mut ends = Vec::with_capacity(count);
+    let mut firsts = Vec::with_capacity(count);
     for &code in &codes {
         let group = &mut groups[code as usize];
-        let first = first_parts[code as usize];
-        text.push_str(parts[first]);
-        for (slot, literal) in parts[first + 1..].iter().take(group.slots).enumerate() {
-            let number = numbers.get(group.first + slot * group.values + group.placed);
-            push_number(&mut text, *number.ok_or(Malformed("the numbers of texts are too few"))?);
-            text.push_str(literal);
-        }
+        firsts.push((group.first + group.placed) as u32);
         group.placed += 1;
-        ends.push(u32::try_from(text.len()).map_err(|_| Malformed("texts are too long"))?);
     }
-    Ok((ends, text))
+    let steps = groups.iter().map(|group| group.values as u32).collect();
+    Ok(TemplateTexts { codes, firsts, steps, numbers })
 }
 
 #[cfg(test)]
@@ -355,10 +389,13 @@ mod tests {
             return false;
         }
         let table = table(&templates.texts);
-        let (ends, text) = read_templates(Reader::new(&out), &table).unwrap();
-        let starts = [0].into_iter().chain(ends.iter().copied());
-        let read: Vec<&str> = starts.zip(&ends).map(|(from, &to)| &text[from as usize..to as usize]).collect();
-        assert_eq!(read, values);
+        let read = read_templates(Reader::new(&out), &table).unwrap();
+        for (at, value) in values.iter().enumerate() {
+            assert_eq!(read.print(at, &table, &mut String::new()), Ok(value.as_str()));
+            let equal: Vec<bool> = values.iter().map(|other| other == value).collect();
+            assert_eq!(read.equal_to(value, &table), Some(equal));
+        }
+        assert!(read.print(values.len(), &table, &mut String::new()).is_err());
         assert!((0..out.len()).all(|len| read_templates(Reader::new(&out[..len]), &table).is_err()));
         true
     }
