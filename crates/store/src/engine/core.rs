@@ -12,7 +12,7 @@ use crate::search::View;
 use crate::segment::Segment;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
 use crate::write_queue::{TakenBy, Waiting, WriteQueue};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracewell_model::SpanBatch;
 
@@ -90,6 +90,8 @@ pub(super) struct House {
     pub(super) called: Mutex<bool>,
     pub(super) call: Condvar,
     pub(super) closing: AtomicBool,
+    /// Rounds without anything to seal.
+    pub(super) idle_rounds: AtomicU32,
 }
 
 impl House {
