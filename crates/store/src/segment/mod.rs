@@ -38,7 +38,7 @@ mod tests;
 mod value_filters;
 
 pub(crate) use encode::{write_segment, write_segment_in_stages};
-pub(crate) use filter::SegmentFilter;
+pub(crate) use filter::{PieceFilter, SegmentFilter};
 pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
 
