@@ -219,8 +219,7 @@ impl Writer<'_, '_> {
         self.end_block()?;
         let Self { mut rows, dictionary, terms, links, blocks, traces, mut out, mut block_writer, stages, .. } = self;
         let (packer, value_filters) = block_writer.parts();
-        let footer =
-            write_footer(&blocks, &traces, &dictionary, terms, value_filters, links.into_bytes(), packer)?;
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, value_filters, links.into_bytes(), packer)?;
         write_end(&mut out, &footer);
         rows.sources.clear();
         Scratch::keep(rows, block_writer);

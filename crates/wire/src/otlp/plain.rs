@@ -2,8 +2,7 @@
 //! often with the same values.
 //!
 //! What is not so plain is not taken, and then read by [`super::decode_protobuf`]'s reader, which knows every rule: it alone
-//! makes errors and repairs texts. What is taken here, that takes to the same spans; a test and the fuzz target hold one
-//! against the other.
+//! makes errors and repairs texts. What is taken here, that takes to the same spans; tests hold one against the other.
 
 use super::any_value::{ARRAY, BOOL, DOUBLE, INT, KEY, MAP, RAW, STRING, VALUE, last_field};
 use super::decode_protobuf::{Decoder, OpenSpan, kind, push_dropped, status_code};
@@ -186,7 +185,7 @@ impl<'a> Decoder<'a, '_> {
         self.plain_attribute(walk, message)
     }
 
-    #[expect(clippy::inline_always, reason = "calls in calls for each tag of each span cost as much as what they do")]
+    /// Inlined, as what it calls: calls in calls for each tag of each span cost as much as what they do.
     #[inline(always)]
     fn plain_attribute(&mut self, walk: &mut Walk, message: &'a [u8]) -> Option<()> {
         const KEY_BYTE: u8 = KEY as u8;
