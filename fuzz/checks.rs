@@ -6,6 +6,8 @@ pub(crate) mod answers;
 pub(crate) mod jaeger;
 #[path = "checks_propagation.rs"]
 pub(crate) mod propagation;
+#[path = "checks_query.rs"]
+pub(crate) mod query;
 #[path = "checks_zipkin.rs"]
 pub(crate) mod zipkin;
 

@@ -1,7 +1,10 @@
 // Where the page is. In: the browser's address, clicks on links, `go`. Out: a reactive `here` with the route and its parameters. All
-// addresses are relative to <base href>, so that the page works under any path. Zipkin's addresses become ours on arrival.
+// addresses are relative to <base href>, so that the page works under any path. Zipkin's and Jaeger's addresses become ours on arrival.
+import { fromJaegerSearch } from './jaeger';
 
-export type Route = { page: 'search' } | { page: 'trace'; id: string } | { page: 'map' } | { page: 'lost' };
+const PLAIN = ['map', 'open', 'compare', 'services', 'live', 'status'] as const;
+type Plain = (typeof PLAIN)[number];
+export type Route = { page: 'search' } | { page: 'trace'; id: string } | { page: Plain } | { page: 'lost' };
 
 const base = new URL(document.baseURI);
 
@@ -44,11 +47,14 @@ export function address(path: string, params: URLSearchParams = new URLSearchPar
 
 export function routeOf(path: string): Route {
   const parts = path.replace(/\/+$/, '').split('/');
-  if (parts.length === 1 && ['', 'index.html'].includes(parts[0]!)) return { page: 'search' };
+  if (parts.length === 1 && ['', 'index.html', 'search'].includes(parts[0]!)) return { page: 'search' };
   if (parts.length === 2 && ['trace', 'traces'].includes(parts[0]!) && /^[0-9a-f]{1,32}$/i.test(parts[1]!)) {
     return { page: 'trace', id: parts[1]!.toLowerCase() };
   }
-  if (parts.length === 1 && ['map', 'dependency'].includes(parts[0]!)) return { page: 'map' };
+  if (parts.length === 1 && ['dependency', 'dependencies', 'system-architecture'].includes(parts[0]!)) return { page: 'map' };
+  if (parts.length === 1 && parts[0] === 'monitor') return { page: 'services' };
+  const plain = parts.length === 1 ? PLAIN.find((page) => page === parts[0]) : undefined;
+  if (plain) return { page: plain };
   return { page: 'lost' };
 }
 
@@ -56,12 +62,22 @@ function arrive(): void {
   const path = location.pathname.startsWith(base.pathname) ? location.pathname.slice(base.pathname.length) : '';
   const params = new URLSearchParams(location.search);
   const route = routeOf(path);
-  if (/^(traces\/|dependency|index\.html)/.test(path)) {
+  let own = params;
+  if (/^(traces\/|dependenc|system-arch|monitor|search|index\.html)/.test(path) || (route.page === 'trace' && params.has('uiFind'))) {
     if (route.page === 'map') renameTimes(params);
-    history.replaceState(null, '', new URL(address(pathOf(route), params), base));
+    if (route.page === 'search') own = fromJaegerSearch(params);
+    if (route.page === 'trace') renameFind(params);
+    history.replaceState(null, '', new URL(address(pathOf(route), own), base));
   }
   if (JSON.stringify(route) !== JSON.stringify(here.route)) here.route = route;
-  here.params = params;
+  here.params = own;
+}
+
+/** Jaeger's page: `uiFind` is what is looked for in the trace. */
+function renameFind(params: URLSearchParams): void {
+  const text = params.get('uiFind');
+  if (text !== null) params.set('q', text);
+  for (const theirs of ['uiFind', 'uiEmbed', 'uiTimelineHideMinimap', 'uiSearchHideGraph']) params.delete(theirs);
 }
 
 function renameTimes(params: URLSearchParams): void {
@@ -78,7 +94,7 @@ function currentPath(): string {
 
 function pathOf(route: Route): string {
   if (route.page === 'trace') return `trace/${route.id}`;
-  return route.page === 'map' ? 'map' : '';
+  return route.page === 'search' || route.page === 'lost' ? '' : route.page;
 }
 
 function follow(event: MouseEvent): void {

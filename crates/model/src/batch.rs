@@ -6,11 +6,13 @@
 //! its traffic ([`SpanBatch::clear`] keeps it), filling it allocates nothing.
 
 mod attributes;
+mod columns;
 mod mark;
 mod open_span;
 mod staged;
 
 pub(crate) use attributes::{Attributes, TYPE_BOOL, TYPE_BYTES, TYPE_F64, TYPE_I64, TYPE_NESTED, TYPE_STR};
+pub use columns::{AttributeColumns, BatchColumns};
 pub use mark::BatchMark;
 use staged::StagedTexts;
 

@@ -5,6 +5,7 @@
 
 mod batch;
 mod dependency;
+mod filter;
 mod id;
 mod image;
 mod intern;
@@ -21,9 +22,13 @@ mod value;
 mod view;
 
 pub use batch::{
-    BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
+    AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId,
+    SpanBatch, SpanRow, Text,
 };
-pub use dependency::{DependencyLink, DependencyLinker};
+pub use dependency::{Call, DependencyLink, DependencyLinker, LinkSpan, PlainLinker};
+pub use filter::{
+    Comparison, Condition, FilterError, FilterProblem, FilterTerm, Pattern, SpanFilter, SpanStatus, TagValue,
+};
 pub use id::{IdError, SpanId, TraceId};
 pub use image::{ImageError, read_image, write_image};
 pub use intern::StrId;

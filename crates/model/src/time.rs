@@ -28,6 +28,7 @@ impl Time {
     }
 
     /// Whole microseconds; what is below is cut off, as the OpenTelemetry specification's Zipkin page has it.
+    #[inline]
     pub const fn as_micros(self) -> u64 {
         if self.0 & MICROSECONDS == 0 { self.0 / 1000 } else { self.0 & !MICROSECONDS }
     }
@@ -38,11 +39,13 @@ impl Time {
     }
 
     /// The word itself, for columns and files: see [`Time::from_bits`].
+    #[inline]
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
     /// From [`Time::to_bits`]. Every word is a time.
+    #[inline]
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }

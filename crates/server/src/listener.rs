@@ -3,20 +3,23 @@
 
 use crate::api::Api;
 use crate::app::App;
+use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 use crate::plain_status::PlainStatus;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Requests of one HTTP/2 connection at the same time.
 const STREAMS_MAX: u32 = 256;
@@ -34,10 +37,27 @@ pub(crate) struct Listener {
     task: JoinHandle<()>,
 }
 
-/// Answers requests on the connections of a socket until stopped.
-pub(crate) fn start(socket: TcpListener, address: SocketAddr, app: &App, api: Arc<dyn Api>) -> Listener {
+/// What comes over the connections of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    Spans,
+    Queries,
+    /// Either; a connection's first byte tells.
+    Both,
+}
+
+/// Answers requests on the connections of a socket until stopped. Those that bring spans are the lanes'.
+pub(crate) fn start(
+    socket: TcpListener,
+    address: SocketAddr,
+    app: &App,
+    api: Arc<dyn Api>,
+    (traffic, lanes): (Traffic, Arc<Lanes>),
+) -> Listener {
     let (stopping, stop) = watch::channel(false);
     let connections = Connections {
+        traffic,
+        lanes,
         places: Arc::new(Semaphore::new(app.options.connections_max.max(1))),
         header_timeout: app.options.header_timeout,
         metrics: Arc::clone(&app.metrics),
@@ -63,6 +83,8 @@ impl Listener {
 }
 
 struct Connections {
+    traffic: Traffic,
+    lanes: Arc<Lanes>,
     places: Arc<Semaphore>,
     header_timeout: Duration,
     metrics: Arc<Metrics>,
@@ -81,13 +103,7 @@ async fn accept(
             // While all places are taken, connections wait in the system's queue.
             let Ok(place) = Arc::clone(&connections.places).acquire_owned().await else { return };
             match socket.accept().await {
-                Ok((stream, _)) => {
-                    let served = connections.serve(stream);
-                    tokio::spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
-                }
+                Ok((stream, _)) => connections.take(stream, place),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not taken");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -108,43 +124,85 @@ async fn accept(
 }
 
 impl Connections {
-    /// One connection from its first byte to its end.
-    fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + use<> {
-        let api = Arc::clone(&self.api);
-        let watcher = self.graceful.watcher();
-        let header_timeout = self.header_timeout;
-        let open = Open::new(Arc::clone(&self.metrics));
-        async move {
-            // An answer in several writes should not wait for the client's acknowledgement of the first.
-            if stream.set_nodelay(true).is_err() {
-                return;
+    /// Has a connection served where it belongs.
+    fn take(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+        let connection = Connection {
+            deadline: Instant::now() + self.header_timeout,
+            header_timeout: self.header_timeout,
+            api: Arc::clone(&self.api),
+            watcher: self.graceful.watcher(),
+            open: Open::new(Arc::clone(&self.metrics), place),
+        };
+        match self.traffic {
+            Traffic::Queries => drop(tokio::spawn(connection.serve(stream.into_std()))),
+            Traffic::Spans => self.lanes.spawn(connection.serve(stream.into_std())),
+            Traffic::Both => {
+                let lanes = Arc::clone(&self.lanes);
+                tokio::spawn(async move {
+                    let Ok(spans) = timeout_at(connection.deadline, brings_spans(&stream)).await else {
+                        return connection.open.metrics.connections_timed_out.add(1);
+                    };
+                    let served = connection.serve(stream.into_std());
+                    match spans {
+                        true => lanes.spawn(served),
+                        false => served.await,
+                    }
+                });
             }
-            let asked = Arc::new(AtomicBool::new(false));
-            let service = service_fn({
-                let asked = Arc::clone(&asked);
-                move |request| {
-                    asked.store(true, Ordering::Relaxed);
-                    let answer = Arc::clone(&api).answer(request);
-                    async move { Ok::<_, Infallible>(answer.await) }
-                }
-            });
-            let stream = TokioIo::new(PlainStatus::new(stream));
-            let connection = http_builder(header_timeout).serve_connection(stream, service).into_owned();
-            let mut connection = std::pin::pin!(watcher.watch(connection));
-            // Before the first request is whole it is not even known which HTTP is spoken, and hyper has no time limit yet.
-            tokio::select! {
-                _ = &mut connection => return,
-                () = tokio::time::sleep(header_timeout) => {}
-            }
-            if !asked.load(Ordering::Relaxed) {
-                open.metrics.connections_timed_out.add(1);
-                return;
-            }
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %error, "a connection broke");
-            }
-            drop(open);
         }
+    }
+}
+
+/// Whether a connection begins as POST or as HTTP/2 do: spans are posted or come over gRPC, nothing else does.
+async fn brings_spans(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(stream.peek(&mut first).await, Ok(1)) && first == *b"P"
+}
+
+/// One connection from its first byte to its end.
+struct Connection {
+    /// When its first request has to be there.
+    deadline: Instant,
+    header_timeout: Duration,
+    api: Arc<dyn Api>,
+    watcher: Watcher,
+    open: Open,
+}
+
+impl Connection {
+    /// Serves it in the runtime that this runs in.
+    async fn serve(self, stream: io::Result<std::net::TcpStream>) {
+        let Self { deadline, header_timeout, api, watcher, open } = self;
+        let Ok(stream) = stream.and_then(TcpStream::from_std) else { return };
+        // An answer in several writes should not wait for the client's acknowledgement of the first.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = service_fn({
+            let asked = Arc::clone(&asked);
+            move |request| {
+                asked.store(true, Ordering::Relaxed);
+                let answer = Arc::clone(&api).answer(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            }
+        });
+        let stream = TokioIo::new(PlainStatus::new(stream));
+        let connection = http_builder(header_timeout).serve_connection(stream, service).into_owned();
+        let mut connection = std::pin::pin!(watcher.watch(connection));
+        // Before the first request is whole it is not even known which HTTP is spoken, and hyper has no time limit yet.
+        tokio::select! {
+            _ = &mut connection => return,
+            () = sleep_until(deadline) => {}
+        }
+        if !asked.load(Ordering::Relaxed) {
+            open.metrics.connections_timed_out.add(1);
+            return;
+        }
+        if let Err(error) = connection.await {
+            tracing::debug!(error = %error, "a connection broke");
+        }
+        drop(open);
     }
 }
 
@@ -165,16 +223,17 @@ fn http_builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Counts a connection while it is open.
+/// Counts a connection while it is open, and holds its place.
 struct Open {
     metrics: Arc<Metrics>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Open {
-    fn new(metrics: Arc<Metrics>) -> Self {
+    fn new(metrics: Arc<Metrics>, place: OwnedSemaphorePermit) -> Self {
         metrics.connections_accepted.add(1);
         metrics.connections_open.0.fetch_add(1, Ordering::Relaxed);
-        Self { metrics }
+        Self { metrics, _place: place }
     }
 }
 

@@ -5,7 +5,8 @@ use crate::api::Api;
 use crate::app::App;
 use crate::jaeger_collector::{JaegerGrpcCollector, JaegerHttpCollector};
 use crate::jaeger_query::{JaegerQueryApi, JaegerQueryGrpcApi};
-use crate::listener::{self, Listener};
+use crate::lanes::Lanes;
+use crate::listener::{self, Listener, Traffic};
 use crate::listener_name::ListenerName;
 use crate::options::{Listen, Options};
 use crate::otlp::{OtlpGrpcCollector, OtlpHttpCollector};
@@ -45,6 +46,9 @@ pub enum StartError {
         /// What the operating system says.
         error: std::io::Error,
     },
+    /// The system gave no thread.
+    #[error("cannot start the threads that take spans: {0}")]
+    Thread(std::io::Error),
     /// Every listener is off.
     #[error("every listener is off: there is nothing to do; leave --zipkin at its default")]
     NothingToDo,
@@ -78,10 +82,14 @@ impl Server {
             let file = options.sampling_strategies.as_deref().unwrap_or_else(|| Path::new("")).display().to_string();
             StartError::SamplingStrategies { file, error }
         })?;
+        let lanes = Lanes::start().map_err(StartError::Thread)?;
         let start = |(name, socket, address)| {
             let running = match socket {
-                Socket::Tcp(socket) => Running::Http(listener::start(socket, address, &app, api_of_all(name, &app))),
-                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app)),
+                Socket::Tcp(socket) => {
+                    let lanes = (traffic(name), Arc::clone(&lanes));
+                    Running::Http(listener::start(socket, address, &app, api_of_all(name, &app), lanes))
+                }
+                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app, Arc::clone(&lanes))),
             };
             tracing::info!(listener = name.flag(), %address, "listening");
             (name, running)
@@ -106,6 +114,8 @@ impl Server {
 
     /// Takes no more connections and packets, answers what was asked (for at most `stop-timeout`), closes the store.
     pub async fn stop(mut self) {
+        // What watches has no end of its own.
+        self.app.all().for_each(|app| app.live.close());
         let stopping: Vec<_> = self
             .listeners
             .drain(..)
@@ -156,6 +166,17 @@ fn api(name: ListenerName, app: &Arc<App>) -> Arc<dyn Api> {
         | ListenerName::JaegerUdpCompact
         | ListenerName::JaegerUdpBinary
         | ListenerName::ZipkinUdp => Arc::new(AdminApi::new(app)),
+    }
+}
+
+/// What comes over a listener's port.
+fn traffic(name: ListenerName) -> Traffic {
+    match name {
+        ListenerName::OtlpGrpc | ListenerName::OtlpHttp | ListenerName::JaegerGrpc | ListenerName::JaegerHttp => {
+            Traffic::Spans
+        }
+        ListenerName::Zipkin => Traffic::Both,
+        _ => Traffic::Queries,
     }
 }
 

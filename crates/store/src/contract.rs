@@ -5,10 +5,11 @@
 mod cases;
 mod random;
 
-pub use random::{Random, Shape, random_batch, random_query, random_span_query};
+pub use random::{Random, Shape, random_batch, random_filter, random_query, random_span_query};
 
 use crate::reference::ReferenceStore;
-use crate::store::{DependencyWindow, Store, WriteError};
+use crate::store::{DependencyWindow, SearchVisitor, SpanSearch, Store, WriteError};
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 use tracewell_model::{SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 
@@ -57,33 +58,118 @@ pub fn write(store: &dyn Store, batch: SpanBatch) -> Result<(), WriteError> {
 
 /// Writes random batches to a store and to [`ReferenceStore`], and compares all answers along the way.
 pub fn compare_with_reference(store: &dyn Store, seed: u64) {
-    let reference = ReferenceStore::new(store.tag_keys());
-    let random = &mut Random::new(seed);
-    let shape = Shape::random(random);
-    let batches = 1 + random.below(12);
-    for at in 0..batches {
-        let batch = random_batch(random, &shape);
-        assert_eq!(write(&reference, batch.clone()), Ok(()));
+    let mut comparison = Comparison::new(store.tag_keys(), seed);
+    while comparison.step(store) {}
+}
+
+/// [`compare_with_reference`] batch by batch, so that a test can do something to the store in between.
+#[derive(Debug)]
+pub struct Comparison {
+    reference: ReferenceStore,
+    random: Random,
+    shape: Shape,
+    batches_left: u64,
+    queries: u64,
+    answered: u64,
+}
+
+impl Comparison {
+    /// What this seed tells, for a store that completes the values of these tags.
+    pub fn new(tag_keys: Vec<String>, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let shape = Shape::random(&mut random);
+        let shape = if random.below(4) == 0 { shape.late() } else { shape };
+        let batches_left = 1 + random.below(12);
+        Self { reference: ReferenceStore::new(tag_keys), random, shape, batches_left, queries: 0, answered: 0 }
+    }
+
+    /// Writes a batch, now and then asks. Answers whether there is more to do.
+    pub fn step(&mut self, store: &dyn Store) -> bool {
+        let Self { reference, random, shape, .. } = self;
+        let batch = random_batch(random, shape);
+        assert_eq!(write(reference, batch.clone()), Ok(()));
         assert_eq!(write(store, batch), Ok(()));
-        if random.below(4) == 0 || at + 1 == batches {
+        self.batches_left -= 1;
+        if random.below(4) == 0 || self.batches_left == 0 {
             for _ in 0..30 {
-                compare_find(store, &reference, &random_query(random, &shape));
-                compare_find_spans(store, &reference, &random_span_query(random, &shape));
+                let found = compare_find(store, reference, &random_query(random, shape))
+                    + compare_find_spans(store, reference, &random_span_query(random, shape));
+                self.queries += 2;
+                self.answered += found;
+                compare_search(store, reference, random, shape);
             }
-            compare_rest(store, &reference, random, &shape);
+            compare_rest(store, reference, random, shape);
         }
+        self.batches_left > 0
+    }
+
+    /// How many searches were made, and how many of them found something.
+    pub fn searches(&self) -> (u64, u64) {
+        (self.queries, self.answered)
     }
 }
 
-fn compare_find(store: &dyn Store, reference: &ReferenceStore, query: &TraceQuery) {
+/// Answers 1 if something was found.
+fn compare_find(store: &dyn Store, reference: &ReferenceStore, query: &TraceQuery) -> u64 {
     let (found, expected) = (store.find(query), reference.find(query));
     assert_same_traces(found.as_deref(), expected.as_deref(), query);
+    found.is_ok_and(|traces| !traces.is_empty()).into()
 }
 
-fn compare_find_spans(store: &dyn Store, reference: &ReferenceStore, query: &SpanQuery) {
+fn compare_find_spans(store: &dyn Store, reference: &ReferenceStore, query: &SpanQuery) -> u64 {
     let also = |span: SpanRef<'_>| !span.id().value().is_multiple_of(3);
     let (found, expected) = (store.find_spans(query, &also), reference.find_spans(query, &also));
     assert_same_traces(found.as_deref(), expected.as_deref(), query);
+    found.is_ok_and(|traces| !traces.is_empty()).into()
+}
+
+fn compare_search(store: &dyn Store, reference: &ReferenceStore, random: &mut Random, shape: &Shape) {
+    let filter = random_filter(random, shape);
+    let start_us = shape.time_us(random);
+    let window = DependencyWindow { start_us, end_us: start_us + random.below(shape.seconds * 1_000_000) };
+    let grouping = random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]);
+    let search = SpanSearch { filter: &filter, window, grouping };
+    let found = |store: &dyn Store| {
+        let mut shown = Shown { back_to_us: u64::MAX, found: vec![], most: usize::MAX };
+        assert_eq!(store.search(&search, &mut shown), Ok(()));
+        assert_eq!(shown.back_to_us, window.start_us, "it looked at everything");
+        shown.found.sort();
+        shown.found
+    };
+    let expected = found(reference);
+    assert_eq!(found(store), expected, "asked {filter}, {window:?}, {grouping:?}");
+    let mut one = Shown { back_to_us: u64::MAX, found: vec![], most: 1 };
+    assert_eq!(store.search(&search, &mut one), Ok(()));
+    assert_eq!(one.found.len(), expected.len().min(1), "it ends when it is told to");
+}
+
+/// What a search showed.
+struct Shown {
+    back_to_us: u64,
+    /// As text, because a NaN does not equal itself.
+    found: Vec<(u64, String)>,
+    most: usize,
+}
+
+impl Shown {
+    fn flow(&self) -> ControlFlow<()> {
+        if self.found.len() < self.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+impl SearchVisitor for Shown {
+    fn found(&mut self, spans: &[SpanRef<'_>], match_us: u64) -> ControlFlow<()> {
+        assert!(self.found.len() < self.most, "it was told to end");
+        assert!(match_us <= self.back_to_us, "what is newer had been shown");
+        self.found.push((match_us, format!("{:?}", spans.iter().map(|span| span.to_span()).collect::<Vec<_>>())));
+        self.flow()
+    }
+
+    fn searched(&mut self, _: u64, _: u64, back_to_us: u64) -> ControlFlow<()> {
+        assert!(back_to_us <= self.back_to_us, "it goes back in time");
+        self.back_to_us = back_to_us;
+        self.flow()
+    }
 }
 
 fn compare_visits(store: &dyn Store, reference: &ReferenceStore, window: DependencyWindow, grouping: TraceGrouping) {
@@ -119,7 +205,8 @@ fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Rand
     }
     for _ in 0..8 {
         let start_us = shape.time_us(random);
-        let window = DependencyWindow { start_us, end_us: start_us + random.below(shape.seconds * 1_000_000) };
+        let end_us = start_us + random.below(shape.seconds * 1_000_000);
+        let window = DependencyWindow { start_us, end_us };
         assert_eq!(store.dependencies(window), reference.dependencies(window), "{window:?}");
         compare_visits(store, reference, window, random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]));
     }

@@ -1,13 +1,16 @@
 //! The embedded store: a directory that keeps spans durably and finds them. A writer thread takes what waits, a second thread
 //! seals segments and removes old ones; reads run on the threads of who asks.
 
+#[cfg(test)]
+mod check_tests;
 mod core;
 #[cfg(test)]
 mod crash_tests;
 mod merge;
 mod options;
 mod parts;
-mod queue;
+#[cfg(test)]
+mod query_tests;
 mod recover;
 mod retain;
 mod seal;
@@ -19,7 +22,11 @@ pub use options::{EmbeddedOptions, OpenError};
 
 use crate::clock::{Clock, SystemClock};
 use crate::disk::Disk;
-use crate::store::{Capabilities, DependencyWindow, ReadError, Store, StoreHealth, StoreStats, WriteDone, WriteError};
+use crate::store::{
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
+    WriteError, WriterCall,
+};
+use crate::write_queue::{Answer, TakenBy};
 use core::{Engine, lock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
@@ -81,6 +88,8 @@ fn write_until_closed(engine: &Engine) {
 
 fn keep_house_until_closed(engine: &Engine) {
     while !engine.house.closing.load(SeqCst) {
+        // What a thread brought that then did not come to write it.
+        engine.commit(None);
         if catch_unwind(AssertUnwindSafe(|| engine.keep_house())).is_err() {
             // The steps are repeatable. If the cause stays, memory fills up and writes are refused.
             lock(&engine.refusals).sealing = Some("the thread that seals panicked; see the log".to_owned());
@@ -93,13 +102,27 @@ fn keep_house_until_closed(engine: &Engine) {
     }
 }
 
-impl Store for EmbeddedStore {
-    fn write(&self, batch: SpanBatch, done: WriteDone) {
+impl EmbeddedStore {
+    fn take(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
         if batch.is_empty() {
             let closed = self.engine.house.closing.load(SeqCst);
-            return queue::Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
+            return Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
         }
-        self.engine.submit(batch, done);
+        self.engine.submit_to(batch, done, by);
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn write(&self, batch: SpanBatch, done: WriteDone) {
+        self.take(batch, done, TakenBy::Thread);
+    }
+
+    fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
+        self.take(batch, done, TakenBy::Caller);
+    }
+
+    fn commit(&self, call: &WriterCall) -> bool {
+        self.engine.commit(Some(call))
     }
 
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
@@ -114,6 +137,11 @@ impl Store for EmbeddedStore {
     fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError> {
         self.searchable()?;
         self.engine.view().find_spans(query, also)
+    }
+
+    fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        self.searchable()?;
+        self.engine.view().search(search, visitor)
     }
 
     fn service_names(&self) -> Result<Vec<String>, ReadError> {

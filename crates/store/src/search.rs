@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod gather;
+mod newest;
 mod operations;
 mod split;
 #[cfg(test)]
@@ -13,10 +14,11 @@ pub(crate) mod tests;
 
 use crate::memtable::{MemSnapshot, Memtable};
 use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
-use crate::store::{DependencyWindow, ReadError};
+use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
+use crate::watch::go_on;
 use gather::Gathered;
 use hashbrown::HashSet;
-use split::SplitTraces;
+use split::{SplitFilter, SplitTraces};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub(crate) struct View {
 pub(crate) struct Parts<'a> {
     segments: &'a [Arc<Segment>],
     memtables: Vec<MemSnapshot>,
+    /// The traces that lie in several of the segments.
+    split: Arc<SplitTraces>,
 }
 
 impl View {
@@ -73,12 +77,10 @@ impl View {
         let mut seen = HashSet::new();
         let mut traces = vec![];
         for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
+            go_on()?;
             let gathered = Gathered::read(&parts, id.low())?;
-            let mut found = gathered.traces(grouping);
-            found.retain(|(found, _)| *found == id);
-            for (_, spans) in found {
-                traces.push(gather::to_batch(&spans)?);
-            }
+            let found = gathered.into_batches(grouping, |found, _| (found == id).then_some(()))?;
+            traces.extend(found.into_iter().map(|(_, (), batch)| batch));
         }
         Ok(traces)
     }
@@ -134,13 +136,19 @@ impl View {
         dependencies::visit(&self.parts(), window, grouping, visit)
     }
 
+    /// See [`crate::Store::search`].
+    pub(crate) fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        newest::search(&self.parts(), search, visitor)
+    }
+
     /// See [`crate::Store::operations`].
     pub(crate) fn operations(&self, service: &str) -> Result<Vec<(String, Kind)>, ReadError> {
         operations::operations(self, service)
     }
 
     fn parts(&self) -> Parts<'_> {
-        Parts { segments: &self.segments, memtables: self.memtables.iter().map(Memtable::snapshot).collect() }
+        let memtables = self.memtables.iter().map(Memtable::snapshot).collect();
+        Parts { segments: &self.segments, memtables, split: split::of_segments(&self.segments) }
     }
 
     fn names(&self, pick: impl for<'n> Fn(&'n str, SpanName<'n>) -> Option<&'n str>) -> Vec<String> {
@@ -183,9 +191,11 @@ struct Search<'a> {
     /// What a trace has to meet; by another rule than that for traces it says which may be looked into.
     query: &'a TraceQuery,
     rule: &'a Rule<'a>,
-    /// By part: `None` where no trace that lies in it alone can answer.
+    /// By segment, made when it is looked into: nothing where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
-    split: Arc<SplitTraces>,
+    split_filter: SplitFilter<'a>,
+    /// The traces of memtables that lie in another part too.
+    of_memtables: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
     seen: HashSet<u64>,
     found: Vec<SpanBatch>,
@@ -213,17 +223,27 @@ enum What {
     /// The traces that lie in several segments, from this one on.
     Split(usize),
     /// By the lower half of its id.
-    Trace(u64),
+    Trace(u64, Place),
     /// Matches; `newest_us` is its time.
     Found(TraceId, Box<SpanBatch>),
 }
 
+/// Where the spans of a trace lie.
+#[derive(Clone, Copy)]
+enum Place {
+    Segment(usize),
+    Memtable(usize),
+    /// In several parts, perhaps.
+    Several,
+}
+
 impl<'a> Search<'a> {
     fn new(parts: &'a Parts<'a>, query: &'a TraceQuery, rule: &'a Rule<'a>) -> Self {
-        let filters = parts.segments.iter().map(|segment| SegmentFilter::new(segment, query)).collect();
-        let split = split::of_segments(parts.segments);
+        let filters = parts.segments.iter().map(|_| None).collect();
+        let of_memtables = split::of_memtables(parts);
         let (queue, seen, found) = (BinaryHeap::new(), HashSet::new(), vec![]);
-        Self { parts, query, rule, filters, split, queue, seen, found }
+        let split_filter = SplitFilter::new(parts, query, None);
+        Self { parts, query, rule, filters, split_filter, of_memtables, queue, seen, found }
     }
 
     fn run(mut self) -> Result<Vec<SpanBatch>, ReadError> {
@@ -231,18 +251,19 @@ impl<'a> Search<'a> {
             return Ok(vec![]);
         }
         for (at, segment) in self.parts.segments.iter().enumerate() {
-            if self.filters[at].is_some() {
+            if segment.summary().start_us_min <= self.query.end_us() {
                 self.wait(segment.summary().start_us_max, What::Segment(at));
             }
         }
         for (at, memtable) in self.parts.memtables.iter().enumerate() {
             self.wait(memtable.start_us_max(), What::Memtable(at));
         }
-        for low in split::of_memtables(self.parts) {
-            self.wait(self.parts.trace_start_us_max(low), What::Trace(low));
+        for &low in &self.of_memtables {
+            push(&mut self.queue, self.query, self.parts.trace_start_us_max(low), What::Trace(low, Place::Several));
         }
         self.wait_split(0);
         while let Some(Waiting { newest_us, what }) = self.queue.pop() {
+            go_on()?;
             self.look_into(newest_us, what)?;
             if self.found.len() == self.query.limit {
                 break;
@@ -254,6 +275,7 @@ impl<'a> Search<'a> {
     fn look_into(&mut self, newest_us: u64, what: What) -> Result<(), ReadError> {
         match what {
             What::Segment(at) => {
+                self.filters[at] = SegmentFilter::new(&self.parts.segments[at], self.query);
                 let Some(filter) = &self.filters[at] else { return Ok(()) };
                 for block in filter.blocks() {
                     let newest_us = filter.block_start_us_max(block);
@@ -263,21 +285,30 @@ impl<'a> Search<'a> {
             What::Block(at, block) => {
                 let Some(filter) = &self.filters[at] else { return Ok(()) };
                 for trace in filter.candidates(block)? {
-                    push(&mut self.queue, self.query, trace.start_us_max, What::Trace(trace.low));
+                    let several =
+                        self.parts.split.segments.contains_key(&trace.low) || self.of_memtables.contains(&trace.low);
+                    let place = if several { Place::Several } else { Place::Segment(at) };
+                    push(&mut self.queue, self.query, trace.start_us_max, What::Trace(trace.low, place));
                 }
             }
             What::Memtable(at) => {
                 for trace in self.parts.memtables[at].candidates(self.query) {
-                    push(&mut self.queue, self.query, trace.start_us_max, What::Trace(trace.low));
+                    let several = self.of_memtables.contains(&trace.low);
+                    let place = if several { Place::Several } else { Place::Memtable(at) };
+                    push(&mut self.queue, self.query, trace.start_us_max, What::Trace(trace.low, place));
                 }
             }
             What::Split(at) => {
-                self.wait(newest_us, What::Trace(self.split.traces[at].1));
+                let low = self.parts.split.traces[at].1;
+                // Those that lie in a memtable too wait by themselves.
+                if !self.of_memtables.contains(&low) && self.split_filter.may_answer(at)? {
+                    self.wait(newest_us, What::Trace(low, Place::Several));
+                }
                 self.wait_split(at + 1);
             }
-            What::Trace(low) => {
+            What::Trace(low, place) => {
                 if self.seen.insert(low) {
-                    self.check(low)?;
+                    self.check(low, place)?;
                 }
             }
             What::Found(_, batch) => self.found.push(*batch),
@@ -285,13 +316,16 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn check(&mut self, low: u64) -> Result<(), ReadError> {
-        let gathered = Gathered::read(self.parts, low)?;
-        for (id, spans) in gathered.traces(self.query.grouping) {
-            if let Some(time_us) = self.time_of_match(&spans) {
-                let batch = gather::to_batch(&spans)?;
-                self.queue.push(Waiting { newest_us: time_us, what: What::Found(id, Box::new(batch)) });
-            }
+    fn check(&mut self, low: u64, place: Place) -> Result<(), ReadError> {
+        let gathered = match place {
+            Place::Several => Gathered::read(self.parts, low)?,
+            Place::Segment(at) => Gathered::read_from_segment(&self.parts.segments[at], low)?,
+            Place::Memtable(at) => Gathered::read_from_memtable(&self.parts.memtables[at], low),
+        };
+        for (id, newest_us, batch) in
+            gathered.into_batches(self.query.grouping, |_, spans| self.time_of_match(spans))?
+        {
+            self.queue.push(Waiting { newest_us, what: What::Found(id, Box::new(batch)) });
         }
         Ok(())
     }
@@ -311,7 +345,7 @@ impl<'a> Search<'a> {
     }
 
     fn wait_split(&mut self, at: usize) {
-        if let Some(&(start_us_max, _)) = self.split.traces.get(at) {
+        if let Some(&(start_us_max, _)) = self.parts.split.traces.get(at) {
             self.wait(start_us_max, What::Split(at));
         }
     }
@@ -359,7 +393,7 @@ impl Parts<'_> {
     /// The latest start of any span of a trace, zero when none has one.
     fn trace_start_us_max(&self, low: u64) -> u64 {
         let in_segment = |segment: &Arc<Segment>| segment.find_trace(low).map(|trace| segment.trace_starts_us(trace).1);
-        let in_segments = self.segments.iter().filter_map(in_segment);
+        let in_segments = self.segments.iter().rev().filter_map(in_segment);
         let in_memtables = self.memtables.iter().filter_map(|memtable| memtable.trace_start_us_max(low));
         in_segments.chain(in_memtables).max().unwrap_or(0)
     }

@@ -1,6 +1,10 @@
 //! The contract between the server and whatever keeps its spans.
 
-use tracewell_model::{DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tracewell_model::{
+    DependencyLink, Kind, SpanBatch, SpanFilter, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery,
+};
 
 /// Keeps spans and finds them.
 ///
@@ -18,10 +22,26 @@ use tracewell_model::{DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, Trace
 /// their spans lie in. Answers are ordered by [`tracewell_model::trace_timestamp_us`], newest first, then by id, and hold the
 /// `limit` newest of all matches.
 ///
+/// **Reads end early** where a [`crate::ReadWatch`] says so, with [`ReadError::Ended`].
+///
 /// **Retention** may remove old spans at any time, whole traces or parts of them, oldest first.
 pub trait Store: Send + Sync + 'static {
     /// Keeps a batch. See the trait's text. An empty batch is answered `Ok`.
     fn write(&self, batch: SpanBatch, done: WriteDone);
+
+    /// The same from a thread that brings batches all the time and can wait for the disk now and then: it calls
+    /// [`Store::commit`] when it has brought what there was, so that nobody has to be woken. What nobody comes to commit is
+    /// written with what comes next, or when the store closes.
+    fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
+        self.write(batch, done);
+    }
+
+    /// Writes some of what was brought to [`Store::write_at_commit`], by whichever thread, and answers those who brought it.
+    /// Blocks as long as the disk takes. When another thread is writing already it does nothing, and `call` is called when
+    /// it is time to commit again, if it still is. Answers whether more waits to be written.
+    fn commit(&self, _call: &WriterCall) -> bool {
+        false
+    }
 
     /// The traces with these ids that are there, one batch a trace, in the order of `ids`; an id given twice counts once.
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError>;
@@ -33,6 +53,25 @@ pub trait Store: Send + Sync + 'static {
     /// [`TraceGrouping::Strict`] answers them. Ordered by the latest start of such a span, newest first, then by id; the
     /// `limit` newest of all matches. `also` is asked only about spans that meet the query.
     fn find_spans(&self, query: &SpanQuery, also: &dyn Fn(SpanRef<'_>) -> bool) -> Result<Vec<SpanBatch>, ReadError>;
+
+    /// Shows a visitor the traces of which one span begins inside the window and meets the filter, and how far it has come:
+    /// what is newer comes sooner, but the order is rough. Ends when the visitor breaks off. Holds a small part of the traces
+    /// in memory.
+    fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        let mut ended = false;
+        self.visit_traces(search.window, search.grouping, &mut |spans| {
+            if !ended {
+                let found = search.match_us(spans).map(|match_us| visitor.found(spans, match_us));
+                ended = found.is_some_and(|flow| flow.is_break())
+                    || visitor.searched(1, spans.len() as u64, search.window.end_us).is_break();
+            }
+        })?;
+        if !ended {
+            // Nothing follows; whether it is asked to end does not matter.
+            let _ended = visitor.searched(0, 0, search.window.start_us);
+        }
+        Ok(())
+    }
 
     /// All names of local services as they were sent, sorted, each once, without the empty one.
     fn service_names(&self) -> Result<Vec<String>, ReadError>;
@@ -86,6 +125,9 @@ pub trait Store: Send + Sync + 'static {
 /// Takes the answer to a write.
 pub type WriteDone = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
 
+/// Calls a thread that wants to write; from any thread, must not block.
+pub type WriterCall = Arc<dyn Fn() + Send + Sync>;
+
 /// Why a batch was not kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -121,6 +163,9 @@ pub enum ReadError {
     /// The store was configured not to be searched (`SEARCH_ENABLED=false`).
     #[error("search is disabled")]
     SearchDisabled,
+    /// A [`crate::ReadWatch`] ended it: its time was up, or nobody waits for it.
+    #[error("the read was ended before it was through")]
+    Ended,
 }
 
 /// Which traces to count links of. Microseconds since the epoch, both inclusive.
@@ -130,6 +175,46 @@ pub struct DependencyWindow {
     pub start_us: u64,
     /// The latest start.
     pub end_us: u64,
+}
+
+/// A search for [`Store::search`].
+#[derive(Debug, Clone, Copy)]
+pub struct SpanSearch<'a> {
+    /// What one span of a trace has to meet.
+    pub filter: &'a SpanFilter,
+    /// When that span begins.
+    pub window: DependencyWindow,
+    /// Which spans make one trace.
+    pub grouping: TraceGrouping,
+}
+
+/// Is shown what [`Store::search`] finds.
+pub trait SearchVisitor {
+    /// A trace that was found: all its spans, in the order they arrived, equal copies once; and the latest start of one that
+    /// begins inside the window and meets the filter, microseconds.
+    fn found(&mut self, spans: &[SpanRef<'_>], match_us: u64) -> ControlFlow<()>;
+
+    /// So many more traces and spans were looked at; every trace was shown whose latest such start is behind `back_to_us`.
+    fn searched(&mut self, traces: u64, spans: u64, back_to_us: u64) -> ControlFlow<()>;
+}
+
+impl SpanSearch<'_> {
+    /// Whether a span begins inside the window and meets the filter.
+    pub fn matches(&self, span: SpanRef<'_>) -> bool {
+        self.window.contains(span.timestamp_us()) && self.filter.matches(span)
+    }
+
+    /// The latest start of a span that [matches](SpanSearch::matches).
+    pub fn match_us(&self, spans: &[SpanRef<'_>]) -> Option<u64> {
+        spans.iter().filter(|span| self.matches(**span)).map(|span| span.timestamp_us()).max()
+    }
+}
+
+impl DependencyWindow {
+    /// Whether a start is inside; zero is none.
+    pub fn contains(&self, start_us: u64) -> bool {
+        start_us != 0 && start_us >= self.start_us && start_us <= self.end_us
+    }
 }
 
 /// Whether a store works.
@@ -162,6 +247,12 @@ pub struct StoreStats {
     pub segments_merged: u64,
     pub segments_expired: u64,
     pub segments_damaged: u64,
+    pub sealed_bytes: u64,
+    pub merged_bytes: u64,
+    pub expired_bytes: u64,
+    pub catalog_written_bytes: u64,
+    pub sealing_us: u64,
+    pub merging_us: u64,
 }
 
 /// What a store can do.

@@ -112,3 +112,8 @@ fn propagation() {
 fn propagation_binary() {
     run("propagation_binary", checks::propagation::jaeger_binary);
 }
+
+#[test]
+fn query() {
+    run("query", checks::query::query);
+}

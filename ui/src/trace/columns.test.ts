@@ -1,6 +1,6 @@
 // The columnar answer: what is read of it, and that damaged answers are refused.
 import { describe, expect, it } from 'vitest';
-import { ColumnError, errorCount, errorsBelow, parseTrace, selfTime, serviceName, spanName } from './columns';
+import { ColumnError, errorCount, errorsBelow, parseTrace, serviceName, spanName } from './columns';
 import { encodeRows, SMALL, traceOf } from './testdata';
 
 describe('parseTrace', () => {
@@ -48,9 +48,9 @@ describe('parseTrace', () => {
 
 it('counts as self time what no child covers', () => {
   const trace = traceOf(SMALL);
-  expect(selfTime(trace, 0)).toBe(100 - 40 - 30);
-  expect(selfTime(trace, 1)).toBe(40 - 33);
-  expect(selfTime(trace, 2)).toBe(10);
+  expect(trace.self[0]).toBe(100 - 40 - 30);
+  expect(trace.self[1]).toBe(40 - 33);
+  expect(trace.self[2]).toBe(10);
 });
 
 it('counts overlapping children and those that outlive their parent once', () => {
@@ -60,7 +60,7 @@ it('counts overlapping children and those that outlive their parent once', () =>
     { depth: 1, start: 40, duration: 40 },
     { depth: 1, start: 90, duration: 500 },
   ]);
-  expect(selfTime(trace, 0)).toBe(100 - 70 - 10);
+  expect(trace.self[0]).toBe(100 - 70 - 10);
 });
 
 function encodeChain(length: number): ArrayBuffer {

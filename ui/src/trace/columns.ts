@@ -1,14 +1,12 @@
 // The answer of `trace/{id}` (docs/page-api.md) as typed arrays. In: the bytes. Out: a `Trace` whose columns are views into them, and
-// three columns computed once from those: parent row, errors before a row, longest name. No object is made per span.
+// what is computed from those once: parents, errors before a row, self times, the critical path, groups of repeated siblings. Runs in
+// the worker. No object is made per span, and nothing recurses.
 
-export const FLAG_ERROR = 1;
-export const FLAG_SHARED = 2;
-export const FLAG_DEBUG = 4;
-export const FLAG_ORPHAN = 8;
-export const FLAG_NO_START = 16;
-export const FLAG_NO_DURATION = 32;
-export const NO_REMOTE = 0xffffffff;
-export const KINDS = ['', 'internal', 'client', 'server', 'producer', 'consumer'] as const;
+import { criticalPath, type CriticalPath } from './critical';
+import { FLAG_ERROR, NO_REMOTE } from './flags';
+import { groupSiblings, type Groups } from './groups';
+
+export * from './flags';
 
 /** One trace, depth first; every array has `spanCount` entries unless said otherwise. Times are microseconds. */
 export interface Trace {
@@ -36,6 +34,18 @@ export interface Trace {
   /** `spanCount + 1` entries: how many errors stand above a row. */
   errorsBefore: Uint32Array;
   depth_max: number;
+  /** Time of a span that none of its direct children covers. */
+  self: Float64Array;
+  critical: CriticalPath;
+  groups: Groups;
+  /** 1 where a row leads to one of the first errors or to the critical path: such rows stay open when the rest is folded. */
+  leading: Uint8Array;
+  /** Events, by row and time; `eventTime` is microseconds after `start_us`, `eventText` an index into `eventTexts`. */
+  eventCount: number;
+  eventRow: Uint32Array;
+  eventTime: Float64Array;
+  eventText: Uint32Array;
+  eventTexts: string[];
 }
 
 /** The bytes are not what docs/page-api.md says. */
@@ -52,30 +62,30 @@ interface Header {
   services: string[];
   names: string[];
   missingParents: number;
+  eventCount?: number;
+  eventTexts?: string[];
   columns: Record<string, { type: keyof typeof TYPES; offset: number }>;
 }
 
 export function parseTrace(bytes: ArrayBuffer): Trace {
   const { header, columnsAt } = readHeader(bytes);
   const count = header.spanCount;
-  const column = <T extends keyof typeof TYPES>(name: string, type: T) => {
+  const events = header.eventCount ?? 0;
+  const column = <T extends keyof typeof TYPES>(name: string, type: T, length = count) => {
+    if (length === 0) return new TYPES[type](0) as InstanceType<(typeof TYPES)[T]>;
     const place = header.columns[name];
     if (!place || place.type !== type) throw new ColumnError(`column ${name} of type ${type} is missing`);
     const at = columnsAt + place.offset;
     const size = TYPES[type].BYTES_PER_ELEMENT;
-    if (at % size !== 0 || at + count * size > bytes.byteLength) throw new ColumnError(`column ${name} lies outside of the answer`);
-    return new TYPES[type](bytes, at, count) as InstanceType<(typeof TYPES)[T]>;
+    if (at % size !== 0 || at + length * size > bytes.byteLength) throw new ColumnError(`column ${name} lies outside of the answer`);
+    return new TYPES[type](bytes, at, length) as InstanceType<(typeof TYPES)[T]>;
   };
   const depth = column('depth', 'u32');
   const flags = column('flags', 'u8');
-  const trace: Trace = {
-    traceId: header.traceId,
+  const columns = {
     spanCount: count,
-    start_us: header.start,
-    duration_us: header.duration,
     services: header.services,
     names: header.names,
-    missingParents: header.missingParents,
     start: column('start', 'f64'),
     duration: column('duration', 'f64'),
     subtree: column('subtree', 'u32'),
@@ -86,12 +96,30 @@ export function parseTrace(bytes: ArrayBuffer): Trace {
     kind: column('kind', 'u8'),
     flags,
     events: column('events', 'u32'),
-    parent: parents(depth),
-    errorsBefore: errorsBefore(flags),
-    depth_max: depth.reduce((most, value) => Math.max(most, value), 0),
+    eventCount: events,
+    eventRow: column('eventRow', 'u32', events),
+    eventTime: column('eventTime', 'f64', events),
+    eventText: column('eventText', 'u32', events),
+    eventTexts: header.eventTexts ?? [],
   };
-  check(trace);
-  return trace;
+  check(columns);
+  const parent = parents(depth);
+  const errors = errorsBefore(flags);
+  const critical = criticalPath(columns);
+  return {
+    ...columns,
+    traceId: header.traceId,
+    start_us: header.start,
+    duration_us: header.duration,
+    missingParents: header.missingParents,
+    parent,
+    errorsBefore: errors,
+    depth_max: depth.reduce((most, value) => Math.max(most, value), 0),
+    self: selfTimes(columns),
+    critical,
+    groups: groupSiblings({ ...columns, errorsBefore: errors }),
+    leading: leading(flags, columns.subtree, parent, critical),
+  };
 }
 
 export function errorCount(trace: Trace): number {
@@ -116,20 +144,67 @@ export function remoteName(trace: Trace, row: number): string {
   return remote === NO_REMOTE ? '' : trace.services[remote]!;
 }
 
-/** Time of a span that none of its direct children covers. */
-export function selfTime(trace: Trace, row: number): number {
-  const end = trace.start[row]! + trace.duration[row]!;
-  let covered = 0;
-  let until = trace.start[row]!;
-  const last = row + trace.subtree[row]!;
-  for (let child = row + 1; child < last; child += trace.subtree[child]!) {
-    const from = Math.max(trace.start[child]!, until);
-    const to = Math.min(trace.start[child]! + trace.duration[child]!, end);
-    if (to <= from) continue;
-    covered += to - from;
-    until = to;
+function selfTimes({ spanCount, start, duration, subtree }: Pick<Trace, 'spanCount' | 'start' | 'duration' | 'subtree'>): Float64Array {
+  const self = new Float64Array(spanCount);
+  for (let row = 0; row < spanCount; row++) {
+    const end = start[row]! + duration[row]!;
+    const last = row + subtree[row]!;
+    let covered = 0;
+    let until = start[row]!;
+    for (let child = row + 1; child < last; child += subtree[child]!) {
+      const from = Math.max(start[child]!, until);
+      const to = Math.min(start[child]! + duration[child]!, end);
+      if (to <= from) continue;
+      covered += to - from;
+      until = to;
+    }
+    self[row] = duration[row]! - covered;
   }
-  return trace.duration[row]! - covered;
+  return self;
+}
+
+/** So many lines open by themselves for the critical path, and for errors: beyond, the first screen would be no overview. */
+const LEADING_LINES_MAX = 400;
+
+function leading(flags: Uint8Array, subtree: Uint32Array, parent: Int32Array, critical: CriticalPath): Uint8Array {
+  const opened = new Uint8Array(flags.length);
+  let budget = 0;
+  const open = (row: number) => {
+    const way: number[] = [];
+    let lines = 0;
+    for (let above = parent[row]!; above >= 0 && opened[above] === 0; above = parent[above]!) {
+      way.push(above);
+      // Whoever is opened shows all its children.
+      for (let child = above + 1; child < above + subtree[above]! && lines <= budget; child += subtree[child]!) lines++;
+    }
+    if (lines > budget) return;
+    budget -= lines;
+    for (const above of way) opened[above] = 1;
+  };
+  budget = LEADING_LINES_MAX;
+  // The path's heaviest spans first: what took long is worth a line.
+  const heavy = [...new Set(critical.row)].sort((a, b) => critical.share[b]! - critical.share[a]!);
+  for (const row of heavy.slice(0, LEADING_LINES_MAX)) open(row);
+  budget = LEADING_LINES_MAX;
+  let tried = 0;
+  for (let row = 0; row < flags.length && tried < LEADING_LINES_MAX; row++) {
+    if ((flags[row]! & FLAG_ERROR) === 0) continue;
+    tried++;
+    open(row);
+  }
+  return opened;
+}
+
+/** Index of a row's first event. */
+export function eventsOf(trace: Trace, row: number): number {
+  let low = 0;
+  let high = trace.eventCount;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (trace.eventRow[middle]! < row) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function readHeader(bytes: ArrayBuffer): { header: Header; columnsAt: number } {
@@ -144,8 +219,11 @@ function readHeader(bytes: ArrayBuffer): { header: Header; columnsAt: number } {
 }
 
 /** Later code walks the arrays without looking back: what would lead it astray is refused here. */
-function check(trace: Trace): void {
+function check(trace: Pick<Trace, 'spanCount' | 'subtree' | 'service' | 'name' | 'remote' | 'services' | 'names' | 'eventCount' | 'eventRow' | 'eventText' | 'eventTexts'>): void {
   const { spanCount, subtree, service, name, remote } = trace;
+  for (let i = 0; i < trace.eventCount; i++) {
+    if (trace.eventRow[i]! >= spanCount || trace.eventText[i]! >= trace.eventTexts.length) throw new ColumnError(`event ${i} names no row or no text`);
+  }
   for (let row = 0; row < spanCount; row++) {
     if (subtree[row]! < 1 || row + subtree[row]! > spanCount) throw new ColumnError(`subtree of row ${row} leaves the trace`);
     if (service[row]! >= trace.services.length || name[row]! >= trace.names.length) throw new ColumnError(`row ${row} names an unknown string`);

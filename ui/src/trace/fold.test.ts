@@ -1,6 +1,6 @@
 // Folding: which rows are visible, and that an address brings the same folds back.
 import { describe, expect, it } from 'vitest';
-import { indexOf, isFolded, nextError, NOTHING_FOLDED, readFolds, reveal, toggle, visibleRows, writeFolds } from './fold';
+import { indexOf, isFolded, nextError, NOTHING_FOLDED, placesOf, readFolds, reveal, toggle, visibleRows, writeFolds } from './fold';
 import { SMALL, traceOf } from './testdata';
 
 const trace = traceOf(SMALL);
@@ -17,7 +17,7 @@ it('never calls a leaf folded', () => expect(isFolded(trace, { depth: 0, toggled
 
 it('finds a row, or the ancestor it hides in', () => {
   const rows = visibleRows(trace, toggle(NOTHING_FOLDED, 1));
-  expect([0, 1, 2, 3, 4].map((row) => indexOf(rows, row))).toEqual([0, 1, 1, 1, 2]);
+  expect([0, 1, 2, 3, 4].map((row) => indexOf(trace, placesOf(trace, rows), row))).toEqual([0, 1, 1, 1, 2]);
 });
 
 it('reveals a row by opening what is above it', () => {
@@ -33,7 +33,7 @@ it('goes to the next error, around the end', () => {
   expect(nextError(traceOf(SMALL.slice(0, 3)), 0, 1)).toBe(-1);
 });
 
-it.each(['-', 'd2', '1', 'd0.1', '0.1'])('brings %s back from an address', (text) => {
+it.each(['-', 'D2', '1', 'D0.1', '0.1', 'D2.L', 'U.3'])('brings %s back from an address', (text) => {
   expect(writeFolds(readFolds(text, trace))).toBe(text);
 });
 

@@ -1,7 +1,9 @@
 // The keys of the trace page. In: a key event and the view. Out: whether the key meant something here.
-import type { TraceView } from './view.svelte';
+import { VIEWS, type TraceView } from './view.svelte';
 
 const PAGE_ROWS = 20;
+const ZOOM = 1.4;
+const PAN = 0.2;
 
 type Action = (view: TraceView) => void;
 
@@ -12,14 +14,19 @@ const ACTIONS: Record<string, Action> = {
   ArrowUp: (view) => view.move(-1),
   PageDown: (view) => view.move(PAGE_ROWS),
   PageUp: (view) => view.move(-PAGE_ROWS),
-  Home: (view) => view.select(view.rows[0]!),
-  End: (view) => view.select(view.rows[view.rows.length - 1]!),
+  Home: (view) => view.selectLine(view.rows[0]),
+  End: (view) => view.selectLine(view.rows[view.rows.length - 1]),
   h: (view) => view.left(),
   ArrowLeft: (view) => view.left(),
   l: (view) => view.right(),
   ArrowRight: (view) => view.right(),
-  Enter: (view) => (view.selected < 0 ? view.move(1) : (view.detailOpen = !view.detailOpen)),
-  d: (view) => (view.detailOpen = !view.detailOpen),
+  Enter: (view) => (view.index() < 0 ? view.move(1) : (view.detailOpen = !view.detailOpen)),
+  w: (view) => view.zoomBy(1 / ZOOM),
+  s: (view) => view.zoomBy(ZOOM),
+  a: (view) => view.panBy(-PAN),
+  d: (view) => view.panBy(PAN),
+  c: (view) => view.toggleCritical(),
+  r: (view) => view.toggleGrouping(),
   n: (view) => view.nextMatch(1),
   N: (view) => view.nextMatch(-1),
   e: (view) => view.nextError(1),
@@ -29,6 +36,7 @@ const ACTIONS: Record<string, Action> = {
   f: (view) => view.toggleFocus(),
   '[': (view) => view.changeDepth(-1),
   ']': (view) => view.changeDepth(1),
+  ...Object.fromEntries(VIEWS.map((name, i) => [String(i + 1), (view: TraceView) => void (view.name = name)])),
 };
 
 export function pressKey(view: TraceView, key: string): boolean {

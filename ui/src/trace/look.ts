@@ -19,13 +19,29 @@ export interface Look {
   fills: (string | CanvasPattern)[];
   /** `#rrggbb` of a slot's hue. */
   hues: string[];
+  /** Laid over what outlives its parent. */
+  hatch: CanvasPattern;
 }
 
 export function makeLook(dark: boolean, context: CanvasRenderingContext2D): Look {
   const colours = resolveColours(PROPERTIES);
   const hues = Array.from({ length: HUES * 2 }, (_, slot) => PALETTE[slot % HUES]![dark ? 1 : 0]);
   const fills = hues.map((hue, slot) => (slot < HUES ? hue : stripes(context, hue, colours.ground)));
-  return { colours, dark, sans: getComputedStyle(document.body).fontFamily, fills, hues };
+  return { colours, dark, sans: getComputedStyle(document.body).fontFamily, fills, hues, hatch: hatching(context, colours.ground) };
+}
+
+function hatching(context: CanvasRenderingContext2D, ground: string): CanvasPattern {
+  const tile = new OffscreenCanvas(4, 4);
+  const pen = tile.getContext('2d')!;
+  pen.strokeStyle = ground;
+  pen.lineWidth = 1.4;
+  pen.beginPath();
+  for (const at of [-4, 0, 4]) {
+    pen.moveTo(at - 1, -1);
+    pen.lineTo(at + 5, 5);
+  }
+  pen.stroke();
+  return context.createPattern(tile, 'repeat')!;
 }
 
 function stripes(context: CanvasRenderingContext2D, hue: string, ground: string): CanvasPattern {

@@ -1,20 +1,26 @@
-// Draws the visible rows of a trace on one canvas: the tree on the left, bars on the right. In: the trace's columns, which rows, which
-// stretch of time, the look. Out: pixels. Nothing is kept between two frames but measured texts.
-import { formatDuration } from '../format';
+// Draws the visible lines of a trace on one canvas: the tree on the left, bars on the right. In: the trace's columns, which lines, which
+// stretch of time, the look. Out: pixels. Nothing is kept between two frames but measured texts. Bars are drawn in bars.ts.
 import { t } from '../strings';
-import { errorsBelow, FLAG_ERROR, FLAG_NO_DURATION, FLAG_ORPHAN, NO_REMOTE, type Trace } from './columns';
-import { BAR_HEIGHT, FONT, INDENT, ROW_HEIGHT, SMALL_FONT, type Look, type TextFitter } from './look';
+import { paintBar, paintGroupBar } from './bars';
+import { errorsBelow, FLAG_ERROR, FLAG_ORPHAN, NO_REMOTE, type Trace } from './columns';
+import { groupOf, isGroup } from './fold';
+import { firstOf, sizeOf } from './groups';
+import { FONT, INDENT, ROW_HEIGHT, SMALL_FONT, type Look, type TextFitter } from './look';
 import type { TimeWindow } from './window';
 
 export interface Scene {
   trace: Trace;
   rows: Uint32Array;
-  isFolded: (row: number) => boolean;
+  /** Whether what a line holds is hidden. */
+  isClosed: (line: number) => boolean;
   slotOf: Uint8Array;
   matches: Uint8Array | undefined;
+  /** What does not match fades. */
+  dim: boolean;
   window: TimeWindow;
   /** Depth that stands at the left edge (that of the subtree in focus). */
   depthAtEdge: number;
+  /** Lines, or -1. */
   selected: number;
   hovered: number;
   focused: boolean;
@@ -27,13 +33,12 @@ export interface Scene {
   ticks: number[];
   look: Look;
   fitter: TextFitter;
+  /** Set while a line is painted: 1, or less where it stands back. */
+  alpha?: number;
 }
 
-/** Children looked at for one bar; a parent with more is drawn as waiting all along. */
-const CHILDREN_MAX = 5_000;
-const LABEL_GAP = 5;
-/** A bar narrower than this is not split into own time and waiting. */
-const SPLIT_MIN = 4;
+/** How much of a span that does not match is left. */
+const FADED = 0.3;
 
 export function paintRows(pen: CanvasRenderingContext2D, scene: Scene): void {
   const { look, width, height, rows, scrollTop } = scene;
@@ -42,20 +47,43 @@ export function paintRows(pen: CanvasRenderingContext2D, scene: Scene): void {
   pen.textBaseline = 'middle';
   const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT));
   const last = Math.min(rows.length, Math.ceil((scrollTop + height) / ROW_HEIGHT));
-  for (let index = first; index < last; index++) paintGround(pen, scene, rows[index]!, index * ROW_HEIGHT - scrollTop);
+  const each = (paint: (pen: CanvasRenderingContext2D, scene: Scene, line: number, y: number) => void) => {
+    for (let index = first; index < last; index++) paint(pen, scene, rows[index]!, index * ROW_HEIGHT - scrollTop);
+  };
+  each(paintGround);
   paintGrid(pen, scene, last * ROW_HEIGHT - scrollTop);
+  clipped(pen, 0, scene.nameWidth - 1, height, () => each(faded((pen, scene, line, y) => (isGroup(line) ? paintGroupName : paintName)(pen, scene, line, y))));
+  clipped(pen, scene.nameWidth, width, height, () => each(faded((pen, scene, line, y) => (isGroup(line) ? paintGroupBar(pen, scene, groupOf(line), y) : paintBar(pen, scene, line, y)))));
+}
+
+function clipped(pen: CanvasRenderingContext2D, left: number, right: number, height: number, paint: () => void): void {
   pen.save();
   pen.beginPath();
-  pen.rect(0, 0, scene.nameWidth - 1, height);
+  pen.rect(left, 0, right - left, height);
   pen.clip();
-  for (let index = first; index < last; index++) paintName(pen, scene, rows[index]!, index * ROW_HEIGHT - scrollTop);
+  paint();
   pen.restore();
-  pen.save();
-  pen.beginPath();
-  pen.rect(scene.nameWidth, 0, width - scene.nameWidth, height);
-  pen.clip();
-  for (let index = first; index < last; index++) paintBar(pen, scene, rows[index]!, index * ROW_HEIGHT - scrollTop);
-  pen.restore();
+}
+
+type PaintLine = (pen: CanvasRenderingContext2D, scene: Scene, line: number, y: number) => void;
+
+/** Lines that do not match stand back; the paint functions set no alpha of their own that is not multiplied by `scene.alpha`. */
+function faded(paint: PaintLine): PaintLine {
+  return (pen, scene, line, y) => {
+    const back = scene.dim && scene.matches !== undefined && !matchesLine(scene, line);
+    scene.alpha = back ? FADED : 1;
+    pen.globalAlpha = scene.alpha;
+    paint(pen, scene, line, y);
+    pen.globalAlpha = 1;
+  };
+}
+
+/** A group matches where one of its members does. */
+function matchesLine({ matches, trace }: Scene, line: number): boolean {
+  if (!isGroup(line)) return matches![line] === 1;
+  const { at, members } = trace.groups;
+  for (let i = at[groupOf(line)]!; i < at[groupOf(line) + 1]!; i++) if (matches![members[i]!] === 1) return true;
+  return false;
 }
 
 /** Where the tree's indent ends for a depth; deep trees are squeezed so that the name keeps more than half of its column. */
@@ -67,13 +95,13 @@ export function indentOf(depth: number, nameWidth: number): number {
 
 function paintGround(pen: CanvasRenderingContext2D, scene: Scene, row: number, y: number): void {
   const { look, matches } = scene;
-  const error = scene.trace.flags[row]! & FLAG_ERROR;
+  const error = scene.trace.flags[isGroup(row) ? firstOf(scene.trace.groups, groupOf(row)) : row]! & FLAG_ERROR;
   const ground = row === scene.selected ? look.colours.chosen : row === scene.hovered ? look.colours.hover : error ? look.colours['error-ground'] : '';
   if (ground) {
     pen.fillStyle = ground;
     pen.fillRect(0, y, scene.width, ROW_HEIGHT);
   }
-  if (matches && matches[row] === 1) {
+  if (matches && matchesLine(scene, row)) {
     pen.fillStyle = look.colours.match;
     pen.fillRect(row === scene.selected ? scene.nameWidth - 6 : 0, y, row === scene.selected ? 6 : scene.nameWidth, ROW_HEIGHT);
   }
@@ -99,12 +127,10 @@ function paintName(pen: CanvasRenderingContext2D, scene: Scene, row: number, y: 
   const depth = trace.depth[row]! - scene.depthAtEdge;
   const middle = y + ROW_HEIGHT / 2 + 0.5;
   pen.fillStyle = colours.line;
-  for (let level = 0; level < depth && level < 60; level++) {
-    pen.fillRect(Math.round(indentOf(level, nameWidth)) + 5, y, 1, ROW_HEIGHT);
-  }
+  paintGuides(pen, depth, nameWidth, y);
   let x = Math.round(indentOf(depth, nameWidth));
   const parent = trace.subtree[row]! > 1;
-  const folded = parent && scene.isFolded(row);
+  const folded = parent && scene.isClosed(row);
   if (parent) paintTriangle(pen, x + 5.5, middle - 0.5, folded, colours['ink-2']);
   x += 14;
   const slot = scene.slotOf[trace.service[row]!]!;
@@ -126,6 +152,47 @@ function paintName(pen: CanvasRenderingContext2D, scene: Scene, row: number, y: 
   pen.font = `${SMALL_FONT} ${look.sans}`;
   pen.fillStyle = colours['ink-2'];
   pen.fillText(fitter.fit(pen, serviceLabel(trace, row), right - x), x, middle);
+}
+
+function paintGuides(pen: CanvasRenderingContext2D, depth: number, nameWidth: number, y: number): void {
+  for (let level = 0; level < depth && level < 60; level++) {
+    pen.fillRect(Math.round(indentOf(level, nameWidth)) + 5, y, 1, ROW_HEIGHT);
+  }
+}
+
+/** `select rows × 212`: what repeats, and how often. */
+function paintGroupName(pen: CanvasRenderingContext2D, scene: Scene, line: number, y: number): void {
+  const { trace, look, nameWidth, fitter } = scene;
+  const { colours } = look;
+  const group = groupOf(line);
+  const row = firstOf(trace.groups, group);
+  const depth = trace.depth[row]! - scene.depthAtEdge;
+  const middle = y + ROW_HEIGHT / 2 + 0.5;
+  pen.fillStyle = colours.line;
+  paintGuides(pen, depth, nameWidth, y);
+  let x = Math.round(indentOf(depth, nameWidth));
+  paintTriangle(pen, x + 5.5, middle - 0.5, scene.isClosed(line), colours['ink-2']);
+  x += 14;
+  pen.fillStyle = look.fills[scene.slotOf[trace.service[row]!]!]!;
+  for (const [dx, dy] of [[0, 4], [2, 8], [0, 12]] as const) pen.fillRect(x + dx, y + dy, 4, 3);
+  x += 11;
+  const error = trace.flags[row]! & FLAG_ERROR;
+  if (error) x = paintErrorMark(pen, x, middle - 0.5, colours.error, colours.ground);
+  const times = t.trace.times(sizeOf(trace.groups, group));
+  pen.font = `600 ${SMALL_FONT} ${look.sans}`;
+  const room = nameWidth - 8 - x - pen.measureText(times).width - 8;
+  pen.font = `${FONT} ${look.sans}`;
+  pen.fillStyle = error ? colours.error : colours.ink;
+  const name = fitter.fit(pen, trace.names[trace.name[row]!] || t.span.unnamed, room);
+  pen.fillText(name, x, middle);
+  x += pen.measureText(name).width + 7;
+  pen.font = `600 ${SMALL_FONT} ${look.sans}`;
+  pen.fillText(times, x, middle);
+  x += pen.measureText(times).width + 8;
+  if (nameWidth - 8 - x < 20) return;
+  pen.font = `${SMALL_FONT} ${look.sans}`;
+  pen.fillStyle = colours['ink-2'];
+  pen.fillText(fitter.fit(pen, serviceLabel(trace, row), nameWidth - 8 - x), x, middle);
 }
 
 /** The service; a call whose other side reported nothing also names that side. */
@@ -192,76 +259,4 @@ function paintFoldedCount(pen: CanvasRenderingContext2D, scene: Scene, row: numb
     pen.stroke();
   }
   return x - 6;
-}
-
-function paintBar(pen: CanvasRenderingContext2D, scene: Scene, row: number, y: number): void {
-  const { trace, window, look } = scene;
-  const left = scene.nameWidth;
-  const right = left + scene.barWidth;
-  const scale = scene.barWidth / (window.to - window.from);
-  const start = left + (trace.start[row]! - window.from) * scale;
-  const end = start + trace.duration[row]! * scale;
-  const fill = look.fills[scene.slotOf[trace.service[row]!]!]!;
-  if (end < left || start > right) return paintBeyond(pen, fill, end < left ? left + 3 : right - 8, y + ROW_HEIGHT / 2, end < left);
-  const x = Math.max(start, left - 2);
-  const width = Math.max(Math.min(end, right) - x, 2);
-  const top = y + (ROW_HEIGHT - BAR_HEIGHT) / 2;
-  pen.fillStyle = fill;
-  if (trace.flags[row]! & FLAG_NO_DURATION) return paintMoment(pen, x, y + ROW_HEIGHT / 2);
-  if (trace.subtree[row]! === 1 || width < SPLIT_MIN) pen.fillRect(x, top, width, BAR_HEIGHT);
-  else {
-    pen.globalAlpha = look.dark ? 0.42 : 0.36;
-    pen.fillRect(x, top, width, BAR_HEIGHT);
-    pen.globalAlpha = 1;
-    paintSelf(pen, scene, row, top, scale);
-  }
-  paintLabel(pen, scene, row, x + width, y);
-}
-
-/** Solid where no child covers the span: its own time. */
-function paintSelf(pen: CanvasRenderingContext2D, scene: Scene, row: number, top: number, scale: number): void {
-  const { trace, window } = scene;
-  const rowEnd = trace.start[row]! + trace.duration[row]!;
-  const last = row + trace.subtree[row]!;
-  let until = trace.start[row]!;
-  let seen = 0;
-  const draw = (from: number, to: number) => {
-    const x = Math.max(scene.nameWidth + (from - window.from) * scale, scene.nameWidth - 2);
-    const end = Math.min(scene.nameWidth + (to - window.from) * scale, scene.nameWidth + scene.barWidth);
-    if (end > x) pen.fillRect(x, top, end - x, BAR_HEIGHT);
-  };
-  for (let child = row + 1; child < last && until < rowEnd; child += trace.subtree[child]!) {
-    if (++seen > CHILDREN_MAX) return;
-    if (trace.start[child]! > until) draw(until, Math.min(trace.start[child]!, rowEnd));
-    until = Math.max(until, trace.start[child]! + trace.duration[child]!);
-  }
-  if (until < rowEnd) draw(until, rowEnd);
-}
-
-/** A span outside of the window: an arrow at the edge it lies behind. */
-function paintBeyond(pen: CanvasRenderingContext2D, fill: string | CanvasPattern, x: number, y: number, before: boolean): void {
-  pen.fillStyle = fill;
-  pen.beginPath();
-  pen.moveTo(x + (before ? 5 : 0), y - 4);
-  pen.lineTo(x + (before ? 0 : 5), y);
-  pen.lineTo(x + (before ? 5 : 0), y + 4);
-  pen.fill();
-}
-
-function paintMoment(pen: CanvasRenderingContext2D, x: number, y: number): void {
-  pen.beginPath();
-  pen.moveTo(x, y - 6);
-  pen.lineTo(x + 5, y);
-  pen.lineTo(x, y + 6);
-  pen.lineTo(x - 5, y);
-  pen.fill();
-}
-
-/** The duration behind its bar; the gutter leaves room for it. */
-function paintLabel(pen: CanvasRenderingContext2D, scene: Scene, row: number, end: number, y: number): void {
-  const { trace, look } = scene;
-  const error = trace.flags[row]! & FLAG_ERROR;
-  pen.font = `${error ? '600 ' : ''}${SMALL_FONT} ${look.sans}`;
-  pen.fillStyle = error ? look.colours.error : look.colours['ink-2'];
-  pen.fillText(formatDuration(trace.duration[row]!), end + LABEL_GAP, y + ROW_HEIGHT / 2 + 0.5);
 }

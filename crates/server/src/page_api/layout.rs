@@ -10,6 +10,13 @@ const MAGIC: &[u8; 4] = b"TWT1";
 const ALIGNMENT_BYTES: usize = 8;
 const NO_SERVICE: u32 = u32::MAX;
 
+/// A trace with more events is drawn without the ticks of the later rows; a span's own answer has them all.
+const EVENTS_MAX: usize = 100_000;
+/// Texts of events are for the list of events: a span's own answer has them whole.
+const EVENT_TEXT_BYTES_MAX: usize = 300;
+/// When this much of them is spent, the texts of further events stay empty.
+const EVENT_TEXTS_BYTES_MAX: usize = 4 << 20;
+
 const FLAG_ERROR: u8 = 1;
 const FLAG_SHARED: u8 = 2;
 const FLAG_DEBUG: u8 = 4;
@@ -27,6 +34,8 @@ struct Header<'a> {
     services: &'a [&'a str],
     names: &'a [&'a str],
     missing_parents: usize,
+    event_count: usize,
+    event_texts: &'a [String],
     columns: BTreeMap<&'static str, ColumnPlace>,
 }
 
@@ -51,6 +60,8 @@ pub(super) fn layout(trace_id: TraceId, tree: &TraceTree) -> Vec<u8> {
         services: &columns.services.texts,
         names: &columns.names.texts,
         missing_parents: tree.nodes.iter().filter(|node| node.parent_missing).count(),
+        event_count: columns.event_row.len(),
+        event_texts: &columns.event_texts.texts,
         columns: places,
     };
     let mut header = serde_json::to_vec(&header).unwrap_or_default();
@@ -76,8 +87,13 @@ struct Columns<'a> {
     kind: Vec<u8>,
     flags: Vec<u8>,
     events: Vec<u32>,
+    /// One an event, by row and time.
+    event_row: Vec<u32>,
+    event_time: Vec<f64>,
+    event_text: Vec<u32>,
     services: Texts<'a>,
     names: Texts<'a>,
+    event_texts: EventTexts,
 }
 
 impl<'a> Columns<'a> {
@@ -94,9 +110,30 @@ impl<'a> Columns<'a> {
             let after = |start: Time| start.saturating_sub(trace_start).as_nanos() as f64 / 1000.0;
             let start = span.start().map_or(inherited, after);
             starts_by_depth.push(start);
+            columns.push_events(span, trace_start);
             columns.push(span, start, depth, tree.nodes[node].parent_missing);
         }
         columns
+    }
+
+    fn push_events(&mut self, span: SpanRef<'a>, trace_start: Time) {
+        let from = self.event_row.len();
+        for event in span.annotations().take(EVENTS_MAX - from) {
+            // An event may stand before the first start: clocks differ.
+            let after = event.time.as_nanos() as f64 - trace_start.as_nanos() as f64;
+            self.event_row.push(self.start.len() as u32);
+            self.event_time.push(after / 1000.0);
+            self.event_text.push(self.event_texts.number(event.value));
+        }
+        if self.event_time[from..].is_sorted() {
+            return;
+        }
+        let mut sorted: Vec<_> = self.event_time.drain(from..).zip(self.event_text.drain(from..)).collect();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (time, text) in sorted {
+            self.event_time.push(time);
+            self.event_text.push(text);
+        }
     }
 
     fn push(&mut self, span: SpanRef<'a>, start: f64, depth: u32, parent_missing: bool) {
@@ -136,6 +173,9 @@ impl<'a> Columns<'a> {
         column("name", "u32", u32s(&self.name));
         column("remote", "u32", u32s(&self.remote));
         column("events", "u32", u32s(&self.events));
+        column("eventTime", "f64", f64s(&self.event_time));
+        column("eventRow", "u32", u32s(&self.event_row));
+        column("eventText", "u32", u32s(&self.event_text));
         column("kind", "u8", self.kind.clone());
         column("flags", "u8", self.flags.clone());
     }
@@ -178,6 +218,32 @@ impl<'a> Texts<'a> {
             self.texts.push(text);
             self.texts.len() as u32 - 1
         })
+    }
+}
+
+/// Texts of events, each once, cut to what a list shows.
+#[derive(Default)]
+struct EventTexts {
+    texts: Vec<String>,
+    numbers: HashMap<String, u32>,
+    bytes: usize,
+}
+
+impl EventTexts {
+    fn number(&mut self, text: &str) -> u32 {
+        let text = match text.len() > EVENT_TEXT_BYTES_MAX {
+            true => &text[..text.floor_char_boundary(EVENT_TEXT_BYTES_MAX)],
+            false => text,
+        };
+        let text = if self.bytes + text.len() > EVENT_TEXTS_BYTES_MAX { "" } else { text };
+        if let Some(&number) = self.numbers.get(text) {
+            return number;
+        }
+        self.bytes += text.len();
+        let number = self.texts.len() as u32;
+        self.texts.push(text.to_owned());
+        self.numbers.insert(text.to_owned(), number);
+        number
     }
 }
 
@@ -271,5 +337,23 @@ mod tests {
         let none = FLAG_NO_DURATION;
         assert_eq!(u8s("flags"), [0, none, none | FLAG_NO_TIMESTAMP, none, none | FLAG_PARENT_MISSING | FLAG_DEBUG]);
         assert_eq!(u32s("events"), [0, 1, 0, 0, 0]);
+        assert_eq!(header["eventCount"], 1);
+        assert_eq!(header["eventTexts"][0], "event");
+        let event = |name| header["columns"][name]["offset"].as_u64().unwrap() as usize + 8 + length;
+        assert_eq!(bytes[event("eventRow")..][..4], 1u32.to_le_bytes());
+        assert_eq!(bytes[event("eventTime")..][..8], (-997.0f64).to_le_bytes(), "before the first start");
+        assert_eq!(bytes[event("eventText")..][..4], 0u32.to_le_bytes());
+    }
+
+    #[test]
+    fn texts_of_events_are_cut() {
+        let mut texts = EventTexts::default();
+        assert_eq!(texts.number(&"ä".repeat(400)), 0);
+        assert_eq!(texts.texts[0].len(), EVENT_TEXT_BYTES_MAX);
+        assert_eq!(texts.number("short"), 1);
+        assert_eq!(texts.number("short"), 1);
+        texts.bytes = EVENT_TEXTS_BYTES_MAX;
+        assert_eq!(texts.number("no room"), 2);
+        assert_eq!(texts.texts[2], "");
     }
 }

@@ -2,8 +2,9 @@
 //! batches, copies and pieces of a span occur, and conditions are met by chance.
 
 use tracewell_model::{
-    Endpoint, EndpointId, ExtraRow, Kind, LinkRow, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanQuery,
-    SpanRow, StatusCode, StrId, Time, TraceGrouping, TraceId, TraceQuery, ValueRef,
+    Comparison, Condition, Endpoint, EndpointId, ExtraRow, Kind, LinkRow, Pattern, ResourceId, ScopeId, SpanBatch,
+    SpanFilter, SpanFlags, SpanId, SpanQuery, SpanRow, SpanStatus, StatusCode, StrId, TagValue, Time, TraceGrouping,
+    TraceId, TraceQuery, ValueRef,
 };
 
 pub(super) const SERVICES: &[&str] = &["", "cart", "users", "größe", "Cart", "GRÖßE"];
@@ -61,7 +62,15 @@ impl Random {
     }
 }
 
+/// Forty days: what is in a trace arrives days later.
+const LATE_SECONDS: u64 = 40 * 24 * 3600;
+
 impl Shape {
+    /// The same with spans that are late, and a few of the far past and future.
+    pub fn late(self) -> Self {
+        Self { seconds: LATE_SECONDS, ..self }
+    }
+
     /// Some mixture.
     pub fn random(random: &mut Random) -> Self {
         Self {
@@ -125,6 +134,7 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
     let start = Time::from_micros(shape.time_us(random));
     let start = if random.one_in(6) { start.saturating_add(Time::from_nanos(random.below(3000))) } else { start };
     let duration = random.pick(&[0, 1, 1000, 20_000, 20_001, 3_000_000]);
+    let (start, duration) = strange_times(random, shape).unwrap_or((start, Time::from_micros(duration)));
     let mut flags = SpanFlags::NONE;
     for flag in [SpanFlags::DEBUG, SpanFlags::SHARED, SpanFlags::SAMPLED] {
         if random.one_in(5) {
@@ -139,7 +149,7 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
         kind: Kind::from_u8(random.below(6) as u8).unwrap_or_default(),
         flags,
         start: (!random.one_in(6)).then_some(start),
-        duration: (!random.one_in(4)).then_some(Time::from_micros(duration)),
+        duration: (!random.one_in(4)).then_some(duration),
         local,
         remote,
         resource,
@@ -147,6 +157,15 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
         extra,
     };
     assert_eq!(batch.commit(row), Ok(()));
+}
+
+/// Now and then those of a clock that was never set, or set wrong; only among spans of many days.
+fn strange_times(random: &mut Random, shape: &Shape) -> Option<(Time, Time)> {
+    if shape.seconds < LATE_SECONDS || !random.one_in(20) {
+        return None;
+    }
+    let starts = [Time::from_nanos(1), Time::from_micros(1), Time::from_micros(1 << 55), Time::from_micros(u64::MAX)];
+    Some((random.pick(&starts), Time::from_micros(random.pick(&[0, 20_000, 1 << 60]))))
 }
 
 fn random_endpoint(batch: &mut SpanBatch, random: &mut Random) -> EndpointId {
@@ -288,4 +307,44 @@ pub fn random_query(random: &mut Random, shape: &Shape) -> TraceQuery {
         limit: random.pick(&[1, 2, 10, 1000]),
         grouping: random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]),
     }
+}
+
+/// A filter of the query language with every kind of condition.
+pub fn random_filter(random: &mut Random, shape: &Shape) -> SpanFilter {
+    match random.below(8) {
+        0 => SpanFilter::all(),
+        1 | 2 => SpanFilter::and((0..1 + random.below(3)).map(|_| random_filter(random, shape)).collect::<Vec<_>>()),
+        3 => SpanFilter::or((0..1 + random.below(3)).map(|_| random_filter(random, shape)).collect::<Vec<_>>()),
+        4 => random_filter(random, shape).negated(),
+        _ => random_condition(random, shape).into(),
+    }
+}
+
+fn random_condition(random: &mut Random, shape: &Shape) -> Condition {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    let comparison = random.pick(&[Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual]);
+    match random.below(10) {
+        0 => Condition::Service(random_pattern(random, SERVICES)),
+        1 => Condition::Name(random_pattern(random, NAMES)),
+        2 => Condition::RemoteService(random_pattern(random, SERVICES)),
+        3 => Condition::Kind(Kind::from_u8(random.below(6) as u8).unwrap_or_default()),
+        4 => Condition::Status(random.pick(&[SpanStatus::Error, SpanStatus::Ok, SpanStatus::Unset])),
+        5 => Condition::Duration(comparison, Time::from_micros(random.below(1_000_000))),
+        6 => Condition::Start(comparison, Time::from_micros(shape.time_us(random))),
+        7 => Condition::Has(random_pattern(random, KEYS)),
+        8 => Condition::Text(Pattern::literal(random.pick(VALUES))),
+        _ => {
+            let value = if comparison.is_order() { Pattern::literal("17") } else { random_pattern(random, VALUES) };
+            Condition::Tag { key: random.pick(KEYS).to_owned(), comparison, value: TagValue::new(value) }
+        }
+    }
+}
+
+fn random_pattern(random: &mut Random, texts: &[&str]) -> Pattern {
+    let text = random.pick(texts);
+    if random.one_in(4) {
+        let first = text.chars().next().map(String::from).unwrap_or_default();
+        return Pattern::from_pieces([first, String::new()]);
+    }
+    Pattern::literal(text)
 }

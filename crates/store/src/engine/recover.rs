@@ -3,7 +3,7 @@
 use super::core::{Counters, Engine, House, Refusals, lock};
 use super::options::{EmbeddedOptions, OpenError};
 use super::parts::Parts;
-use super::queue::WriteQueue;
+use super::write::GATHER_TIME_MAX;
 use crate::blobs::FileBlobs;
 use crate::catalog::{Catalog, CatalogValue, SegmentEntry};
 use crate::clock::Clock;
@@ -12,7 +12,8 @@ use crate::log::FileLog;
 use crate::meta::FileMeta;
 use crate::seams::{Blobs, SeamError};
 use crate::segment::Segment;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::write_queue::WriteQueue;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 use tracewell_model::read_image;
@@ -38,7 +39,9 @@ impl Engine {
             log,
             blobs,
             clock,
-            queue: WriteQueue::default(),
+            queue: WriteQueue::new(GATHER_TIME_MAX),
+            writer: Mutex::default(),
+            append_us: AtomicU64::new(0),
             house: House::default(),
             counters: Counters::default(),
             parts,

@@ -1,11 +1,11 @@
 //! All spans of a trace from all parts of a view, in the order they arrived, equal copies once.
 
 use super::{Parts, group};
+use crate::copies::drop_copies;
 use crate::memtable::MemSnapshot;
 use crate::segment::Segment;
 use crate::store::ReadError;
 use hashbrown::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use tracewell_model::{SpanBatch, SpanRef, TraceGrouping, TraceId};
 
@@ -18,14 +18,34 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// From wherever the trace lies.
     pub(super) fn read(parts: &Parts<'_>, low: u64) -> Result<Self, ReadError> {
         let mut gathered = Self::default();
-        for segment in parts.segments {
-            gathered.add_segment(segment, low)?;
+        match parts.split.segments.get(&low) {
+            Some(segments) => {
+                for &at in segments {
+                    gathered.add_segment(&parts.segments[at as usize], low)?;
+                }
+            }
+            // In one at most.
+            None => {
+                for segment in parts.segments {
+                    if gathered.add_segment(segment, low)? {
+                        break;
+                    }
+                }
+            }
         }
         for memtable in &parts.memtables {
             gathered.add_memtable(memtable, low);
         }
+        Ok(gathered)
+    }
+
+    /// Of a trace that lies in one segment only.
+    pub(super) fn read_from_segment(segment: &Segment, low: u64) -> Result<Self, ReadError> {
+        let mut gathered = Self::default();
+        gathered.add_segment(segment, low)?;
         Ok(gathered)
     }
 
@@ -36,15 +56,15 @@ impl Gathered {
         gathered
     }
 
-    fn add_segment(&mut self, segment: &Segment, low: u64) -> Result<(), ReadError> {
-        if let Some(trace) = segment.find_trace(low) {
-            let mut batch = SpanBatch::new();
-            segment.read_trace(trace, &mut batch)?;
-            let rows = 0..batch.len();
-            let batch = Arc::new(batch);
-            rows.for_each(|row| self.push(&batch, row));
-        }
-        Ok(())
+    /// Answers whether it holds the trace.
+    fn add_segment(&mut self, segment: &Segment, low: u64) -> Result<bool, ReadError> {
+        let Some(trace) = segment.find_trace(low) else { return Ok(false) };
+        let mut batch = SpanBatch::new();
+        segment.read_trace(trace, &mut batch)?;
+        let rows = 0..batch.len();
+        let batch = Arc::new(batch);
+        rows.for_each(|row| self.push(&batch, row));
+        Ok(true)
     }
 
     fn add_memtable(&mut self, memtable: &MemSnapshot, low: u64) {
@@ -65,6 +85,10 @@ impl Gathered {
         for &(batch, row) in &self.rows {
             let span = self.batches[batch as usize].span(row as usize);
             let id = group(span.trace_id(), grouping);
+            if let Some((_, spans)) = traces.last_mut().filter(|(last, _)| *last == id) {
+                spans.push(span);
+                continue;
+            }
             let place = *places.entry(id).or_insert_with(|| {
                 traces.push((id, vec![]));
                 traces.len() - 1
@@ -74,42 +98,41 @@ impl Gathered {
         traces.iter_mut().for_each(|(_, spans)| drop_copies(spans));
         traces
     }
+
+    /// The traces about which `wanted` says something, with what it says, a batch each.
+    pub(super) fn into_batches<T>(
+        mut self,
+        grouping: TraceGrouping,
+        wanted: impl Fn(TraceId, &[SpanRef<'_>]) -> Option<T>,
+    ) -> Result<Vec<(TraceId, T, SpanBatch)>, ReadError> {
+        let traces = self.traces(grouping);
+        if let ([(id, spans)], [batch]) = (traces.as_slice(), self.batches.as_slice())
+            && spans.len() == batch.len()
+            && self.rows.iter().enumerate().all(|(at, &(_, row))| at == row as usize)
+        {
+            // Read for this alone.
+            let Some(says) = wanted(*id, spans) else { return Ok(vec![]) };
+            let id = *id;
+            drop(traces);
+            let batch = self.batches.pop().unwrap_or_default();
+            return Ok(vec![(id, says, Arc::unwrap_or_clone(batch))]);
+        }
+        let mut batches = vec![];
+        for (id, spans) in &traces {
+            if let Some(says) = wanted(*id, spans) {
+                batches.push((*id, says, to_batch(spans)?));
+            }
+        }
+        Ok(batches)
+    }
 }
 
 /// One batch of these spans.
-pub(super) fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
+fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
     let mut batch = SpanBatch::new();
     for span in spans {
         batch.push_copy(*span).map_err(|full| ReadError::Failed(full.to_string()))?;
     }
     batch.shrink_to_fit();
     Ok(batch)
-}
-
-/// Keeps the first of spans that say the same. In time linear in their number, however many share an id: only those with
-/// equal hashes of all they say are compared.
-pub(super) fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
-    let mut ids: HashMap<u64, bool> = HashMap::with_capacity(spans.len());
-    let mut repeated = false;
-    for span in spans.iter() {
-        ids.entry(span.id().value()).and_modify(|twice| (*twice, repeated) = (true, true)).or_default();
-    }
-    if !repeated {
-        return;
-    }
-    let hasher = rapidhash::quality::RandomState::default();
-    let mut seen: HashMap<u64, Vec<SpanRef<'_>>> = HashMap::new();
-    spans.retain(|span| {
-        if !ids.get(&span.id().value()).is_some_and(|twice| *twice) {
-            return true;
-        }
-        let mut state = hasher.build_hasher();
-        span.hash_same(&mut state);
-        let same_hash = seen.entry(state.finish()).or_default();
-        let new = !same_hash.iter().any(|other| other.same(*span));
-        if new {
-            same_hash.push(*span);
-        }
-        new
-    });
 }

@@ -112,6 +112,10 @@ impl Store for CutStore {
         self.view().find_spans(query, also)
     }
 
+    fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
+        self.view().search(search, visitor)
+    }
+
     fn service_names(&self) -> Result<Vec<String>, ReadError> {
         self.view().service_names()
     }

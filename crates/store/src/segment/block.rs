@@ -4,12 +4,14 @@ use super::bytes::{Malformed, unzigzag};
 use super::column::Column;
 use super::dictionary::{Dictionary, EndpointEntry, ValueType};
 use super::rare::{read_extra, read_resource, read_scope};
-use super::{Segment, SegmentError, block_columns as columns};
+use super::{BlockBytes, Segment, SegmentError, block_columns as columns};
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use tracewell_model::{
-    Endpoint, EndpointId, Kind, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow, Time, TraceId, ValueRef,
+    Endpoint, EndpointId, Kind, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId,
+    ValueRef,
 };
 
 impl Segment {
@@ -51,22 +53,24 @@ impl From<SegmentError> for RowError {
 pub(super) struct Codes(Option<Arc<Column>>);
 
 impl Codes {
-    /// A column that nobody asks.
-    pub(super) fn none() -> Self {
-        Self(None)
-    }
-
     pub(super) fn get(&self, row: u32) -> Result<u32, Malformed> {
         let Some(column) = &self.0 else { return Ok(0) };
         column.u32s()?.get(row as usize).copied().ok_or(Malformed("a column has too few rows"))
     }
+
+    /// The first entries.
+    pub(super) fn first(&self, rows: u32) -> Result<Cow<'_, [u32]>, Malformed> {
+        let Some(column) = &self.0 else { return Ok(vec![0; rows as usize].into()) };
+        let entries = column.u32s()?.get(..rows as usize);
+        entries.map(Cow::Borrowed).ok_or(Malformed("a column has too few rows"))
+    }
 }
 
 /// One column of 8-byte numbers, or none where all is zero.
-pub(super) struct Words(Option<Arc<Column>>);
+struct Words(Option<Arc<Column>>);
 
 impl Words {
-    pub(super) fn get(&self, row: u32) -> Result<u64, Malformed> {
+    fn get(&self, row: u32) -> Result<u64, Malformed> {
         let Some(column) = &self.0 else { return Ok(0) };
         column.u64s()?.get(row as usize).copied().ok_or(Malformed("a column has too few rows"))
     }
@@ -76,15 +80,12 @@ impl Segment {
     pub(super) fn codes(&self, block: u32, number: u32) -> Result<Codes, SegmentError> {
         self.column(block, number).map(Codes)
     }
-
-    pub(super) fn words(&self, block: u32, number: u32) -> Result<Words, SegmentError> {
-        self.column(block, number).map(Words)
-    }
 }
 
 struct RowReader<'a> {
     segment: &'a Segment,
     block: u32,
+    whole: BlockBytes,
     highs: Option<Arc<Column>>,
     ids: Words,
     parents: Codes,
@@ -106,14 +107,18 @@ struct RowReader<'a> {
     trace: u32,
     far_parent: u32,
     annotation: u32,
-    values: HashMap<u32, Values>,
+    /// By attribute.
+    values: Vec<Values>,
+    printed: String,
+    /// Texts of the dictionary that the batch has.
+    texts: HashMap<u32, StrId>,
     endpoints: HashMap<u32, EndpointId>,
     resource_ids: HashMap<u32, ResourceId>,
     scope_ids: HashMap<u32, ScopeId>,
 }
 
-/// The values of an attribute, from the next one on.
-#[derive(Clone)]
+/// The values of an attribute, from the next one on; the column is read when one is asked for.
+#[derive(Clone, Default)]
 struct Values {
     column: Option<Arc<Column>>,
     next: usize,
@@ -121,12 +126,14 @@ struct Values {
 
 impl<'a> RowReader<'a> {
     fn new(segment: &'a Segment, block: u32) -> Result<Self, SegmentError> {
-        let codes = |number| segment.codes(block, number);
-        let words = |number| segment.words(block, number);
+        let whole = BlockBytes::default();
+        let column = |number| segment.column_from(block, number, Some(&whole));
+        let codes = |number| column(number).map(Codes);
+        let words = |number| column(number).map(Words);
         Ok(Self {
             segment,
             block,
-            highs: segment.column(block, columns::HIGH)?,
+            highs: column(columns::HIGH)?,
             ids: words(columns::ID)?,
             parents: codes(columns::PARENT)?,
             far_parents: words(columns::FAR_PARENTS)?,
@@ -142,14 +149,17 @@ impl<'a> RowReader<'a> {
             annotation_shapes: codes(columns::ANNOTATION_SHAPE)?,
             resources: codes(columns::RESOURCE)?,
             scopes: codes(columns::SCOPE)?,
-            extras: segment.column(block, columns::EXTRA)?,
+            extras: column(columns::EXTRA)?,
             trace: 0,
             far_parent: 0,
             annotation: 0,
-            values: HashMap::new(),
+            values: vec![Values::default(); segment.footer.dictionary.attributes.len()],
+            printed: String::new(),
+            texts: HashMap::new(),
             endpoints: HashMap::new(),
             resource_ids: HashMap::new(),
             scope_ids: HashMap::new(),
+            whole,
         })
     }
 
@@ -162,29 +172,41 @@ impl<'a> RowReader<'a> {
         let first_row = self.segment.block(self.block).first_row;
         let first_rows = &self.segment.footer.traces.first_rows;
         self.trace = first_rows.partition_point(|&first| first <= first_row + row) as u32 - 1;
-        let mut shapes: HashMap<u32, usize> = HashMap::new();
-        let mut annotations = 0u32;
-        for row in 0..row {
-            *shapes.entry(self.shapes.get(row)?).or_default() += 1;
-            annotations = annotations.saturating_add(self.annotation_counts.get(row)?);
-            self.far_parent += u32::from(self.parents.get(row)? == columns::FAR_PARENT);
-        }
-        for annotation in 0..annotations {
-            *shapes.entry(self.annotation_shapes.get(annotation)?).or_default() += 1;
-        }
+        let mut shapes = vec![0usize; self.dictionary().shapes.len()];
+        let mut count = |shape: u32| match shapes.get_mut(shape as usize) {
+            Some(rows) => {
+                *rows += 1;
+                Ok(())
+            }
+            None => Err(Malformed("a shape is not in the dictionary")),
+        };
+        self.shapes.first(row)?.iter().try_for_each(|&shape| count(shape))?;
+        let annotations = self.annotation_counts.first(row)?.iter().fold(0u32, |sum, &n| sum.saturating_add(n));
+        self.annotation_shapes.first(annotations)?.iter().try_for_each(|&shape| count(shape))?;
+        let parents = self.parents.first(row)?;
+        self.far_parent = parents.iter().filter(|&&parent| parent == columns::FAR_PARENT).count() as u32;
+        drop(parents);
         self.annotation = annotations;
-        for (shape, rows) in shapes {
+        for (shape, rows) in (0u32..).zip(shapes).filter(|(_, rows)| *rows > 0) {
             for &attribute in self.dictionary().shape(shape)? {
-                self.values_of(attribute)?.next += rows;
+                self.values[attribute as usize].next += rows;
             }
         }
-        if annotations > 0 {
-            // Their text is one more attribute, with an entry an annotation.
-            if let Some(text) = self.segment.footer.annotation_text {
-                self.values_of(text)?.next += annotations as usize;
-            }
+        // The text of annotations is one more attribute, with an entry an annotation.
+        if let Some(text) = self.segment.footer.annotation_text {
+            self.values[text as usize].next += annotations as usize;
         }
         Ok(())
+    }
+
+    /// A text of the dictionary, as one of the batch.
+    fn text(&mut self, code: u32, batch: &mut SpanBatch) -> Result<StrId, Malformed> {
+        if let Some(&id) = self.texts.get(&code) {
+            return Ok(id);
+        }
+        let id = batch.intern(self.dictionary().text(code)?);
+        self.texts.insert(code, id);
+        Ok(id)
     }
 
     fn read(&mut self, row: u32, batch: &mut SpanBatch) -> Result<(), RowError> {
@@ -193,14 +215,12 @@ impl<'a> RowReader<'a> {
         let flags = SpanFlags((kind >> 3) as u16);
         let kind = Kind::from_u8(kind as u8 & 7).ok_or(Malformed("a span's kind is unknown"))?;
         let parent = self.parent(row)?;
-        let name = batch.intern(dictionary.text(self.names.get(row)?)?);
+        let name = self.text(self.names.get(row)?, batch)?;
         let local = self.endpoint(self.locals.get(row)?, batch)?;
         let remote = self.endpoint(self.remotes.get(row)?, batch)?;
         for &attribute in dictionary.shape(self.shapes.get(row)?)? {
-            self.read_value(attribute, |key, value| {
-                let key = batch.intern(key);
-                batch.tag(key, value);
-            })?;
+            let key = self.text(dictionary.attribute(attribute)?.key.key, batch)?;
+            self.read_value(attribute, |value| batch.tag(key, value))?;
         }
         for _ in 0..self.annotation_counts.get(row)? {
             self.read_annotation(batch)?;
@@ -305,53 +325,46 @@ impl<'a> RowReader<'a> {
     fn read_annotation(&mut self, batch: &mut SpanBatch) -> Result<(), RowError> {
         let time = Time::from_bits(self.annotation_times.get(self.annotation)?);
         let text = self.segment.footer.annotation_text.ok_or(Malformed("annotations have no texts"))?;
-        self.read_value(text, |_, value| {
+        self.read_value(text, |value| {
             if let ValueRef::Str(value) = value {
                 batch.annotation(time, value);
             }
         })?;
         for &attribute in self.dictionary().shape(self.annotation_shapes.get(self.annotation)?)? {
-            self.read_value(attribute, |key, value| {
-                let key = batch.intern(key);
-                batch.annotation_detail(key, value);
-            })?;
+            let key = self.text(self.dictionary().attribute(attribute)?.key.key, batch)?;
+            self.read_value(attribute, |value| batch.annotation_detail(key, value))?;
         }
         self.annotation += 1;
         Ok(())
     }
 
-    fn values_of(&mut self, attribute: u32) -> Result<&mut Values, SegmentError> {
-        let Self { values, segment, block, .. } = self;
-        if !values.contains_key(&attribute) {
-            let column = segment.column(*block, columns::FIRST_ATTRIBUTE.saturating_add(attribute))?;
-            values.insert(attribute, Values { column, next: 0 });
+    fn read_value(&mut self, attribute: u32, each: impl FnOnce(ValueRef<'_>)) -> Result<(), RowError> {
+        let entry = self.dictionary().attribute(attribute)?;
+        let Self { segment, block, whole, values, printed, .. } = self;
+        // Every attribute that a shape names is there: the dictionary was checked.
+        let values = &mut values[attribute as usize];
+        if values.column.is_none() {
+            values.column =
+                segment.column_from(*block, columns::FIRST_ATTRIBUTE.saturating_add(attribute), Some(whole))?;
         }
-        Ok(values.entry(attribute).or_insert(Values { column: None, next: 0 }))
-    }
-
-    fn read_value(&mut self, attribute: u32, each: impl FnOnce(&str, ValueRef<'_>)) -> Result<(), RowError> {
-        let dictionary = self.dictionary();
-        let values = self.values_of(attribute)?;
         let at = values.next;
         values.next += 1;
-        let entry = dictionary.attribute(attribute)?;
         let column = values.column.as_deref().ok_or(Malformed("a column of values is missing"))?;
         let missing = Malformed("a value is missing");
-        let value = match entry.key.value_type {
+        each(match entry.key.value_type {
             ValueType::Str => ValueRef::Str(match column {
                 Column::U32(codes) => {
                     let code = *codes.get(at).ok_or(missing)?;
                     entry.values.get(code).ok_or(Malformed("a value is not in the dictionary"))?
                 }
-                texts => texts.text(at)?,
+                texts => texts.text(at, &entry.templates, printed)?,
             }),
             ValueType::Bool => ValueRef::Bool(*column.u32s()?.get(at).ok_or(missing)? != 0),
             ValueType::I64 => ValueRef::I64(unzigzag(*column.u64s()?.get(at).ok_or(missing)?)),
             ValueType::F64 => ValueRef::F64(f64::from_bits(*column.u64s()?.get(at).ok_or(missing)?)),
             ValueType::Bytes => ValueRef::Bytes(column.bytes(at)?),
             ValueType::Nested => ValueRef::Nested(column.bytes(at)?),
-        };
-        each(dictionary.text(entry.key.key)?, value);
+        });
         Ok(())
     }
 }

@@ -4,16 +4,17 @@ use super::block_columns::{self as columns, Prediction};
 use super::bytes::zigzag;
 use super::column::{self, Encoding};
 use super::dictionary::{Role, ValueType};
-use super::dictionary_builder::DictionaryBuilder;
+use super::dictionary_builder::{DictionaryBuilder, ValueCodes};
 use super::footer::{BlockEntry, ColumnEntry};
+use super::gather::Values;
 use super::numbers::{BitLengths, NumberForm, bits_of, is_near, put_numbers};
 use super::packing::Packer;
-use super::rows::{Row, Rows};
+use super::rows::{IS_PLACE, Row, Rows, range_of};
 use super::templates::TemplateScratch;
 use super::terms_builder::TermsBuilder;
+use super::value_filters::ValueFiltersBuilder;
 use super::{SegmentError, Stages};
 use hashbrown::HashMap;
-use tracewell_model::ValueRef;
 
 /// In a trace of up to so many rows a parent is looked for row by row.
 const PARENT_SCAN_ROWS_MAX: usize = 48;
@@ -47,10 +48,12 @@ impl BlockRows<'_> {
 /// Writes blocks; keeps its memory from one to the next.
 pub(super) struct BlockWriter {
     packer: Packer,
-    /// By attribute.
-    values: Vec<ValueColumn>,
-    /// The attributes that the block has values of.
-    used: Vec<u32>,
+    of_rows: [Vec<u32>; OF_ROWS.len()],
+    values: Values,
+    lengths: Vec<u32>,
+    text: String,
+    bytes: Vec<u8>,
+    choices: Choices,
     codes: Vec<u32>,
     guesses: Vec<u32>,
     words: Vec<u64>,
@@ -62,18 +65,7 @@ pub(super) struct BlockWriter {
     best: Vec<u8>,
     last: [LastSeen; TELLING.len()],
     stored: Vec<u8>,
-}
-
-/// The values of one attribute in the block being filled.
-#[derive(Default)]
-struct ValueColumn {
-    codes: Vec<u32>,
-    words: Vec<u64>,
-    lengths: Vec<u32>,
-    bytes: Vec<u8>,
-    text: String,
-    /// Of the codes of a tag or of annotations' texts, the row of each.
-    rows: Vec<u32>,
+    value_filters: ValueFiltersBuilder,
 }
 
 /// By the code that tells another one: what came with it last.
@@ -90,6 +82,7 @@ impl LastSeen {
     }
 
     /// What was seen last, 0 if nothing was; from now on it is `code`.
+    #[inline]
     fn replace(&mut self, known: u32, code: u32) -> u32 {
         let known = known as usize;
         if self.entries.len() <= known {
@@ -100,19 +93,13 @@ impl LastSeen {
     }
 }
 
-/// The columns that may tell the values of a tag.
+/// The columns of codes, one a row.
+const OF_ROWS: [u32; 7] =
+    [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE, columns::SHAPE, columns::KIND, columns::SCOPE];
+/// The place of names among them.
+const NAME: usize = 0;
+/// Those of them that may tell the values of a tag.
 const TELLING: [u32; 4] = [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE];
-
-/// How an attribute's values are gathered.
-#[derive(Clone, Copy, PartialEq)]
-enum Gather {
-    /// Codes of the texts of a tag or of annotations.
-    CodesOfRows,
-    Codes,
-    Words,
-    Texts,
-    Bytes,
-}
 
 /// Where columns go, in the order in which they are made.
 struct Place {
@@ -124,8 +111,12 @@ impl BlockWriter {
     pub(super) fn new() -> Result<Self, SegmentError> {
         Ok(Self {
             packer: Packer::new()?,
-            values: vec![],
-            used: vec![],
+            of_rows: Default::default(),
+            values: Values::default(),
+            lengths: vec![],
+            text: String::new(),
+            bytes: vec![],
+            choices: Choices::default(),
             codes: vec![],
             guesses: vec![],
             words: vec![],
@@ -137,11 +128,26 @@ impl BlockWriter {
             best: vec![],
             last: Default::default(),
             stored: vec![],
+            value_filters: ValueFiltersBuilder::default(),
         })
     }
 
-    pub(super) fn packer(&mut self) -> &mut Packer {
-        &mut self.packer
+    /// Forgets what was found out about the columns of another segment.
+    pub(super) fn begin(&mut self) {
+        self.choices.by_number.clear();
+        self.packer.begin();
+        self.value_filters = ValueFiltersBuilder::default();
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let Self { values, text, bytes, column, best, stored, .. } = self;
+        let buffers = [text.capacity(), bytes.capacity(), column.capacity(), best.capacity(), stored.capacity()];
+        values.memory_bytes() + buffers.iter().sum::<usize>()
+    }
+
+    /// What the footer is written with.
+    pub(super) fn parts(&mut self) -> (&mut Packer, &ValueFiltersBuilder) {
+        (&mut self.packer, &self.value_filters)
     }
 
     /// Appends the columns of a block.
@@ -160,21 +166,22 @@ impl BlockWriter {
         stages.end("d: ids, parents");
         self.put_times(block, &mut place)?;
         stages.end("e: starts, durations");
-        self.put_codes_of_rows(block, &mut place)?;
+        self.put_codes_of_rows(block.rows, &mut place)?;
         self.put_annotations(block, all, &mut place)?;
         self.put_extras(block, all, &mut place)?;
         stages.end("f: codes");
-        self.gather(block, all, dictionary);
+        self.values.gather(block.rows, all, dictionary);
         stages.end("g: gather values");
         terms.add_rows(block, all, dictionary);
-        for &attribute in &self.used {
-            let ValueColumn { codes, rows, .. } = &self.values[attribute as usize];
-            if !rows.is_empty() {
-                terms.add_values(block, attribute, codes, rows);
+        for &attribute in &self.values.used {
+            let (key, codes) = &dictionary.values[attribute as usize];
+            if key.value_type == ValueType::Str && key.role != Role::AnnotationDetail && codes.in_use() {
+                let (words, rows) = self.values.of(attribute);
+                terms.add_values(block, attribute, words, rows);
             }
         }
         stages.end("c: terms");
-        self.put_values(block, dictionary, &mut place)?;
+        self.put_values(all, block, dictionary, &mut place)?;
         stages.end("h: values");
         let mut columns = place.entries;
         columns.sort_unstable_by_key(|column| column.number);
@@ -253,7 +260,7 @@ impl BlockWriter {
         let mut end = 0;
         for row in block.rows {
             let last = words.last().copied().unwrap_or(0);
-            let start = if row.has_start { row.start } else { last };
+            let start = if row.has_start() { row.start } else { last };
             after.push(start.wrapping_sub(end));
             words.push(start);
             end = start.wrapping_add(row.duration);
@@ -272,54 +279,40 @@ impl BlockWriter {
         self.put_numbers(columns::DURATION, place)
     }
 
-    fn put_codes_of_rows(&mut self, block: &BlockRows<'_>, place: &mut Place) -> Result<(), SegmentError> {
-        let by_name = |row: &Row| row.name;
-        let by_resource = |row: &Row| row.resource;
-        let by_shape = |row: &Row| row.shape;
-        self.put_codes_of(block, columns::NAME, None, |row| row.name, place)?;
-        self.put_codes_of(block, columns::RESOURCE, None, |row| row.resource, place)?;
-        self.put_codes_of(block, columns::LOCAL, Some(&by_resource), |row| row.local, place)?;
-        self.put_codes_of(block, columns::KIND, Some(&by_shape), |row| row.kind, place)?;
-        self.put_codes_of(block, columns::REMOTE, Some(&by_name), |row| row.remote, place)?;
-        self.put_codes_of(block, columns::SHAPE, Some(&by_name), |row| row.shape, place)?;
-        self.put_codes_of(block, columns::SCOPE, Some(&by_name), |row| row.scope, place)
+    fn put_codes_of_rows(&mut self, rows: &[Row], place: &mut Place) -> Result<(), SegmentError> {
+        let code = |row: &Row| [row.name, row.local, row.remote, row.resource, row.shape, row.kind, row.scope];
+        self.of_rows.iter_mut().for_each(Vec::clear);
+        for row in rows {
+            self.of_rows.iter_mut().zip(code(row)).for_each(|(column, code)| column.push(code));
+        }
+        OF_ROWS.into_iter().enumerate().try_for_each(|(at, number)| self.put_codes_of(number, at, place))
     }
 
     /// A column of codes; where another column tells them mostly, only what it does not tell.
-    fn put_codes_of(
-        &mut self,
-        block: &BlockRows<'_>,
-        number: u32,
-        known: Option<&dyn Fn(&Row) -> u32>,
-        code: impl Fn(&Row) -> u32,
-        place: &mut Place,
-    ) -> Result<(), SegmentError> {
-        self.codes.clear();
-        self.codes.extend(block.rows.iter().map(&code));
-        let (Some(known), Some(prediction)) = (known, Prediction::of(number)) else {
-            return self.put_codes(number, place);
-        };
-        let Self { codes, guesses, last, .. } = self;
-        if codes.iter().all(|code| Some(code) == codes.first()) {
-            return self.put_codes(number, place);
+    fn put_codes_of(&mut self, number: u32, at: usize, place: &mut Place) -> Result<(), SegmentError> {
+        let Self { of_rows, guesses, last, packer, column, .. } = self;
+        let codes = &of_rows[at];
+        let prediction = Prediction::of(number).filter(|_| codes.iter().any(|code| Some(code) != codes.first()));
+        let known = prediction.and_then(|by| OF_ROWS.iter().position(|&other| other == by.by));
+        column.clear();
+        if let (Some(prediction), Some(known)) = (prediction, known) {
+            guess(&of_rows[known], codes, &mut last[0], guesses);
+            if is_worth_guessing(guesses) {
+                column::put_u32s(column, guesses);
+                return place.put(prediction.number, column, packer);
+            }
         }
-        guesses.clear();
-        let last = &mut last[0];
-        last.begin();
-        for (row, &code) in block.rows.iter().zip(codes.iter()) {
-            let guess = last.replace(known(row), code);
-            guesses.push(if guess == code { 0 } else { code + 1 });
+        if codes.iter().all(|&code| code == 0) {
+            return Ok(());
         }
-        if !is_worth_guessing(guesses) {
-            return self.put_codes(number, place);
-        }
-        self.column.clear();
-        column::put_u32s(&mut self.column, &self.guesses);
-        place.put(prediction.number, &self.column, &mut self.packer)
+        column::put_u32s(column, codes);
+        place.put(number, column, packer)
     }
 
     fn put_annotations(&mut self, block: &BlockRows<'_>, all: &Rows, place: &mut Place) -> Result<(), SegmentError> {
-        self.put_codes_of(block, columns::ANNOTATION_COUNT, None, |row| row.annotations.1, place)?;
+        self.codes.clear();
+        self.codes.extend(block.rows.iter().map(|row| row.annotations.1));
+        self.put_codes(columns::ANNOTATION_COUNT, place)?;
         self.words.clear();
         self.words.extend(annotations_of(block.rows, all).map(|annotation| annotation.time));
         if self.words.is_empty() {
@@ -343,137 +336,144 @@ impl BlockWriter {
         place.put(columns::EXTRA, &self.column, &mut self.packer)
     }
 
-    /// The values of all attributes, each to its column.
-    fn gather(&mut self, block: &BlockRows<'_>, all: &Rows, dictionary: &DictionaryBuilder) {
-        let how = |attribute: u32| {
-            let (key, values) = &dictionary.values[attribute as usize];
-            match key.value_type {
-                ValueType::Str if values.in_use() && key.role != Role::AnnotationDetail => Gather::CodesOfRows,
-                ValueType::Str if values.in_use() => Gather::Codes,
-                ValueType::Bool => Gather::Codes,
-                ValueType::Str => Gather::Texts,
-                ValueType::I64 | ValueType::F64 => Gather::Words,
-                ValueType::Bytes | ValueType::Nested => Gather::Bytes,
-            }
-        };
-        let hows: Vec<Gather> = (0..dictionary.values.len() as u32).map(how).collect();
-        self.values.resize_with(hows.len(), ValueColumn::default);
-        for (at_row, row) in (0u32..).zip(block.rows) {
-            let span = || all.batches[row.batch as usize].span(row.row as usize);
-            let shape = dictionary.shapes.get(row.shape);
-            let words = &all.values[row.values as usize..];
-            for (at, (&attribute, &word)) in shape.iter().zip(words).enumerate() {
-                let how = hows[attribute as usize];
-                self.values[attribute as usize].push(how, at_row, word, || span().tags().value_at(at));
-            }
-            let (first, len) = (row.annotations.0 as usize, row.annotations.1 as usize);
-            let Some(text) = all.annotation_text.filter(|_| len > 0) else { continue };
-            for (annotation, found) in all.annotations[first..first + len].iter().zip(span().annotations()) {
-                let value = || ValueRef::Str(found.value);
-                self.values[text as usize].push(hows[text as usize], at_row, u64::from(annotation.code), value);
-                let words = &all.annotation_values[annotation.values as usize..];
-                for (at, (&attribute, &word)) in dictionary.shapes.get(annotation.shape).iter().zip(words).enumerate() {
-                    let how = hows[attribute as usize];
-                    self.values[attribute as usize].push(how, at_row, word, || found.details.value_at(at));
-                }
-            }
-        }
-        self.used.clear();
-        self.used.extend((0u32..).zip(&self.values).filter(|(_, values)| !values.is_empty()).map(|(at, _)| at));
-    }
-
     fn put_values(
         &mut self,
+        all: &Rows,
         block: &BlockRows<'_>,
         dictionary: &mut DictionaryBuilder,
         place: &mut Place,
     ) -> Result<(), SegmentError> {
-        for attribute in std::mem::take(&mut self.used) {
+        let rows = block.rows;
+        let (before, home) = block.begun_before;
+        let home = (before > 0).then_some(home);
+        self.value_filters.begin_block();
+        let values = std::mem::take(&mut self.values);
+        for &attribute in &values.used {
             let number = columns::FIRST_ATTRIBUTE + attribute;
-            let mut values = std::mem::take(&mut self.values[attribute as usize]);
+            let (words, of_rows) = values.of(attribute);
             let (key, codes) = &mut dictionary.values[attribute as usize];
+            self.column.clear();
             match key.value_type {
                 ValueType::Str if !codes.in_use() => {
-                    self.column.clear();
-                    let (lengths, text) = (&values.lengths, values.text.as_str());
-                    if column::put_ids(&mut self.column, lengths, text.as_bytes()) {
-                        place.put(number, &self.column, &mut self.packer)?;
-                    } else if codes.templates.wanted() && self.put_templates(lengths, text, &mut codes.templates)? {
-                        place.put_as_it_is(number, &self.column)?;
-                    } else {
-                        self.column.clear();
-                        column::put_texts(&mut self.column, lengths, text.as_bytes());
-                        place.put(number, &self.column, &mut self.packer)?;
+                    self.take_texts(all, rows, words, of_rows, codes);
+                    if key.role != Role::AnnotationDetail {
+                        self.value_filters.add(attribute, &self.lengths, self.text.as_bytes(), home);
                     }
+                    self.put_texts(number, of_rows, codes, place)?;
                 }
                 ValueType::Str | ValueType::Bool => {
-                    self.column.clear();
-                    let tag = key.role == Role::Tag;
-                    match tag.then(|| self.guess_values(block, &values)).flatten() {
+                    self.codes.clear();
+                    self.codes.extend(words.iter().map(|&word| word as u32));
+                    let tag = key.role == Role::Tag && key.value_type == ValueType::Str;
+                    match tag.then(|| self.guess_values(number, of_rows)).flatten() {
                         Some(by) => column::put_guesses(&mut self.column, by, &self.guesses),
-                        None => column::put_u32s(&mut self.column, &values.codes),
+                        None => column::put_u32s(&mut self.column, &self.codes),
                     }
                     place.put(number, &self.column, &mut self.packer)?;
                 }
                 ValueType::I64 => {
-                    std::mem::swap(&mut self.words, &mut values.words);
+                    self.words.clear();
+                    self.words.extend_from_slice(words);
                     self.put_numbers(number, place)?;
-                    std::mem::swap(&mut self.words, &mut values.words);
                 }
                 ValueType::F64 => {
-                    self.column.clear();
-                    column::put_raw64(&mut self.column, &values.words);
+                    column::put_raw64(&mut self.column, words);
                     place.put(number, &self.column, &mut self.packer)?;
                 }
                 ValueType::Bytes | ValueType::Nested => {
-                    self.column.clear();
-                    column::put_byte_strings(&mut self.column, &values.lengths, &values.bytes);
+                    self.take_bytes(all, rows, words, of_rows);
+                    column::put_byte_strings(&mut self.column, &self.lengths, &self.bytes);
                     place.put(number, &self.column, &mut self.packer)?;
                 }
             }
-            values.clear();
-            self.values[attribute as usize] = values;
         }
+        self.values = values;
+        self.value_filters.end_block();
         Ok(())
     }
 
-    /// Looks for a column that tells most values of a tag; if there is one, `guesses` are what it does not tell.
-    fn guess_values(&mut self, block: &BlockRows<'_>, values: &ValueColumn) -> Option<u32> {
-        let first = values.codes.first()?;
-        if values.rows.is_empty() || values.codes.iter().all(|code| code == first) {
-            return None;
+    /// Texts without numbers from where they lie.
+    fn take_texts(&mut self, all: &Rows, rows: &[Row], words: &[u64], of_rows: &[u32], codes: &ValueCodes) {
+        let Self { lengths, text, .. } = self;
+        lengths.clear();
+        text.clear();
+        for (&word, &row) in words.iter().zip(of_rows) {
+            let value = match word & IS_PLACE {
+                0 => codes.value(word as u32),
+                _ => all.text_at(rows[row as usize].source, word),
+            };
+            lengths.push(value.len() as u32);
+            text.push_str(value);
         }
-        let known = |row: u32| {
-            let row = &block.rows[row as usize];
-            [row.name, row.local, row.remote, row.resource]
-        };
-        let mut wrong = [0usize; TELLING.len()];
-        self.last.iter_mut().for_each(LastSeen::begin);
-        for (&row, &code) in values.rows.iter().zip(&values.codes) {
-            for ((last, known), wrong) in self.last.iter_mut().zip(known(row)).zip(&mut wrong) {
-                *wrong += usize::from(last.replace(known, code) != code);
-            }
-        }
-        let (best, _) = wrong.iter().enumerate().min_by_key(|(_, wrong)| **wrong)?;
-        let Self { last, guesses, .. } = self;
-        let last = &mut last[best];
-        last.begin();
-        guesses.clear();
-        for (&row, &code) in values.rows.iter().zip(&values.codes) {
-            let guess = last.replace(known(row)[best], code);
-            guesses.push(if guess == code { 0 } else { code + 1 });
-        }
-        is_worth_guessing(guesses).then_some(TELLING[best])
     }
 
-    fn put_templates(
+    fn take_bytes(&mut self, all: &Rows, rows: &[Row], words: &[u64], of_rows: &[u32]) {
+        let Self { lengths, bytes, .. } = self;
+        lengths.clear();
+        bytes.clear();
+        for (&word, &row) in words.iter().zip(of_rows) {
+            let value = &all.sources[rows[row as usize].source as usize].bytes()[range_of(word)];
+            lengths.push(value.len() as u32);
+            bytes.extend_from_slice(value);
+        }
+    }
+
+    /// `text`, as ids, by templates or as it is.
+    fn put_texts(
         &mut self,
-        lengths: &[u32],
-        text: &str,
-        templates: &mut super::templates::Templates,
-    ) -> Result<bool, SegmentError> {
-        self.column.push(Encoding::Templates as u8);
-        templates.put(&mut self.column, lengths, text, &mut self.packer, &mut self.templates)
+        number: u32,
+        of_rows: &[u32],
+        codes: &mut ValueCodes,
+        place: &mut Place,
+    ) -> Result<(), SegmentError> {
+        let Self { column, lengths, text, packer, templates: scratch, of_rows: columns, .. } = self;
+        if column::put_ids(column, lengths, text.as_bytes()) {
+            return place.put(number, column, packer);
+        }
+        let templates = &mut codes.templates;
+        if templates.wanted() {
+            column.push(Encoding::Templates as u8);
+            let names = of_rows.iter().map(|&row| columns[NAME][row as usize]);
+            if templates.put(column, lengths, text, names, packer, scratch)? {
+                return place.put_as_it_is(number, column);
+            }
+            column.clear();
+        }
+        column::put_texts(column, lengths, text.as_bytes());
+        place.put(number, column, packer)
+    }
+
+    /// Looks for a column that tells most values of a tag, which are `codes`; if there is one, `guesses` are what it does not
+    /// tell.
+    fn guess_values(&mut self, number: u32, of_rows: &[u32]) -> Option<u32> {
+        let Self { of_rows: columns, codes, last, guesses, choices, .. } = self;
+        let first = codes.first()?;
+        if codes.iter().all(|code| code == first) {
+            return None;
+        }
+        let choice = choices.of(number);
+        let best = match choice.known() {
+            Some(NOTHING) => return None,
+            Some(best) => usize::from(best),
+            None => {
+                let wrong: [usize; TELLING.len()] =
+                    std::array::from_fn(|at| wrong_guesses(&columns[at], of_rows, codes, &mut last[at]));
+                let (best, _) = wrong.iter().enumerate().min_by_key(|(_, wrong)| **wrong)?;
+                best
+            }
+        };
+        let (known, last) = (&columns[best], &mut last[best]);
+        last.begin();
+        guesses.clear();
+        guesses.extend(
+            of_rows
+                .iter()
+                .zip(codes.iter())
+                .map(|(&row, &code)| if last.replace(known[row as usize], code) == code { 0 } else { code + 1 }),
+        );
+        let worth = is_worth_guessing(guesses);
+        choice.remember(if worth { best as u8 } else { NOTHING });
+        worth.then_some(TELLING[best])
     }
 
     fn put_raw(&mut self, number: u32, place: &mut Place) -> Result<(), SegmentError> {
@@ -495,7 +495,6 @@ impl BlockWriter {
     /// `words` that are times.
     fn put_times_of(&mut self, number: u32, place: &mut Place) -> Result<(), SegmentError> {
         self.column.clear();
-        column::put_deltas(&mut self.column, &self.words);
         self.put_shorter(number, NumberForm::Delta, place)
     }
 
@@ -503,27 +502,93 @@ impl BlockWriter {
     fn put_numbers(&mut self, number: u32, place: &mut Place) -> Result<(), SegmentError> {
         let near = is_near(self.words.iter().copied());
         self.column.clear();
-        if near {
-            column::put_deltas(&mut self.column, &self.words);
-        } else {
-            column::put_durations(&mut self.column, &self.words);
-        }
         self.put_shorter(number, if near { NumberForm::Delta } else { NumberForm::Plain }, place)
     }
 
-    /// The column just written, or `words` by their lengths in bits, whichever is shorter when stored.
+    /// The column just written, or `words` by their lengths in bits, whichever is shorter when stored; mostly what was
+    /// shorter in the block before.
     fn put_shorter(&mut self, number: u32, form: NumberForm, place: &mut Place) -> Result<(), SegmentError> {
-        let Self { column, best, words, packer, bits, .. } = self;
+        let Self { column, best, words, packer, bits, choices, .. } = self;
+        let choice = choices.of(number);
+        let known = choice.known();
         best.clear();
-        best.push(Encoding::BitLengths as u8);
-        put_numbers(best, words, form, packer, bits)?;
+        if known != Some(VARINTS) {
+            best.push(Encoding::BitLengths as u8);
+            put_numbers(best, words, form, packer, bits)?;
+            if known == Some(BIT_LENGTHS) {
+                return place.put_as_it_is(number, best);
+            }
+        }
+        match form {
+            NumberForm::Delta => column::put_deltas(column, words),
+            NumberForm::Plain | NumberForm::Signed => column::put_durations(column, words),
+        }
         let stored = packer.pack(column)?;
-        if stored.len() <= best.len() {
+        if known == Some(VARINTS) || stored.len() <= best.len() {
+            choice.remember(VARINTS);
             place.append(number, column.len(), stored)
         } else {
+            choice.remember(BIT_LENGTHS);
             place.put_as_it_is(number, best)
         }
     }
+}
+
+/// What was found best for a column is taken for some blocks without looking.
+#[derive(Default)]
+struct Choices {
+    by_number: Vec<Choice>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Choice {
+    best: u8,
+    /// For so many more blocks.
+    blocks: u8,
+}
+
+const BLOCKS_WITHOUT_LOOKING: u8 = 7;
+/// Choices of [`BlockWriter::put_shorter`].
+const VARINTS: u8 = 0;
+const BIT_LENGTHS: u8 = 1;
+/// No column of [`TELLING`].
+const NOTHING: u8 = u8::MAX;
+
+impl Choices {
+    fn of(&mut self, number: u32) -> &mut Choice {
+        let number = number as usize;
+        if self.by_number.len() <= number {
+            self.by_number.resize(number + 1, Choice::default());
+        }
+        &mut self.by_number[number]
+    }
+}
+
+impl Choice {
+    fn known(&mut self) -> Option<u8> {
+        self.blocks = self.blocks.checked_sub(1)?;
+        Some(self.best)
+    }
+
+    fn remember(&mut self, best: u8) {
+        if self.blocks == 0 || self.best != best {
+            *self = Self { best, blocks: BLOCKS_WITHOUT_LOOKING };
+        }
+    }
+}
+
+/// What `known` does not tell of codes, one a row.
+fn guess(known: &[u32], codes: &[u32], last: &mut LastSeen, guesses: &mut Vec<u32>) {
+    last.begin();
+    guesses.clear();
+    let guess = |(&known, &code): (&u32, &u32)| if last.replace(known, code) == code { 0 } else { code + 1 };
+    guesses.extend(known.iter().zip(codes).map(guess));
+}
+
+fn wrong_guesses(known: &[u32], of_rows: &[u32], codes: &[u32], last: &mut LastSeen) -> usize {
+    last.begin();
+    let values = of_rows.iter().zip(codes);
+    values.filter(|&(&row, &code)| last.replace(known[row as usize], code) != code).count()
 }
 
 /// Whether few enough entries are left that another column does not tell.
@@ -540,47 +605,9 @@ fn annotations_of<'a>(rows: &'a [Row], all: &'a Rows) -> impl Iterator<Item = &'
     rows.iter().flat_map(|row| &all.annotations[row.annotations.0 as usize..][..row.annotations.1 as usize])
 }
 
-impl ValueColumn {
-    fn push<'a>(&mut self, how: Gather, row: u32, word: u64, value: impl FnOnce() -> ValueRef<'a>) {
-        match how {
-            Gather::CodesOfRows => {
-                self.codes.push(word as u32);
-                self.rows.push(row);
-            }
-            Gather::Codes => self.codes.push(word as u32),
-            Gather::Words => self.words.push(word),
-            Gather::Texts | Gather::Bytes => match value() {
-                ValueRef::Str(text) => {
-                    self.lengths.push(text.len() as u32);
-                    self.text.push_str(text);
-                }
-                ValueRef::Bytes(bytes) | ValueRef::Nested(bytes) => {
-                    self.lengths.push(bytes.len() as u32);
-                    self.bytes.extend_from_slice(bytes);
-                }
-                ValueRef::Bool(_) | ValueRef::I64(_) | ValueRef::F64(_) => {}
-            },
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.codes.is_empty() && self.words.is_empty() && self.lengths.is_empty()
-    }
-
-    fn clear(&mut self) {
-        let Self { codes, words, lengths, bytes, text, rows } = self;
-        codes.clear();
-        words.clear();
-        lengths.clear();
-        bytes.clear();
-        text.clear();
-        rows.clear();
-    }
-}
-
 impl Place {
     fn put(&mut self, number: u32, column: &[u8], packer: &mut Packer) -> Result<(), SegmentError> {
-        let stored = packer.pack(column)?;
+        let stored = packer.pack_column(number, column)?;
         self.append(number, column.len(), stored)
     }
 

@@ -4,8 +4,7 @@
 use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
 use super::dictionary::TextTable;
 use super::numbers::{read_numbers, unit_of};
-use super::templates::read_templates;
-use hashbrown::HashMap;
+use super::templates::{TemplateTexts, read_templates};
 
 /// A decoded column. How many entries it has is checked by who reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +27,10 @@ pub(crate) enum Column {
         /// An entry a value.
         guesses: Vec<u32>,
     },
+    /// Texts that print bytes.
+    Ids(IdTexts),
+    /// Texts that differ in their numbers.
+    Templates(TemplateTexts),
     /// Byte strings, one after the other.
     Bytes {
         /// Where each ends.
@@ -35,6 +38,14 @@ pub(crate) enum Column {
         /// All of them.
         bytes: Vec<u8>,
     },
+}
+
+/// Hexadecimal digits or UUIDs, as the bytes that they print.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct IdTexts {
+    pub(super) bytes_each: usize,
+    pub(super) is_uuid: bool,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// How a column's bytes are to be read: their first byte.
@@ -126,10 +137,7 @@ impl Column {
                 Self::U64(values)
             }
             9 => Self::U64(read_numbers(reader)?),
-            10 => {
-                let (ends, text) = read_templates(reader, templates)?;
-                Self::Text { ends, text }
-            }
+            10 => Self::Templates(read_templates(reader, templates)?),
             11 => Self::U32(read_narrow_codes(payload)?),
             12 => {
                 let (&bytes, payload) = payload.split_first().ok_or(Malformed("a column is empty"))?;
@@ -154,32 +162,18 @@ impl Column {
         Ok(Self::U64(values))
     }
 
-    fn read_hex(payload: &[u8], bytes: usize) -> Result<Self, Malformed> {
-        if bytes == 0 || !payload.len().is_multiple_of(bytes) || payload.len() > u32::MAX as usize / 2 {
+    fn read_hex(payload: &[u8], bytes_each: usize) -> Result<Self, Malformed> {
+        if bytes_each == 0 || !payload.len().is_multiple_of(bytes_each) {
             return Err(Malformed("a column of hexadecimal texts has bytes left over"));
         }
-        let mut text = String::with_capacity(payload.len() * 2);
-        payload.iter().for_each(|&byte| push_hex(&mut text, byte));
-        let ends = (1..=payload.len() / bytes).map(|n| (n * bytes * 2) as u32).collect();
-        Ok(Self::Text { ends, text })
+        Ok(Self::Ids(IdTexts { bytes_each, is_uuid: false, bytes: payload.to_vec() }))
     }
 
     fn read_uuids(payload: &[u8]) -> Result<Self, Malformed> {
-        let (uuids, rest) = payload.as_chunks::<16>();
-        if !rest.is_empty() || uuids.len() > u32::MAX as usize / UUID_BYTES {
+        if !payload.len().is_multiple_of(16) {
             return Err(Malformed("a column of UUIDs has bytes left over"));
         }
-        let mut text = String::with_capacity(uuids.len() * UUID_BYTES);
-        for uuid in uuids {
-            for (at, &byte) in uuid.iter().enumerate() {
-                if UUID_DASHES_BEFORE.contains(&at) {
-                    text.push('-');
-                }
-                push_hex(&mut text, byte);
-            }
-        }
-        let ends = (1..=uuids.len()).map(|n| (n * UUID_BYTES) as u32).collect();
-        Ok(Self::Text { ends, text })
+        Ok(Self::Ids(IdTexts { bytes_each: 16, is_uuid: true, bytes: payload.to_vec() }))
     }
 
     /// The codes of a column that holds only what another one does not tell: 0 where a code is what it was when that one had
@@ -192,9 +186,14 @@ impl Column {
         if guesses.len() != known.len() {
             return Err(Malformed("a column has too few rows"));
         }
-        let mut last: HashMap<u32, u32> = HashMap::new();
+        // Codes are numbers of dictionaries: below a limit that only damage exceeds.
+        let largest = known.iter().copied().max().unwrap_or(0);
+        if largest > KNOWN_CODES_MAX {
+            return Err(Malformed("a code is too large"));
+        }
+        let mut last = vec![0u32; largest as usize + 1];
         let resolve = |(&guess, &known): (&u32, &u32)| {
-            let last = last.entry(known).or_insert(0);
+            let last = &mut last[known as usize];
             *last = guess.checked_sub(1).unwrap_or(*last);
             *last
         };
@@ -222,6 +221,8 @@ impl Column {
             Self::U64(values) => values.capacity() * 8,
             Self::Text { ends, text } => ends.capacity() * 4 + text.capacity(),
             Self::Bytes { ends, bytes } => ends.capacity() * 4 + bytes.capacity(),
+            Self::Ids(ids) => ids.bytes.capacity(),
+            Self::Templates(texts) => texts.memory_bytes(),
         }
     }
 
@@ -233,10 +234,22 @@ impl Column {
         if let Self::U64(values) = self { Ok(values) } else { Err(Malformed("a column is not one of numbers")) }
     }
 
-    pub(crate) fn text(&self, at: usize) -> Result<&str, Malformed> {
-        let Self::Text { ends, text } = self else { return Err(Malformed("a column is not one of texts")) };
-        let (from, to) = string_range(ends, at)?;
-        text.get(from..to).ok_or(Malformed("a text is missing"))
+    /// An entry; where it has to be printed, `printed` is made to hold it. `templates` are those of the column's attribute.
+    pub(crate) fn text<'a>(
+        &'a self,
+        at: usize,
+        templates: &TextTable,
+        printed: &'a mut String,
+    ) -> Result<&'a str, Malformed> {
+        match self {
+            Self::Text { ends, text } => {
+                let (from, to) = string_range(ends, at)?;
+                text.get(from..to).ok_or(Malformed("a text is missing"))
+            }
+            Self::Ids(ids) => ids.print(at, printed),
+            Self::Templates(texts) => texts.print(at, templates, printed),
+            _ => Err(Malformed("a column is not one of texts")),
+        }
     }
 
     pub(crate) fn bytes(&self, at: usize) -> Result<&[u8], Malformed> {
@@ -246,7 +259,25 @@ impl Column {
     }
 }
 
-fn string_range(ends: &[u32], at: usize) -> Result<(usize, usize), Malformed> {
+impl IdTexts {
+    fn print<'a>(&self, at: usize, printed: &'a mut String) -> Result<&'a str, Malformed> {
+        let from = at.saturating_mul(self.bytes_each);
+        let id = self.bytes.get(from..from.saturating_add(self.bytes_each)).ok_or(Malformed("a text is missing"))?;
+        printed.clear();
+        for (at, &byte) in id.iter().enumerate() {
+            if self.is_uuid && UUID_DASHES_BEFORE.contains(&at) {
+                printed.push('-');
+            }
+            push_hex(printed, byte);
+        }
+        Ok(printed)
+    }
+}
+
+/// Numbers of a dictionary are below this, in a segment that makes sense.
+const KNOWN_CODES_MAX: u32 = 1 << 26;
+
+pub(super) fn string_range(ends: &[u32], at: usize) -> Result<(usize, usize), Malformed> {
     let to = *ends.get(at).ok_or(Malformed("a text is missing"))?;
     let from = at.checked_sub(1).map_or(0, |before| ends[before]);
     Ok((from as usize, to as usize))
@@ -385,7 +416,7 @@ fn put_uuid(out: &mut Vec<u8>, uuid: &[u8; UUID_BYTES]) -> bool {
 }
 
 /// The half byte of each lower-case hexadecimal digit, and what no digit is.
-const NIBBLES: [u8; 256] = {
+pub(super) const NIBBLES: [u8; 256] = {
     let mut nibbles = [NO_NIBBLE; 256];
     let mut at = 0;
     while at < 16 {
@@ -397,6 +428,11 @@ const NIBBLES: [u8; 256] = {
 const NO_NIBBLE: u8 = 0xff;
 
 fn put_hex(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let (words, text) = text.as_chunks::<8>();
+    for &digits in words {
+        let Some(bytes) = hex_word(u64::from_le_bytes(digits)) else { return false };
+        out.extend_from_slice(&bytes.to_le_bytes());
+    }
     let mut wrong = 0;
     out.extend(text.as_chunks().0.iter().map(|&[high, low]| {
         let (high, low) = (NIBBLES[usize::from(high)], NIBBLES[usize::from(low)]);
@@ -404,6 +440,27 @@ fn put_hex(out: &mut Vec<u8>, text: &[u8]) -> bool {
         high << 4 | low
     }));
     wrong & 0xf0 == 0
+}
+
+/// The four bytes that eight lower-case digits print, the first digit and the first byte lowest.
+fn hex_word(digits: u64) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = ONES << 7;
+    if digits & TOPS != 0 {
+        return None;
+    }
+    // The top bit of each byte says whether it is at least that character; none carries into the next.
+    let at_least = |character: u8| (digits + ONES * u64::from(128 - character)) & TOPS;
+    let decimal = at_least(b'0') & !at_least(b'9' + 1);
+    let letter = at_least(b'a') & !at_least(b'f' + 1);
+    if decimal | letter != TOPS {
+        return None;
+    }
+    // Letters lie 39 behind the character that would follow 9.
+    let nibbles = digits - ONES * u64::from(b'0') - (letter >> 7) * 39;
+    let pairs = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    Some((fours | fours >> 16) as u32)
 }
 
 fn push_hex(text: &mut String, byte: u8) {
@@ -447,8 +504,10 @@ mod tests {
             assert_eq!(round_trip(|out| put_durations(out, &times)), Column::U64(times.to_vec()));
         }
         let texts = round_trip(|out| put_texts(out, &[2, 0, 2], "abä".as_bytes()));
-        assert_eq!((texts.text(0), texts.text(1), texts.text(2)), (Ok("ab"), Ok(""), Ok("ä")));
-        assert!(texts.text(3).is_err());
+        let text =
+            |column: &Column, at: usize| column.text(at, &TextTable::default(), &mut String::new()).map(str::to_owned);
+        assert_eq!([0, 1, 2].map(|at| text(&texts, at).unwrap()), ["ab", "", "ä"]);
+        assert!(text(&texts, 3).is_err());
         for ids in [
             ["0123456789abcdef", "ffffffffffffffff"],
             ["0123456789abcdef01", "fffffffffffffffff0"],
@@ -456,7 +515,19 @@ mod tests {
         ] {
             let len = ids[0].len() as u32;
             let hex = round_trip(|out| assert!(put_ids(out, &[len, len], ids.concat().as_bytes())));
-            assert_eq!((hex.text(0), hex.text(1)), (Ok(ids[0]), Ok(ids[1])));
+            assert_eq!([0, 1].map(|at| text(&hex, at).unwrap()), ids);
+            assert!(text(&hex, 2).is_err());
+        }
+        for digit in 0..=255u8 {
+            for at in 0..8 {
+                let mut digits = *b"09af3c77";
+                digits[at] = digit;
+                let nibble = |byte: u8| u32::from(NIBBLES[usize::from(byte)]);
+                let byte = |at: usize| nibble(digits[2 * at]) << 4 | nibble(digits[2 * at + 1]);
+                let expected = (0..4).fold(0, |word, at| word | byte(at) << (8 * at));
+                let expected = Some(expected).filter(|_| NIBBLES[usize::from(digit)] != NO_NIBBLE);
+                assert_eq!(hex_word(u64::from_le_bytes(digits)), expected);
+            }
         }
         for no_id in ["0123456789abcdeF", "0123456789abcde", "01234567-89ab-cdef-0123+456789abcdef", ""] {
             let mut out = vec![7];

@@ -2,7 +2,7 @@
 //! attributes ("shapes"), resources and scopes, as an open segment has them in memory.
 
 use super::bytes::{Malformed, Reader};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use tracewell_model::ValueRef;
 
 /// What an attribute belongs to.
@@ -111,6 +111,12 @@ pub(crate) struct Attribute {
 }
 
 impl TextTable {
+    /// One without any.
+    pub(crate) fn none() -> &'static Self {
+        static NONE: LazyLock<TextTable> = LazyLock::new(TextTable::default);
+        &NONE
+    }
+
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let count = reader.count()?;
         let mut table = Self::default();

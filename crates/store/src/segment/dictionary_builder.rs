@@ -24,15 +24,17 @@ pub(crate) struct ValueCodes {
     uses: usize,
     /// Values are to be answered by completion: the dictionary is kept though most values are used once.
     wanted: bool,
-    given_up: bool,
+    /// What had numbers when the dictionary was given up.
+    given_up: Option<TextCodes>,
     pub(crate) templates: Templates,
 }
 
 impl ValueCodes {
-    /// The number of a value; none that means something once the dictionary is given up.
-    pub(crate) fn code(&mut self, value: &str) -> u32 {
-        if self.given_up {
-            return 0;
+    /// The number of a value; none once the dictionary is given up.
+    #[inline]
+    pub(crate) fn code(&mut self, value: &str) -> Option<u32> {
+        if self.given_up.is_some() {
+            return None;
         }
         self.uses += 1;
         let known = self.codes.len();
@@ -40,15 +42,29 @@ impl ValueCodes {
         if self.codes.len() > known && (known + 1).is_multiple_of(VALUES_FREE_AT_FIRST) {
             self.give_up_if(known + 1);
         }
-        code
+        Some(code)
+    }
+
+    /// A value was met again whose number is known.
+    #[inline]
+    pub(crate) fn count_use(&mut self) {
+        self.uses += 1;
+    }
+
+    /// The value of a number, be the dictionary given up or not.
+    pub(crate) fn value(&self, code: u32) -> &str {
+        self.given_up.as_ref().unwrap_or(&self.codes).get(code)
     }
 
     /// Whether values go to the dictionary.
     pub(crate) fn in_use(&self) -> bool {
-        !self.given_up
+        self.given_up.is_none()
     }
 
     fn end(&mut self) {
+        if !self.in_use() {
+            return;
+        }
         let values = self.codes.len();
         if values > VALUES_FREE {
             self.give_up_if(values);
@@ -58,8 +74,7 @@ impl ValueCodes {
     fn give_up_if(&mut self, values: usize) {
         let rare = values * USES_MIN > self.uses && !self.wanted;
         if rare || values > VALUES_MAX || self.codes.text_bytes() > VALUES_BYTES_MAX {
-            self.given_up = true;
-            self.codes.forget();
+            self.given_up = Some(std::mem::take(&mut self.codes));
         }
     }
 }

@@ -4,18 +4,15 @@
 //! A filter may let a trace pass that does not answer the query, never the other way round: the whole trace is checked
 //! afterwards.
 
-use super::block::Codes;
+mod of_span;
+
 use super::block_columns as columns;
-use super::column::Column;
 use super::dictionary::{Attribute, ValueType};
+use super::masks::{BlockMasks, Mask, WantedText, and, or};
 use super::terms::{Fact, duration_bucket};
 use super::{Segment, SegmentError};
 use hashbrown::HashMap;
-use std::sync::Arc;
-use tracewell_model::{Time, TraceQuery};
-
-/// Conditions beyond this number are left to the check of the whole trace.
-const CONDITIONS_MAX: usize = 64;
+use tracewell_model::{SpanFilter, TraceQuery};
 
 /// A query in the numbers of one segment.
 pub(crate) struct SegmentFilter<'a> {
@@ -25,6 +22,8 @@ pub(crate) struct SegmentFilter<'a> {
     services: Option<Vec<u32>>,
     /// Each has to be met by some span of a trace; by one of the service, if one is asked for.
     conditions: Vec<Condition>,
+    /// What one span has to meet.
+    of_span: Option<&'a SpanFilter>,
 }
 
 /// A trace that may answer the query.
@@ -41,13 +40,19 @@ enum Condition {
     Duration,
     /// One of these attributes.
     OneOf(Vec<WantedValue>),
+    /// Nothing in the segment meets it.
+    Never,
+    /// Anything may.
+    Always,
 }
 
 struct WantedValue {
     attribute: u32,
-    /// Any value does, or whether it does is seen later.
+    /// Any value does.
     any: bool,
     value: String,
+    /// The filters of values know it: it is in no dictionary.
+    filtered: bool,
     /// The value's code, if the dictionary has it.
     code: Option<u32>,
     fact: Fact,
@@ -56,62 +61,98 @@ struct WantedValue {
 impl<'a> SegmentFilter<'a> {
     /// `None` if no trace of this segment alone can answer the query.
     pub(crate) fn new(segment: &'a Segment, query: &'a TraceQuery) -> Option<Self> {
+        Self::with(segment, query, None)
+    }
+
+    /// The same for traces of which one span meets a filter. The query asks for no more than every such trace has, but that
+    /// what it asks of tags may be met by attributes of resources instead.
+    pub(crate) fn of_span(segment: &'a Segment, query: &'a TraceQuery, of_span: &'a SpanFilter) -> Option<Self> {
+        Self::with(segment, query, Some(of_span))
+    }
+
+    fn with(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Option<Self> {
         let summary = segment.summary();
         if summary.start_us_max < query.start_us() || summary.start_us_min > query.end_us() || summary.start_us_max == 0
         {
             return None;
         }
+        let filter = Self::of_pieces(segment, query, of_span);
+        let possible = filter.conditions.iter().all(|condition| !matches!(condition, Condition::Never));
+        possible.then_some(filter)
+    }
+
+    /// With each condition of the query, also those that nothing in the segment meets: another part may.
+    fn of_pieces(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
         let texts = &segment.footer.dictionary.texts;
         let mut conditions = vec![];
         let any_case = |name: &str| Some(texts.find_any_case(name)).filter(|found| !found.is_empty());
+        let named =
+            |name: &str, condition: fn(Vec<u32>) -> Condition| any_case(name).map_or(Condition::Never, condition);
         let mut services = None;
         if let Some(name) = &query.service_name {
-            services = Some(any_case(name)?);
-            conditions.push(Condition::Service);
+            let found = texts.find_any_case(name);
+            conditions.push(if found.is_empty() { Condition::Never } else { Condition::Service });
+            services = Some(found);
         }
-        if let Some(name) = &query.span_name {
-            conditions.push(Condition::SpanName(any_case(name)?));
-        }
-        if let Some(name) = &query.remote_service_name {
-            conditions.push(Condition::RemoteService(any_case(name)?));
-        }
-        if query.min_duration_us.is_some() {
-            conditions.push(Condition::Duration);
-        }
+        conditions.extend(query.span_name.as_deref().map(|name| named(name, Condition::SpanName)));
+        conditions.extend(query.remote_service_name.as_deref().map(|name| named(name, Condition::RemoteService)));
+        conditions.extend(query.min_duration_us.map(|_| Condition::Duration));
         for (key, value) in &query.annotations {
             let wanted = wanted_values(segment, key, value);
-            if wanted.is_empty() {
-                return None;
-            }
-            conditions.push(Condition::OneOf(wanted));
+            conditions.push(match wanted.is_empty() {
+                _ if of_span.is_some() && segment.may_have_in_resource(key) => Condition::Always,
+                true => Condition::Never,
+                false => Condition::OneOf(wanted),
+            });
         }
-        conditions.truncate(CONDITIONS_MAX);
-        Some(Self { segment, query, services, conditions })
+        Self { segment, query, services, conditions, of_span }
     }
 
     /// The blocks in which such traces may begin.
     pub(crate) fn blocks(&self) -> Vec<u32> {
-        let blocks = self.segment.footer.blocks.len();
-        let mut passing = vec![true; blocks];
+        let longest = self.query.min_duration_us.map_or(1, duration_bucket);
+        let mut passing = vec![true; self.segment.footer.blocks.len()];
         for condition in &self.conditions {
-            let mut has = vec![false; blocks];
-            match condition {
-                Condition::Service => self.mark(Fact::Present, &mut has),
-                Condition::SpanName(names) => names.iter().for_each(|&name| self.mark(Fact::SpanName(name), &mut has)),
-                Condition::RemoteService(names) => {
-                    names.iter().for_each(|&name| self.mark(Fact::RemoteService(name), &mut has));
-                }
-                Condition::Duration => self.mark(Fact::Present, &mut has),
-                Condition::OneOf(wanted) => wanted.iter().for_each(|wanted| self.mark(wanted.fact, &mut has)),
-            }
+            let has = self.blocks_with(condition, longest);
             passing.iter_mut().zip(has).for_each(|(passing, has)| *passing &= has);
         }
         (0u32..).zip(passing).filter(|(_, passing)| *passing).map(|(block, _)| block).collect()
     }
 
+    /// Says of each block whether a trace that begins there may meet a condition, with a span of the service of at least that
+    /// bucket of durations.
+    fn blocks_with(&self, condition: &Condition, longest: u8) -> Vec<bool> {
+        let blocks = self.segment.footer.blocks.len();
+        let mut has = vec![false; blocks];
+        match condition {
+            Condition::Always => has.fill(true),
+            Condition::Never => {}
+            Condition::Service => self.mark(Fact::Present, longest, &mut has),
+            Condition::Duration => {
+                self.mark(Fact::Present, self.query.min_duration_us.map_or(1, duration_bucket), &mut has);
+            }
+            Condition::SpanName(names) => {
+                names.iter().for_each(|&name| self.mark(Fact::SpanName(name), longest, &mut has));
+            }
+            Condition::RemoteService(names) => {
+                names.iter().for_each(|&name| self.mark(Fact::RemoteService(name), longest, &mut has));
+            }
+            Condition::OneOf(wanted) => wanted.iter().for_each(|wanted| {
+                if !wanted.filtered {
+                    return self.mark(wanted.fact, longest, &mut has);
+                }
+                let mut possible = vec![false; blocks];
+                self.mark(wanted.fact, longest, &mut possible);
+                let filters = &self.segment.footer.value_filters;
+                filters.keep_possible(wanted.attribute, &wanted.value, &mut possible);
+                has.iter_mut().zip(possible).for_each(|(has, possible)| *has |= possible);
+            }),
+        }
+        has
+    }
+
     /// Marks the blocks that have a fact, with a span of the service that is long enough in the same trace.
-    fn mark(&self, fact: Fact, has: &mut [bool]) {
-        let longest = self.query.min_duration_us.map_or(1, duration_bucket);
+    fn mark(&self, fact: Fact, longest: u8, has: &mut [bool]) {
         let mut mark = |blocks: &[(u32, u8)], longest: u8| {
             blocks.iter().filter(|(_, byte)| *byte >= longest).for_each(|(block, _)| has[*block as usize] = true);
         };
@@ -122,6 +163,81 @@ impl<'a> SegmentFilter<'a> {
             None if fact == Fact::Present => terms.services(fact).for_each(|(_, blocks)| mark(blocks, longest)),
             None => terms.services(fact).for_each(|(_, blocks)| mark(blocks, 1)),
         }
+    }
+
+    /// Those of the traces, all of which begin in the block, whose rows meet all conditions, and those that go on beyond it.
+    fn check(&self, segment: &Segment, block: u32, traces: &[u32]) -> Result<Vec<u32>, SegmentError> {
+        let entry = segment.block(block);
+        let rows_of = |trace: u32| {
+            let rows = segment.trace_rows(trace);
+            let (from, to) = (rows.start - entry.first_row, rows.end - entry.first_row);
+            (to <= entry.rows).then_some(from as usize..to as usize)
+        };
+        let beyond = || traces.iter().copied().filter(|&trace| rows_of(trace).is_none()).collect();
+        let masks = BlockMasks { segment, block };
+        let mut met = vec![];
+        // Values that are in no dictionary first: the other columns are not needed where there is none of them.
+        let (rare, others): (Vec<_>, Vec<_>) =
+            self.conditions.iter().partition(|condition| condition.is_of_rare_values());
+        let services = self.services.as_deref();
+        let mut of_service = None;
+        for condition in rare.into_iter().chain(others) {
+            let Some(mask) = self.rows_that_meet(condition, masks)? else { return Ok(beyond()) };
+            let Some(services) = services else {
+                met.push(mask);
+                continue;
+            };
+            let of_service: &Mask = match &of_service {
+                Some(known) => known,
+                None => {
+                    let mask = masks.of_services(columns::LOCAL, |service| services.contains(&service))?;
+                    of_service.insert(mask)
+                }
+            };
+            let mask = and(mask, of_service);
+            if !mask.contains(&true) {
+                return Ok(beyond());
+            }
+            met.push(mask);
+        }
+        if let Some(filter) = self.of_span {
+            let mask = of_span::rows_that_may_meet(filter, masks)?;
+            if !mask.contains(&true) {
+                return Ok(beyond());
+            }
+            met.push(mask);
+        }
+        let passes = |&trace: &u32| match rows_of(trace) {
+            Some(rows) => met.iter().all(|mask| mask[rows.clone()].contains(&true)),
+            None => true,
+        };
+        Ok(traces.iter().copied().filter(passes).collect())
+    }
+
+    /// The rows that meet a condition, of whatever service; `None` where none does.
+    fn rows_that_meet(&self, condition: &Condition, masks: BlockMasks<'_>) -> Result<Option<Mask>, SegmentError> {
+        Ok(Some(match condition {
+            Condition::Never => return Ok(None),
+            Condition::Service | Condition::Always => masks.all(true),
+            Condition::SpanName(names) => masks.of_names(names)?,
+            Condition::RemoteService(names) => {
+                masks.of_services(columns::REMOTE, |service| names.contains(&service))?
+            }
+            Condition::Duration => {
+                masks.of_times(columns::DURATION, |duration| self.query.duration_met(duration.as_micros()))?
+            }
+            Condition::OneOf(wanted) => {
+                let mut any: Option<Mask> = None;
+                for wanted in wanted {
+                    let mask = wanted.rows(masks)?;
+                    any = match (any, mask) {
+                        (Some(any), Some(mask)) => Some(or(any, &mask)),
+                        (any, mask) => any.or(mask),
+                    };
+                }
+                return Ok(any);
+            }
+        }))
     }
 
     /// The latest start of any trace that begins in a block.
@@ -140,9 +256,8 @@ impl<'a> SegmentFilter<'a> {
             max != 0 && max >= self.query.start_us() && min <= self.query.end_us()
         });
         let mut traces: Vec<u32> = traces.collect();
-        if !traces.is_empty() && !self.conditions.is_empty() {
-            let check = |segment: &Segment| BlockCheck::new(self, segment, block)?.check(&traces);
-            let passing = self.segment.unless_damaged(block, check)?;
+        if !traces.is_empty() && (!self.conditions.is_empty() || self.of_span.is_some()) {
+            let passing = self.segment.unless_damaged(block, |segment| self.check(segment, block, &traces))?;
             // What lies in other blocks can still be found when this one is damaged.
             let beyond = |trace: u32| self.segment.trace_rows(trace).end > end;
             traces = passing.unwrap_or_else(|| traces.into_iter().filter(|&trace| beyond(trace)).collect());
@@ -155,200 +270,122 @@ impl<'a> SegmentFilter<'a> {
     }
 }
 
+/// What the pieces of traces that lie in several parts meet, of one segment.
+pub(crate) struct PieceFilter<'a> {
+    filter: SegmentFilter<'a>,
+    /// Of each block a bit for each condition that a trace which begins there may meet.
+    blocks: Vec<u64>,
+    /// Of the blocks that were looked into, the rows that meet each condition; nothing for a damaged block.
+    rows: HashMap<u32, Option<Vec<Option<Mask>>>>,
+}
+
+impl<'a> PieceFilter<'a> {
+    /// Of a query as for [`SegmentFilter::new`], or with a filter as for [`SegmentFilter::of_span`].
+    pub(crate) fn new(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
+        let filter = SegmentFilter::of_pieces(segment, query, of_span);
+        let mut blocks = vec![0u64; segment.footer.blocks.len()];
+        for (bit, condition) in filter.conditions.iter().enumerate().take(PIECE_CONDITIONS_MAX) {
+            // The long span may be in another piece.
+            let has = filter.blocks_with(condition, 1);
+            blocks.iter_mut().zip(has).for_each(|(bits, has)| *bits |= u64::from(has) << bit);
+        }
+        Self { filter, blocks, rows: HashMap::new() }
+    }
+
+    /// What all pieces of a trace have to meet together: a bit for each condition.
+    pub(crate) fn all(&self) -> u64 {
+        let conditions = self.filter.conditions.len().min(PIECE_CONDITIONS_MAX);
+        u64::MAX.checked_shr(64 - conditions as u32).unwrap_or(0)
+    }
+
+    /// The conditions that a trace's spans here may meet, as far as the block tells.
+    pub(crate) fn may_meet(&self, trace: u32) -> u64 {
+        self.blocks[self.filter.segment.block_of_trace(trace) as usize]
+    }
+
+    /// The same, as far as its rows tell.
+    pub(crate) fn meets(&mut self, trace: u32) -> Result<u64, SegmentError> {
+        let Self { filter, blocks, rows } = self;
+        let segment = filter.segment;
+        let block = segment.block_of_trace(trace);
+        let (entry, bits) = (segment.block(block), blocks[block as usize]);
+        let of_trace = segment.trace_rows(trace);
+        let (from, to) = (of_trace.start - entry.first_row, of_trace.end - entry.first_row);
+        if to > entry.rows {
+            return Ok(bits);
+        }
+        if !rows.contains_key(&block) {
+            let masks = segment.unless_damaged(block, |_| filter.masks_of(block, bits))?;
+            rows.insert(block, masks);
+        }
+        let Some(masks) = rows.get(&block).and_then(Option::as_ref) else { return Ok(0) };
+        let met = |mask: &Option<Mask>| mask.as_ref().is_some_and(|m| m[from as usize..to as usize].contains(&true));
+        Ok(masks.iter().enumerate().filter(|(_, mask)| met(mask)).fold(0, |all, (bit, _)| all | 1 << bit))
+    }
+}
+
+/// Conditions beyond this number are left to the check of the whole trace.
+const PIECE_CONDITIONS_MAX: usize = 64;
+
+impl SegmentFilter<'_> {
+    /// The rows that meet each of the conditions whose bits are set.
+    fn masks_of(&self, block: u32, bits: u64) -> Result<Vec<Option<Mask>>, SegmentError> {
+        let masks = BlockMasks { segment: self.segment, block };
+        let of_service = match &self.services {
+            Some(services) => Some(masks.of_services(columns::LOCAL, |service| services.contains(&service))?),
+            None => None,
+        };
+        let mut all = vec![];
+        for (bit, condition) in self.conditions.iter().enumerate().take(PIECE_CONDITIONS_MAX) {
+            let mask = if bits >> bit & 1 == 0 { None } else { self.rows_that_meet(condition, masks)? };
+            all.push(mask.map(|mask| match &of_service {
+                Some(of_service) => and(mask, of_service),
+                None => mask,
+            }));
+        }
+        Ok(all)
+    }
+}
+
+impl Condition {
+    fn is_of_rare_values(&self) -> bool {
+        matches!(self, Self::OneOf(all) if all.iter().all(|wanted| wanted.filtered))
+    }
+}
+
+impl WantedValue {
+    /// The rows that have the value; `None` where none does.
+    fn rows(&self, masks: BlockMasks<'_>) -> Result<Option<Mask>, SegmentError> {
+        if self.any {
+            return masks.with_attribute(self.attribute).map(Some);
+        }
+        let attribute = masks.segment.footer.dictionary.attribute(self.attribute);
+        let attribute = attribute.map_err(|error| masks.malformed(error))?;
+        masks.with_value(self.attribute, &WantedText { attribute, text: &self.value, code: self.code })
+    }
+}
+
 /// What may meet a condition on tags and annotations; nothing if the segment has nothing of it.
 fn wanted_values(segment: &Segment, key: &str, value: &str) -> Vec<WantedValue> {
     let dictionary = &segment.footer.dictionary;
     let mut wanted = vec![];
     let mut want = |attribute: u32, entry: &Attribute, any: bool, value: &str| {
-        let code = if any { None } else { entry.values.find(value) };
+        let is_text = entry.key.value_type == ValueType::Str;
+        let code = if any || !is_text { None } else { entry.values.find(value) };
         let fact = match code {
             Some(code) if entry.complete => Fact::Value(attribute, code),
-            None if entry.complete && !any => return,
+            None if entry.complete && is_text && !any => return,
             _ => Fact::Attribute(attribute),
         };
-        wanted.push(WantedValue { attribute, any, value: value.to_owned(), code, fact });
+        let filtered = !any && !entry.complete && entry.key.value_type == ValueType::Str;
+        wanted.push(WantedValue { attribute, any, value: value.to_owned(), filtered, code, fact });
     };
     for (attribute, entry) in dictionary.tag_columns(key) {
-        want(attribute, entry, value.is_empty() || entry.key.value_type != ValueType::Str, value);
+        want(attribute, entry, value.is_empty(), value);
     }
     let text = segment.footer.annotation_text.filter(|_| value.is_empty());
     if let Some((attribute, entry)) = text.and_then(|at| Some((at, dictionary.attributes.get(at as usize)?))) {
         want(attribute, entry, false, key);
     }
     wanted
-}
-
-/// The columns of a block that a query needs.
-struct BlockCheck<'a> {
-    filter: &'a SegmentFilter<'a>,
-    block: u32,
-    locals: Codes,
-    names: Codes,
-    remotes: Codes,
-    durations: Option<Arc<Column>>,
-    shapes: Codes,
-    annotation_counts: Codes,
-    values: Vec<CheckedValues<'a>>,
-    /// A shape's columns among `values`, in the order of their attributes.
-    values_of_shapes: HashMap<u32, Vec<usize>>,
-    annotation_values: Option<usize>,
-}
-
-/// A column in which a value is looked for.
-struct CheckedValues<'a> {
-    attribute: u32,
-    column: Option<Arc<Column>>,
-    next: usize,
-    /// Bits of conditions, and what meets each.
-    wanted: Vec<(u64, &'a WantedValue)>,
-}
-
-impl<'a> BlockCheck<'a> {
-    fn new(filter: &'a SegmentFilter<'a>, segment: &'a Segment, block: u32) -> Result<Self, SegmentError> {
-        let needs = |needed: fn(&Condition) -> bool| filter.conditions.iter().any(needed);
-        let codes = |needed: bool, number: u32| if needed { segment.codes(block, number) } else { Ok(Codes::none()) };
-        let durations = needs(|condition| matches!(condition, Condition::Duration));
-        let mut values: Vec<CheckedValues<'a>> = vec![];
-        for (at, condition) in filter.conditions.iter().enumerate() {
-            let Condition::OneOf(all) = condition else { continue };
-            for wanted in all {
-                let known = values.iter().position(|values| values.attribute == wanted.attribute);
-                let at_values = match known {
-                    Some(known) => known,
-                    None => {
-                        let column = segment.column(block, columns::FIRST_ATTRIBUTE + wanted.attribute)?;
-                        let attribute = wanted.attribute;
-                        values.push(CheckedValues { attribute, column, next: 0, wanted: vec![] });
-                        values.len() - 1
-                    }
-                };
-                values[at_values].wanted.push((1 << at, wanted));
-            }
-        }
-        let text = segment.footer.annotation_text;
-        let annotation_values = values.iter().position(|values| Some(values.attribute) == text);
-        Ok(Self {
-            block,
-            locals: codes(filter.services.is_some(), columns::LOCAL)?,
-            names: codes(needs(|condition| matches!(condition, Condition::SpanName(_))), columns::NAME)?,
-            remotes: codes(needs(|condition| matches!(condition, Condition::RemoteService(_))), columns::REMOTE)?,
-            durations: if durations { segment.column(block, columns::DURATION)? } else { None },
-            shapes: codes(!values.is_empty(), columns::SHAPE)?,
-            annotation_counts: codes(annotation_values.is_some(), columns::ANNOTATION_COUNT)?,
-            values,
-            values_of_shapes: HashMap::new(),
-            annotation_values,
-            filter,
-        })
-    }
-
-    /// Those of the traces, all of which begin in the block, whose spans meet all conditions, and those that go on beyond it.
-    fn check(mut self, traces: &[u32]) -> Result<Vec<u32>, SegmentError> {
-        let segment = self.filter.segment;
-        let entry = segment.block(self.block);
-        let open = u64::MAX >> (64 - self.filter.conditions.len());
-        let mut passing = vec![];
-        let mut row = 0;
-        for &trace in traces {
-            let rows = segment.trace_rows(trace);
-            let (from, to) = (rows.start - entry.first_row, rows.end - entry.first_row);
-            if to > entry.rows {
-                passing.push(trace);
-                continue;
-            }
-            let mut met = 0;
-            while row < to {
-                met |= self.check_row(row, row >= from).map_err(|error| {
-                    let offset = entry.columns.first().map_or(0, |column| column.offset);
-                    segment.malformed(offset, error)
-                })?;
-                row += 1;
-            }
-            if met & open == open {
-                passing.push(trace);
-            }
-        }
-        Ok(passing)
-    }
-
-    /// The conditions that a row meets. Rows have to be asked one after the other; `counts` is false for those in between.
-    fn check_row(&mut self, row: u32, counts: bool) -> Result<u64, super::Malformed> {
-        let SegmentFilter { segment, services, conditions, query } = self.filter;
-        let dictionary = &segment.footer.dictionary;
-        let of_service = match services {
-            Some(services) => services.contains(&dictionary.endpoint(self.locals.get(row)?)?.service),
-            None => true,
-        };
-        let counts = counts && of_service;
-        let mut met = self.check_values(row, counts)?;
-        if !counts {
-            return Ok(0);
-        }
-        for (at, condition) in conditions.iter().enumerate() {
-            let meets = match condition {
-                Condition::Service => true,
-                Condition::SpanName(names) => names.contains(&self.names.get(row)?),
-                Condition::RemoteService(names) => {
-                    names.contains(&dictionary.endpoint(self.remotes.get(row)?)?.service)
-                }
-                Condition::Duration => {
-                    let bits = match &self.durations {
-                        Some(column) => column.u64s()?.get(row as usize).copied(),
-                        None => Some(0),
-                    };
-                    query.duration_met(Time::from_bits(bits.unwrap_or(0)).as_micros())
-                }
-                Condition::OneOf(_) => false,
-            };
-            met |= u64::from(meets) << at;
-        }
-        Ok(met)
-    }
-
-    fn check_values(&mut self, row: u32, counts: bool) -> Result<u64, super::Malformed> {
-        let Self { filter, values, values_of_shapes, shapes, .. } = self;
-        if values.is_empty() {
-            return Ok(0);
-        }
-        let dictionary = &filter.segment.footer.dictionary;
-        let shape = shapes.get(row)?;
-        let mut met = 0;
-        if shape != 0 {
-            if !values_of_shapes.contains_key(&shape) {
-                let column = |attribute: &u32| values.iter().position(|values| values.attribute == *attribute);
-                let columns = dictionary.shape(shape)?.iter().filter_map(column).collect();
-                values_of_shapes.insert(shape, columns);
-            }
-            for &at in values_of_shapes.get(&shape).map_or(&[][..], Vec::as_slice) {
-                met |= values[at].check_next(counts)?;
-            }
-        }
-        if let Some(at) = self.annotation_values {
-            for _ in 0..self.annotation_counts.get(row)? {
-                met |= self.values[at].check_next(counts)?;
-            }
-        }
-        Ok(met)
-    }
-}
-
-impl CheckedValues<'_> {
-    fn check_next(&mut self, counts: bool) -> Result<u64, super::Malformed> {
-        let at = self.next;
-        self.next += 1;
-        if !counts {
-            return Ok(0);
-        }
-        let mut met = 0;
-        for (bit, wanted) in &self.wanted {
-            let meets = wanted.any
-                || match self.column.as_deref() {
-                    Some(Column::U32(codes)) => codes.get(at).is_some_and(|&code| Some(code) == wanted.code),
-                    Some(texts) => texts.text(at)? == wanted.value,
-                    None => false,
-                };
-            met |= if meets { *bit } else { 0 };
-        }
-        Ok(met)
-    }
 }

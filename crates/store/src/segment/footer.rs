@@ -5,10 +5,12 @@ use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
 use super::column::{self, Column};
 use super::dictionary::{Dictionary, Role, TextTable};
 use super::dictionary_builder::DictionaryBuilder;
+use super::links::BlockLinks;
 use super::packing::{Packer, unpack};
 use super::parity::Pages;
 use super::terms::Terms;
 use super::terms_builder::TermsBuilder;
+use super::value_filters::{ValueFilters, ValueFiltersBuilder};
 use super::{SegmentError, SegmentSummary};
 use crate::memtable::min_known;
 
@@ -124,12 +126,16 @@ pub(crate) struct Footer {
     pub(crate) traces: TraceTable,
     pub(crate) dictionary: Dictionary,
     pub(crate) terms: Terms,
+    pub(crate) value_filters: ValueFilters,
+    pub(crate) links: BlockLinks,
     /// The attribute that holds the texts of annotations, if there are any.
     pub(crate) annotation_text: Option<u32>,
     /// How long each section is in the file.
     pub(crate) section_bytes: Vec<(u8, u64)>,
 }
 
+/// One more than the largest number of a section.
+const SECTIONS: usize = 9;
 const SECTION_BLOCKS: u8 = 1;
 const SECTION_TRACES: u8 = 2;
 const SECTION_DICTIONARY: u8 = 3;
@@ -137,6 +143,8 @@ const SECTION_DICTIONARY: u8 = 3;
 const SECTION_TERMS_V1: u8 = 4;
 const SECTION_TERMS: u8 = 5;
 const SECTION_TEMPLATES: u8 = 6;
+const SECTION_VALUE_FILTERS: u8 = 7;
+const SECTION_LINKS: u8 = 8;
 
 /// What a section of the footer holds.
 pub(crate) fn section_name(tag: u8) -> &'static str {
@@ -146,6 +154,8 @@ pub(crate) fn section_name(tag: u8) -> &'static str {
         SECTION_DICTIONARY => "dictionary",
         SECTION_TERMS_V1 | SECTION_TERMS => "terms",
         SECTION_TEMPLATES => "templates",
+        SECTION_VALUE_FILTERS => "filters of values",
+        SECTION_LINKS => "links",
         _ => "of a newer server",
     }
 }
@@ -156,6 +166,8 @@ pub(crate) fn write_footer(
     traces: &TraceTable,
     dictionary: &DictionaryBuilder,
     terms: TermsBuilder,
+    value_filters: &ValueFiltersBuilder,
+    mut links: Vec<u8>,
     packer: &mut Packer,
 ) -> Result<Vec<u8>, SegmentError> {
     let mut out = vec![];
@@ -170,6 +182,11 @@ pub(crate) fn write_footer(
     put_section(&mut out, SECTION_TEMPLATES, &mut section, packer)?;
     terms.write(&mut section, packer)?;
     put_section(&mut out, SECTION_TERMS, &mut section, packer)?;
+    value_filters.write(&mut section)?;
+    if !section.is_empty() {
+        put_section(&mut out, SECTION_VALUE_FILTERS, &mut section, packer)?;
+    }
+    put_section(&mut out, SECTION_LINKS, &mut links, packer)?;
     Ok(out)
 }
 
@@ -206,7 +223,7 @@ fn put_section(out: &mut Vec<u8>, tag: u8, section: &mut Vec<u8>, packer: &mut P
 impl Footer {
     /// Reads a footer whose checksum was found right. `footer_offset` is where the blocks end.
     pub(crate) fn read(bytes: &[u8], footer_offset: u64) -> Result<Self, Malformed> {
-        let mut sections: [Option<Vec<u8>>; 7] = Default::default();
+        let mut sections: [Option<Vec<u8>>; SECTIONS] = Default::default();
         let mut reader = Reader::new(bytes);
         let mut section_bytes = vec![];
         while !reader.is_empty() {
@@ -223,6 +240,8 @@ impl Footer {
         }
         let terms_v1 = sections[usize::from(SECTION_TERMS_V1)].take();
         let templates = sections[usize::from(SECTION_TEMPLATES)].take();
+        let value_filters = sections[usize::from(SECTION_VALUE_FILTERS)].take();
+        let links = sections[usize::from(SECTION_LINKS)].take();
         let mut section = |tag: u8| sections[usize::from(tag)].take().ok_or(Malformed("a section is missing"));
         let blocks = read_blocks(&section(SECTION_BLOCKS)?, footer_offset)?;
         let traces = TraceTable::read(&section(SECTION_TRACES)?)?;
@@ -232,6 +251,9 @@ impl Footer {
             Some(terms) => Terms::read_v1(&terms, blocks.len())?,
             None => Terms::read(&section(SECTION_TERMS)?, blocks.len())?,
         };
+        let value_filters = value_filters.map(|bytes| ValueFilters::read(&bytes, blocks.len())).transpose()?;
+        let value_filters = value_filters.unwrap_or_default();
+        let links = links.map(|bytes| BlockLinks::read(&bytes, &blocks)).transpose()?.unwrap_or_default();
         let rows = blocks.last().map_or(0, |block| block.first_row + block.rows);
         let begun = blocks.last().map_or(0, |block| block.first_trace + block.traces);
         if traces.first_rows.last() != Some(&rows) || begun as usize != traces.lows.len() {
@@ -245,7 +267,7 @@ impl Footer {
         };
         let annotation_text = dictionary.attributes.iter().position(|a| a.key.role == Role::AnnotationValue);
         let annotation_text = annotation_text.map(|at| at as u32);
-        Ok(Self { summary, blocks, traces, dictionary, terms, annotation_text, section_bytes })
+        Ok(Self { summary, blocks, traces, dictionary, terms, value_filters, links, annotation_text, section_bytes })
     }
 }
 

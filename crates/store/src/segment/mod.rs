@@ -14,13 +14,20 @@ mod column;
 mod dictionary;
 mod dictionary_builder;
 mod encode;
+mod equal;
 mod filter;
 mod footer;
+mod gather;
+mod link_counter;
+mod links;
+mod masks;
 mod numbers;
 mod operations;
 mod packing;
 mod parity;
 mod rare;
+mod read_batches;
+mod read_segments;
 mod rows;
 mod sizes;
 mod stages;
@@ -29,10 +36,15 @@ mod terms;
 mod terms_builder;
 #[cfg(test)]
 mod tests;
+mod value_filters;
+mod verify;
 
-pub(crate) use encode::{write_segment, write_segment_in_stages};
-pub(crate) use filter::SegmentFilter;
+pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
+pub(crate) use encode::{forget_scratch, write_merged, write_segment, write_segment_in_stages};
+pub(crate) use filter::{PieceFilter, SegmentFilter};
+pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
+pub(crate) use verify::{Verified, Wrong, verify_segment};
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};
@@ -46,9 +58,10 @@ use hashbrown::HashMap;
 use operations::Operations;
 use packing::unpack;
 use parity::{Pages, split_end};
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use terms::Fact;
 use tracewell_model::SpanBatch;
 
@@ -96,10 +109,10 @@ pub(crate) struct Segment {
     footer: Footer,
     /// Damaged blocks and why.
     damage: Mutex<BTreeMap<u32, String>>,
-    /// The traces that an older segment holds too, by its part number.
-    shared: Mutex<HashMap<u64, Arc<[u64]>>>,
     /// The names of a service's spans with their kinds, of the services that were asked for.
     operations: Mutex<HashMap<u32, Operations>>,
+    /// The keys of resources' attributes; nothing if they cannot be read.
+    resource_keys: OnceLock<Option<BTreeSet<u32>>>,
 }
 
 impl Segment {
@@ -116,8 +129,16 @@ impl Segment {
         if !reports.is_empty() {
             damage.insert(NO_BLOCK, reports.join("; "));
         }
-        let (damage, shared, operations) = (Mutex::new(damage), Mutex::default(), Mutex::default());
-        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, shared, operations })
+        let (damage, operations) = (Mutex::new(damage), Mutex::default());
+        Ok(Self {
+            id: next_part_id(),
+            name: name.to_owned(),
+            blobs,
+            footer,
+            damage,
+            operations,
+            resource_keys: OnceLock::new(),
+        })
     }
 
     pub(crate) fn summary(&self) -> &SegmentSummary {
@@ -159,6 +180,8 @@ impl Segment {
     pub(crate) fn read_trace(&self, trace: u32, batch: &mut SpanBatch) -> Result<(), SegmentError> {
         let rows = self.trace_rows(trace);
         let first = self.footer.blocks.partition_point(|block| block.first_row + block.rows <= rows.start);
+        let spans = rows.len().min(SPANS_RESERVED_MAX);
+        batch.reserve(spans, spans * TAGS_A_SPAN, spans * TEXT_BYTES_A_SPAN);
         for (at, block) in (0u32..).zip(&self.footer.blocks).skip(first) {
             if block.first_row >= rows.end {
                 break;
@@ -177,34 +200,33 @@ impl Segment {
         wanted: impl Fn(u32) -> bool,
         mut each: impl FnMut(&SpanBatch, Range<usize>),
     ) -> Result<(), SegmentError> {
-        for (at, block) in (0u32..).zip(&self.footer.blocks) {
-            let traces = (block.first_trace..block.first_trace + block.traces).filter(|&trace| wanted(trace));
-            let end = block.first_row + block.rows;
-            let (inside, beyond): (Vec<u32>, Vec<u32>) = traces.partition(|&trace| self.trace_rows(trace).end <= end);
-            if let (Some(&first), Some(&last)) = (inside.first(), inside.last()) {
-                let (from, to) = (self.trace_rows(first).start, self.trace_rows(last).end);
-                let rows = from - block.first_row..to - block.first_row;
-                let mut batch = SpanBatch::new();
-                let read = self.unless_damaged(at, |segment| segment.read_rows(at, rows, &mut batch))?;
-                for rows in inside.iter().filter(|_| read.is_some()).map(|&trace| self.trace_rows(trace)) {
-                    each(&batch, (rows.start - from) as usize..(rows.end - from) as usize);
-                }
-            }
-            for trace in beyond {
-                let mut batch = SpanBatch::new();
-                self.read_trace(trace, &mut batch)?;
-                each(&batch, 0..batch.len());
-            }
-        }
-        Ok(())
+        (0u32..).zip(&self.footer.blocks).try_for_each(|(at, _)| self.each_trace_of_block(at, &wanted, &mut each))
     }
 
-    /// Calls `each` with the spans of every block, in the order of rows. Damage is an error.
-    pub(crate) fn each_block(&self, mut each: impl FnMut(SpanBatch)) -> Result<(), SegmentError> {
-        for (at, block) in (0u32..).zip(&self.footer.blocks) {
+    /// [`Segment::each_trace`] of the traces that begin in a block.
+    pub(crate) fn each_trace_of_block(
+        &self,
+        at: u32,
+        wanted: &impl Fn(u32) -> bool,
+        each: &mut impl FnMut(&SpanBatch, Range<usize>),
+    ) -> Result<(), SegmentError> {
+        let block = self.block(at);
+        let traces = (block.first_trace..block.first_trace + block.traces).filter(|&trace| wanted(trace));
+        let end = block.first_row + block.rows;
+        let (inside, beyond): (Vec<u32>, Vec<u32>) = traces.partition(|&trace| self.trace_rows(trace).end <= end);
+        if let (Some(&first), Some(&last)) = (inside.first(), inside.last()) {
+            let (from, to) = (self.trace_rows(first).start, self.trace_rows(last).end);
+            let rows = from - block.first_row..to - block.first_row;
             let mut batch = SpanBatch::new();
-            self.read_rows(at, 0..block.rows, &mut batch)?;
-            each(batch);
+            let read = self.unless_damaged(at, |segment| segment.read_rows(at, rows, &mut batch))?;
+            for rows in inside.iter().filter(|_| read.is_some()).map(|&trace| self.trace_rows(trace)) {
+                each(&batch, (rows.start - from) as usize..(rows.end - from) as usize);
+            }
+        }
+        for trace in beyond {
+            let mut batch = SpanBatch::new();
+            self.read_trace(trace, &mut batch)?;
+            each(&batch, 0..batch.len());
         }
         Ok(())
     }
@@ -231,17 +253,18 @@ impl Segment {
         }
     }
 
-    /// The traces that an older segment holds too. Kept, because neither changes.
-    pub(crate) fn shared_with(&self, older: &Self) -> Arc<[u64]> {
-        if let Some(shared) = self.lock_shared().get(&older.id) {
-            return Arc::clone(shared);
-        }
-        let (mut ours, mut theirs) = (self.footer.traces.by_low(), older.footer.traces.by_low());
+    /// The lower halves of the ids of all traces, in no order.
+    pub(crate) fn trace_lows(&self) -> &[u64] {
+        &self.footer.traces.lows
+    }
+
+    /// Calls `each` with the traces that another segment holds too, by the lower half of their ids.
+    pub(crate) fn each_shared_with(&self, other: &Self, mut each: impl FnMut(u64)) {
+        let (mut ours, mut theirs) = (self.footer.traces.by_low(), other.footer.traces.by_low());
         let (mut a, mut b) = (ours.next(), theirs.next());
-        let mut shared = vec![];
         while let (Some((low, _)), Some((other, _))) = (a, b) {
             if low == other {
-                shared.push(low);
+                each(low);
             }
             if low <= other {
                 a = ours.next();
@@ -250,14 +273,23 @@ impl Segment {
                 b = theirs.next();
             }
         }
-        let shared: Arc<[u64]> = shared.into();
-        self.lock_shared().insert(older.id, Arc::clone(&shared));
-        shared
     }
 
-    /// Forgets what [`Segment::shared_with`] found out about segments that are gone.
-    pub(crate) fn keep_shared(&self, parts: impl Fn(u64) -> bool) {
-        self.lock_shared().retain(|&part, _| parts(part));
+    /// Whether some resource may have an attribute with this key.
+    fn may_have_in_resource(&self, key: &str) -> bool {
+        let Some(key) = self.footer.dictionary.texts.find(key) else { return false };
+        let keys = self.resource_keys.get_or_init(|| {
+            let mut keys = BTreeSet::new();
+            let resources = self.footer.dictionary.resources.iter().skip(1);
+            let mut all = vec![];
+            for resource in resources {
+                rare::each_resource_key(resource, |key| all.push(key)).ok()?;
+            }
+            keys.extend(all);
+            Some(keys)
+        });
+        // What cannot be read may have anything.
+        keys.as_ref().is_none_or(|keys| keys.contains(&key))
     }
 
     fn trace_rows(&self, trace: u32) -> Range<u32> {
@@ -292,6 +324,27 @@ impl Segment {
 
     /// A column of a block; `None` where all its entries are zero.
     fn column(&self, block: u32, number: u32) -> Result<Option<Arc<Column>>, SegmentError> {
+        self.column_from(block, number, None)
+    }
+
+    /// The same, of which `whole` has the bytes if it has to be read.
+    fn column_from(
+        &self,
+        block: u32,
+        number: u32,
+        whole: Option<&BlockBytes>,
+    ) -> Result<Option<Arc<Column>>, SegmentError> {
+        self.column_in(ColumnCache::of_process(), block, number, whole)
+    }
+
+    /// The same with another cache.
+    fn column_in(
+        &self,
+        cache: &ColumnCache,
+        block: u32,
+        number: u32,
+        whole: Option<&BlockBytes>,
+    ) -> Result<Option<Arc<Column>>, SegmentError> {
         let columns = &self.block(block).columns;
         let entry_of = |number: u32| {
             let at = columns.binary_search_by_key(&number, |column| column.number).ok()?;
@@ -301,20 +354,20 @@ impl Segment {
         let predicted = || Prediction::of(number).and_then(|by| Some((entry_of(by.number)?, Some(by))));
         let Some((entry, prediction)) = stored.or_else(predicted) else { return Ok(None) };
         let key = (self.id, block, number);
-        if let Some(column) = ColumnCache::of_process().get(key) {
+        if let Some(column) = cache.get(key) {
             return Ok(Some(column));
         }
-        let mut column = self.read_column(entry)?;
+        let mut column = self.read_column(block, entry, whole)?;
         let malformed = |error: Malformed| self.malformed(entry.offset, error);
         if let Some(Prediction { by, .. }) = prediction {
-            let by = self.column(block, by)?;
+            let by = self.column_in(cache, block, by, whole)?;
             column = match number {
                 START => column.after_ends(by.as_deref()).map_err(malformed)?,
                 _ => column.resolve(&self.entries_of(block, by).map_err(malformed)?).map_err(malformed)?,
             };
         } else if let Column::Guessed { by, .. } = column {
-            let by = self.column(block, by)?;
-            let shapes = self.column(block, SHAPE)?;
+            let by = self.column_in(cache, block, by, whole)?;
+            let shapes = self.column_in(cache, block, SHAPE, whole)?;
             let known = self.entries_of(block, by).and_then(|known| {
                 let shapes = self.entries_of(block, shapes)?;
                 self.of_rows_with(number.wrapping_sub(FIRST_ATTRIBUTE), &shapes, &known)
@@ -322,7 +375,7 @@ impl Segment {
             column = known.and_then(|known| column.resolve(&known)).map_err(malformed)?;
         }
         let column = Arc::new(column);
-        ColumnCache::of_process().put(key, Arc::clone(&column));
+        cache.put(key, Arc::clone(&column));
         Ok(Some(column))
     }
 
@@ -337,33 +390,49 @@ impl Segment {
     /// What the rows have that have a tag, once for each time they have it.
     fn of_rows_with(&self, attribute: u32, shapes: &[u32], of_rows: &[u32]) -> Result<Vec<u32>, Malformed> {
         let dictionary = &self.footer.dictionary;
-        let mut times: HashMap<u32, usize> = HashMap::new();
+        let mut times: Vec<Option<u32>> = vec![None; dictionary.shapes.len()];
         let mut found = vec![];
         for (&shape, &of_row) in shapes.iter().zip(of_rows) {
-            let times = match times.get(&shape) {
-                Some(&times) => times,
+            let times = times.get_mut(shape as usize).ok_or(Malformed("a shape is not in the dictionary"))?;
+            let times = match *times {
+                Some(times) => times,
                 None => {
                     let tags = dictionary.shape(shape)?.iter();
-                    *times.entry(shape).or_insert(tags.filter(|&&other| other == attribute).count())
+                    *times.insert(tags.filter(|&&other| other == attribute).count() as u32)
                 }
             };
-            found.extend(std::iter::repeat_n(of_row, times));
+            found.extend(std::iter::repeat_n(of_row, times as usize));
         }
         Ok(found)
     }
 
-    fn read_column(&self, entry: ColumnEntry) -> Result<Column, SegmentError> {
-        let stored = self.blobs.read(&self.name, entry.offset..entry.offset + u64::from(entry.stored_bytes))?;
-        if crc32fast::hash(&stored) != entry.crc {
+    fn read_column(&self, block: u32, entry: ColumnEntry, whole: Option<&BlockBytes>) -> Result<Column, SegmentError> {
+        let range = entry.offset..entry.offset + u64::from(entry.stored_bytes);
+        let read;
+        let stored = match whole {
+            Some(whole) => {
+                let (offset, bytes) = whole.get(self, block)?;
+                let from = (entry.offset - offset) as usize;
+                &bytes[from..from + entry.stored_bytes as usize]
+            }
+            None => {
+                read = self.blobs.read(&self.name, range)?;
+                &read
+            }
+        };
+        if crc32fast::hash(stored) != entry.crc {
             return Err(damaged(&self.name, entry.offset, "a column's checksum is wrong"));
         }
-        let read = unpack(&stored, entry.bytes as usize).and_then(|bytes| {
-            let attributes = &self.footer.dictionary.attributes;
-            let attribute = entry.number.checked_sub(FIRST_ATTRIBUTE).and_then(|at| attributes.get(at as usize));
-            let none = TextTable::default();
-            Column::read(&bytes, attribute.map_or(&none, |attribute| &attribute.templates))
+        let read = unpack(stored, entry.bytes as usize).and_then(|bytes| {
+            let attribute = entry.number.checked_sub(FIRST_ATTRIBUTE);
+            Column::read(&bytes, attribute.map_or(TextTable::none(), |attribute| self.templates_of(attribute)))
         });
         read.map_err(|error| self.malformed(entry.offset, error))
+    }
+
+    fn templates_of(&self, attribute: u32) -> &TextTable {
+        let attribute = self.footer.dictionary.attributes.get(attribute as usize);
+        attribute.map_or(TextTable::none(), |attribute| &attribute.templates)
     }
 
     fn malformed(&self, offset: u64, error: Malformed) -> SegmentError {
@@ -373,11 +442,12 @@ impl Segment {
     fn lock_damage(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn lock_shared(&self) -> MutexGuard<'_, HashMap<u64, Arc<[u64]>>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
+
+/// What a trace that is read has room for before its first span.
+const SPANS_RESERVED_MAX: usize = 4096;
+const TAGS_A_SPAN: usize = 8;
+const TEXT_BYTES_A_SPAN: usize = 96;
 
 /// Where [`Segment::damage`] keeps what concerns no block.
 const NO_BLOCK: u32 = u32::MAX;
@@ -385,6 +455,26 @@ const NO_BLOCK: u32 = u32::MAX;
 impl Drop for Segment {
     fn drop(&mut self) {
         ColumnCache::of_process().forget(self.id);
+    }
+}
+
+/// The bytes of all columns of a block, read in one piece when the first of them is needed.
+#[derive(Default)]
+struct BlockBytes(OnceCell<(u64, Vec<u8>)>);
+
+impl BlockBytes {
+    /// Where they begin in the file, and what they are.
+    fn get(&self, segment: &Segment, block: u32) -> Result<&(u64, Vec<u8>), SegmentError> {
+        if let Some(known) = self.0.get() {
+            return Ok(known);
+        }
+        let columns = &segment.block(block).columns;
+        let (Some(first), Some(last)) = (columns.first(), columns.last()) else {
+            return Ok(self.0.get_or_init(|| (0, vec![])));
+        };
+        let end = last.offset + u64::from(last.stored_bytes);
+        let bytes = segment.blobs.read(&segment.name, first.offset..end)?;
+        Ok(self.0.get_or_init(|| (first.offset, bytes)))
     }
 }
 
@@ -422,7 +512,6 @@ fn read_header(blobs: &dyn Blobs, name: &str, len: u64) -> Result<(Header, Vec<S
     Err(damaged(name, 0, "both copies of the header"))
 }
 
-/// Reads the footer, and repairs it where it is damaged.
 fn read_footer(
     blobs: &dyn Blobs,
     name: &str,
@@ -430,6 +519,18 @@ fn read_footer(
     header: Header,
     reports: &mut Vec<String>,
 ) -> Result<Footer, SegmentError> {
+    let footer = read_footer_bytes(blobs, name, len, header, reports)?;
+    Footer::read(&footer, header.footer_offset).map_err(|error| damaged(name, header.footer_offset, error.0))
+}
+
+/// Reads the bytes of the footer, and repairs them where they are damaged.
+fn read_footer_bytes(
+    blobs: &dyn Blobs,
+    name: &str,
+    len: u64,
+    header: Header,
+    reports: &mut Vec<String>,
+) -> Result<Vec<u8>, SegmentError> {
     let offset = header.footer_offset;
     let beyond = || damaged(name, offset, "the footer reaches beyond the end");
     let footer_len = usize::try_from(header.footer_len).ok().filter(|_| header.footer_len <= len).ok_or_else(beyond)?;
@@ -452,7 +553,7 @@ fn read_footer(
             return Err(damaged(name, offset, "the footer's checksum is wrong"));
         }
     }
-    Footer::read(&footer, offset).map_err(malformed)
+    Ok(footer)
 }
 
 /// Version 1: the footer is there twice.

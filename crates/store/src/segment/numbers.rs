@@ -40,6 +40,7 @@ impl BitLengths {
         (self.open, self.open_bits) = (0, 0);
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, value: u64) {
         let length = 64 - value.leading_zeros();
         self.lengths.push(length as u8);
@@ -96,6 +97,9 @@ pub(crate) fn read_bit_lengths(reader: &mut Reader<'_>) -> Result<Vec<u64>, Malf
 /// Below 64 bits from a place on, the lowest of each byte first.
 fn bits_at(bytes: &[u8], at: usize, count: usize) -> Option<u64> {
     let (from, shift) = (at / 8, at % 8);
+    if let Some(word) = bytes.get(from..).and_then(<[u8]>::first_chunk).filter(|_| shift + count <= 64) {
+        return Some(u64::from_le_bytes(*word) >> shift & ((1 << count) - 1));
+    }
     if (at + count).div_ceil(8) > bytes.len() {
         return None;
     }

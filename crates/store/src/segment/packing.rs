@@ -16,12 +16,24 @@ const PART_BYTES_MAX: usize = 1 << 30;
 pub(crate) struct Packer {
     compressor: zstd::bulk::Compressor<'static>,
     packed: Vec<u8>,
+    /// By column: for how many blocks it is not tried, because it did not get shorter.
+    in_vain: Vec<u8>,
 }
+
+/// For so many blocks a column is left as it is that did not get shorter.
+const BLOCKS_IN_VAIN: u8 = 7;
+/// If it is not short by itself.
+const IN_VAIN_BYTES_MIN: usize = 1024;
 
 impl Packer {
     pub(crate) fn new() -> Result<Self, SegmentError> {
         let compressor = zstd::bulk::Compressor::new(LEVEL).map_err(|error| SegmentError::Pack(error.to_string()))?;
-        Ok(Self { compressor, packed: vec![] })
+        Ok(Self { compressor, packed: vec![], in_vain: vec![] })
+    }
+
+    /// Begins another segment, with other columns.
+    pub(crate) fn begin(&mut self) {
+        self.in_vain.clear();
     }
 
     /// Compressed, or as they are where that is not longer.
@@ -34,6 +46,23 @@ impl Packer {
         let packed = self.compressor.compress_to_buffer(bytes, &mut self.packed);
         packed.map_err(|error| SegmentError::Pack(error.to_string()))?;
         Ok(if self.packed.len() < bytes.len() { &self.packed } else { bytes })
+    }
+
+    /// The same for a column of a block.
+    pub(crate) fn pack_column<'a>(&'a mut self, number: u32, bytes: &'a [u8]) -> Result<&'a [u8], SegmentError> {
+        let number = number as usize;
+        if self.in_vain.len() <= number {
+            self.in_vain.resize(number + 1, 0);
+        }
+        if let Some(rest) = self.in_vain[number].checked_sub(1) {
+            self.in_vain[number] = rest;
+            return Ok(bytes);
+        }
+        let in_vain = self.pack(bytes)?.len() == bytes.len();
+        if in_vain && bytes.len() >= IN_VAIN_BYTES_MIN {
+            self.in_vain[number] = BLOCKS_IN_VAIN;
+        }
+        Ok(if in_vain { bytes } else { &self.packed })
     }
 
     /// Appends a part of a column: its length, the length as stored, the stored bytes.
