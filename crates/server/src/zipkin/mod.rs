@@ -155,6 +155,7 @@ impl ZipkinApi {
             Route::Prometheus => self.prometheus(&asked),
             Route::Actuator => self.actuator(),
             Route::Redirect(location) => self.redirect(location, query),
+            Route::RedirectToTrace(id) => self.redirect(&format!("/zipkin/trace/{id}"), query),
             Route::UiConfig => self.ui_config(),
             Route::Page => self.page.index(asked.headers),
             Route::Asset(path) => match self.page.asset(path, asked.headers) {
