@@ -473,7 +473,7 @@ const STATES = [
   ['map in focus', () => 'map?focus=gateway', 'link-row'],
   ['empty map', () => 'map', 'no-links', { mode: 'empty' }],
   ['partly searched', () => '', 'trace-row', { mode: 'partial' }],
-  ['search with facets, columns and a reason', () => '?cols=http.method&sel=--20000-&why=1', 'why-row'],
+  ['search with facets, columns and a reason', () => '?cols=http.method&sel=--200000-&why=1', 'why-row'],
   ['histogram', () => '?strip=histogram', 'trace-row'],
   ['heat', () => '?strip=heat&facets=off', 'trace-row'],
   ['flame', () => `trace/${LARGE}?view=flame`, 'flame'],
