@@ -1,5 +1,9 @@
 //! Who calls whom: links between services, counted from traces by Zipkin's rules.
 
+mod plain;
+
+pub use plain::{LinkSpan, PlainLinker};
+
 use crate::span::SpanRef;
 use crate::trace::TraceTree;
 use crate::value::Kind;

@@ -112,5 +112,11 @@ fn sum(a: StoreStats, b: StoreStats) -> StoreStats {
         segments_merged: a.segments_merged + b.segments_merged,
         segments_expired: a.segments_expired + b.segments_expired,
         segments_damaged: a.segments_damaged + b.segments_damaged,
+        sealed_bytes: a.sealed_bytes + b.sealed_bytes,
+        merged_bytes: a.merged_bytes + b.merged_bytes,
+        expired_bytes: a.expired_bytes + b.expired_bytes,
+        catalog_written_bytes: a.catalog_written_bytes + b.catalog_written_bytes,
+        sealing_us: a.sealing_us + b.sealing_us,
+        merging_us: a.merging_us + b.merging_us,
     }
 }

@@ -108,7 +108,7 @@ impl Ingest {
         Self {
             store,
             metrics,
-            budget: Budget::new(options.bodies_memory_bytes_max.0),
+            budget: Budget::new(options.bodies_memory_bytes_max()),
             sampler: Sampler::new(options.collector_sample_rate),
             sampling,
             live,

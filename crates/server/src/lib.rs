@@ -13,6 +13,7 @@ mod api;
 mod app;
 mod archive;
 mod budget;
+mod check;
 mod clock;
 mod collect_grpc;
 mod cors;
@@ -46,6 +47,7 @@ mod udp;
 mod web_origins;
 mod zipkin;
 
+pub use check::check;
 pub use demo::{DemoOptions, run as run_demo};
 pub use listener_name::ListenerName;
 pub use logging::{log_to_stderr, say_hello};

@@ -89,7 +89,7 @@ impl Server {
                     let lanes = (traffic(name), Arc::clone(&lanes));
                     Running::Http(listener::start(socket, address, &app, api_of_all(name, &app), lanes))
                 }
-                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app)),
+                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app, Arc::clone(&lanes))),
             };
             tracing::info!(listener = name.flag(), %address, "listening");
             (name, running)
