@@ -15,6 +15,7 @@ pub(crate) mod tests;
 use crate::memtable::{MemSnapshot, Memtable};
 use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
 use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
+use crate::watch::go_on;
 use gather::Gathered;
 use hashbrown::HashSet;
 use split::SplitTraces;
@@ -76,8 +77,10 @@ impl View {
         let mut seen = HashSet::new();
         let mut traces = vec![];
         for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
+            go_on()?;
             let gathered = Gathered::read(&parts, id.low())?;
-            traces.extend(gathered.batches_of(&gathered.traces(grouping), |found| found == id)?);
+            let found = gathered.into_batches(grouping, |found, _| (found == id).then_some(()))?;
+            traces.extend(found.into_iter().map(|(_, (), batch)| batch));
         }
         Ok(traces)
     }
@@ -258,6 +261,7 @@ impl<'a> Search<'a> {
         }
         self.wait_split(0);
         while let Some(Waiting { newest_us, what }) = self.queue.pop() {
+            go_on()?;
             self.look_into(newest_us, what)?;
             if self.found.len() == self.query.limit {
                 break;
@@ -312,15 +316,9 @@ impl<'a> Search<'a> {
             Place::Segment(at) => Gathered::read_from_segment(&self.parts.segments[at], low)?,
             Place::Memtable(at) => Gathered::read_from_memtable(&self.parts.memtables[at], low),
         };
-        let traces = gathered.traces(self.query.grouping);
-        let mut matching = vec![];
-        for (id, spans) in &traces {
-            if let Some(time_us) = self.time_of_match(spans) {
-                matching.push((*id, time_us));
-            }
-        }
-        let batches = gathered.batches_of(&traces, |id| matching.iter().any(|(matching, _)| *matching == id))?;
-        for ((id, newest_us), batch) in matching.into_iter().zip(batches) {
+        for (id, newest_us, batch) in
+            gathered.into_batches(self.query.grouping, |_, spans| self.time_of_match(spans))?
+        {
             self.queue.push(Waiting { newest_us, what: What::Found(id, Box::new(batch)) });
         }
         Ok(())

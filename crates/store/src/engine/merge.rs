@@ -12,6 +12,7 @@ use crate::segment::{Segment, write_merged};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Instant;
 
 /// Fewer neighbours than this are left as they are.
 const MERGED_SEGMENTS_MIN: usize = 4;
@@ -36,6 +37,7 @@ impl Engine {
         let (run, segments) = self.run_to_merge(&catalog.value().segments)?;
         let gone = catalog.value().segments[run.clone()].to_vec();
         let (first, last) = (gone.first()?, gone.last()?);
+        let started = Instant::now();
         let merged = (|| {
             let written = self.merged(&segments)?;
             let entry = SegmentEntry {
@@ -52,9 +54,10 @@ impl Engine {
             }
             let mut value = catalog.value().clone();
             value.segments.splice(run, [entry]);
-            catalog.set(value)?;
+            self.set_catalog(&mut catalog, value)?;
             Ok((entry, Arc::new(segment)))
         })();
+        self.counters.merging_us.fetch_add(started.elapsed().as_micros() as u64, Relaxed);
         let (entry, segment) = match merged {
             Ok(merged) => merged,
             Err(error) => return Some(Err(error)),
@@ -63,6 +66,7 @@ impl Engine {
         drop(segments);
         self.show_merged(&mut self.change_parts(), entry, segment, &gone);
         self.counters.segments_merged.fetch_add(gone.len() as u64, Relaxed);
+        self.counters.merged_bytes.fetch_add(entry.bytes, Relaxed);
         tracing::debug!(
             segment = entry.name(),
             segments = gone.len(),

@@ -3,6 +3,7 @@
 use super::block_writer::{BlockRows, BlockWriter};
 use super::dictionary_builder::DictionaryBuilder;
 use super::footer::{BlockEntry, HEADER_BYTES, TraceTable, write_end, write_footer};
+use super::link_counter::LinkCounter;
 use super::read_batches::read_batches;
 use super::read_segments::read_segments;
 use super::rows::Rows;
@@ -91,11 +92,13 @@ fn write_rows(
     };
     block_writer.begin();
     let terms = TermsBuilder::new(&dictionary, &rows)?;
+    let links = LinkCounter::new(&dictionary);
     let longest = vec![0; dictionary.texts.len()];
     let mut writer = Writer {
         rows,
         dictionary,
         terms,
+        links,
         longest,
         block_writer,
         block: Block::default(),
@@ -114,6 +117,7 @@ struct Writer<'a, 'b> {
     rows: Rows,
     dictionary: DictionaryBuilder,
     terms: TermsBuilder,
+    links: LinkCounter,
     /// A zero for each text; see [`Rows::spread_longest`].
     longest: Vec<u8>,
     block_writer: BlockWriter,
@@ -162,6 +166,7 @@ impl Writer<'_, '_> {
         let Some(high) = self.rows.rows[rows.clone()].first().map(|row| row.trace_high) else { return Ok(()) };
         self.block.traces += 1;
         self.rows.spread_longest(rows.clone(), &mut self.longest);
+        self.links.add_trace(&self.rows, rows.clone());
         let home = self.blocks.len() as u32;
         for row in rows {
             if self.block.is_full() {
@@ -202,6 +207,7 @@ impl Writer<'_, '_> {
             begun_before: block.begun_before,
             mixed_highs: block.mixed_highs,
         };
+        self.links.end_block();
         let entry = self.block_writer.write(&block_rows, rows, dictionary, terms, out, stages)?;
         let first_trace = block.first_trace + block.traces;
         self.block = Block { first_row: end, first_trace, ..Block::default() };
@@ -211,9 +217,9 @@ impl Writer<'_, '_> {
 
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
-        let Self { mut rows, dictionary, terms, blocks, traces, mut out, mut block_writer, stages, .. } = self;
+        let Self { mut rows, dictionary, terms, links, blocks, traces, mut out, mut block_writer, stages, .. } = self;
         let (packer, value_filters) = block_writer.parts();
-        let footer = write_footer(&blocks, &traces, &dictionary, terms, value_filters, packer)?;
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, value_filters, links.into_bytes(), packer)?;
         write_end(&mut out, &footer);
         rows.sources.clear();
         Scratch::keep(rows, block_writer);

@@ -4,12 +4,14 @@
 //! A filter may let a trace pass that does not answer the query, never the other way round: the whole trace is checked
 //! afterwards.
 
+mod of_span;
+
 use super::block_columns as columns;
 use super::dictionary::{Attribute, ValueType};
 use super::masks::{BlockMasks, Mask, WantedText, and, or};
 use super::terms::{Fact, duration_bucket};
 use super::{Segment, SegmentError};
-use tracewell_model::TraceQuery;
+use tracewell_model::{SpanFilter, TraceQuery};
 
 /// A query in the numbers of one segment.
 pub(crate) struct SegmentFilter<'a> {
@@ -19,6 +21,8 @@ pub(crate) struct SegmentFilter<'a> {
     services: Option<Vec<u32>>,
     /// Each has to be met by some span of a trace; by one of the service, if one is asked for.
     conditions: Vec<Condition>,
+    /// What one span has to meet.
+    of_span: Option<&'a SpanFilter>,
 }
 
 /// A trace that may answer the query.
@@ -52,6 +56,16 @@ struct WantedValue {
 impl<'a> SegmentFilter<'a> {
     /// `None` if no trace of this segment alone can answer the query.
     pub(crate) fn new(segment: &'a Segment, query: &'a TraceQuery) -> Option<Self> {
+        Self::with(segment, query, None)
+    }
+
+    /// The same for traces of which one span meets a filter. The query asks for no more than every such trace has, but that
+    /// what it asks of tags may be met by attributes of resources instead.
+    pub(crate) fn of_span(segment: &'a Segment, query: &'a TraceQuery, of_span: &'a SpanFilter) -> Option<Self> {
+        Self::with(segment, query, Some(of_span))
+    }
+
+    fn with(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Option<Self> {
         let summary = segment.summary();
         if summary.start_us_max < query.start_us() || summary.start_us_min > query.end_us() || summary.start_us_max == 0
         {
@@ -75,13 +89,16 @@ impl<'a> SegmentFilter<'a> {
             conditions.push(Condition::Duration);
         }
         for (key, value) in &query.annotations {
+            if of_span.is_some() && segment.may_have_in_resource(key) {
+                continue;
+            }
             let wanted = wanted_values(segment, key, value);
             if wanted.is_empty() {
                 return None;
             }
             conditions.push(Condition::OneOf(wanted));
         }
-        Some(Self { segment, query, services, conditions })
+        Some(Self { segment, query, services, conditions, of_span })
     }
 
     /// The blocks in which such traces may begin.
@@ -163,6 +180,13 @@ impl<'a> SegmentFilter<'a> {
             }
             met.push(mask);
         }
+        if let Some(filter) = self.of_span {
+            let mask = of_span::rows_that_may_meet(filter, masks)?;
+            if !mask.contains(&true) {
+                return Ok(beyond());
+            }
+            met.push(mask);
+        }
         let passes = |&trace: &u32| match rows_of(trace) {
             Some(rows) => met.iter().all(|mask| mask[rows.clone()].contains(&true)),
             None => true,
@@ -211,7 +235,7 @@ impl<'a> SegmentFilter<'a> {
             max != 0 && max >= self.query.start_us() && min <= self.query.end_us()
         });
         let mut traces: Vec<u32> = traces.collect();
-        if !traces.is_empty() && !self.conditions.is_empty() {
+        if !traces.is_empty() && (!self.conditions.is_empty() || self.of_span.is_some()) {
             let passing = self.segment.unless_damaged(block, |segment| self.check(segment, block, &traces))?;
             // What lies in other blocks can still be found when this one is damaged.
             let beyond = |trace: u32| self.segment.trace_rows(trace).end > end;

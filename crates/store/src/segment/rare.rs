@@ -30,6 +30,23 @@ pub(crate) fn read_resource(
     Ok(id)
 }
 
+/// Calls `each` with the keys of a resource's attributes, texts of the dictionary.
+pub(crate) fn each_resource_key(bytes: &[u8], mut each: impl FnMut(u32)) -> Result<(), Malformed> {
+    let reader = &mut Reader::new(bytes);
+    reader.varint_u32()?;
+    reader.varint_u32()?;
+    for _ in 0..reader.count()? {
+        each(reader.varint_u32()?);
+        match ValueType::from_u8(reader.u8()?).ok_or(Malformed("a value's type is unknown"))? {
+            ValueType::Str | ValueType::Bytes | ValueType::Nested => reader.bytes().map(|_| ())?,
+            ValueType::Bool => reader.u8().map(|_| ())?,
+            ValueType::I64 => reader.varint().map(|_| ())?,
+            ValueType::F64 => reader.u64().map(|_| ())?,
+        }
+    }
+    Ok(())
+}
+
 /// A scope's bytes; never empty.
 pub(crate) fn put_scope(out: &mut Vec<u8>, texts: &mut TextCodes, scope: ScopeRef<'_>) {
     for text in [scope.name, scope.version, scope.schema_url] {
