@@ -25,7 +25,7 @@ pub use batch::{
     AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId,
     SpanBatch, SpanRow, Text,
 };
-pub use dependency::{DependencyLink, DependencyLinker, LinkSpan, PlainLinker};
+pub use dependency::{Call, DependencyLink, DependencyLinker, LinkSpan, PlainLinker};
 pub use filter::{
     Comparison, Condition, FilterError, FilterProblem, FilterTerm, Pattern, SpanFilter, SpanStatus, TagValue,
 };

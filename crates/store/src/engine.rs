@@ -1,13 +1,16 @@
 //! The embedded store: a directory that keeps spans durably and finds them. A writer thread takes what waits, a second thread
 //! seals segments and removes old ones; reads run on the threads of who asks.
 
+#[cfg(test)]
+mod check_tests;
 mod core;
 #[cfg(test)]
 mod crash_tests;
 mod merge;
 mod options;
 mod parts;
-mod queue;
+#[cfg(test)]
+mod query_tests;
 mod recover;
 mod retain;
 mod seal;
@@ -23,8 +26,8 @@ use crate::store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,
 };
+use crate::write_queue::{Answer, TakenBy};
 use core::{Engine, lock};
-use queue::TakenBy;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,7 +106,7 @@ impl EmbeddedStore {
     fn take(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
         if batch.is_empty() {
             let closed = self.engine.house.closing.load(SeqCst);
-            return queue::Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
+            return Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
         }
         self.engine.submit_to(batch, done, by);
     }

@@ -3,6 +3,7 @@
 
 mod blobs;
 mod catalog;
+mod check;
 mod clock;
 #[doc(hidden)]
 pub mod contract;
@@ -22,7 +23,9 @@ mod search;
 mod segment;
 mod store;
 mod watch;
+mod write_queue;
 
+pub use check::{CheckError, CheckOptions, CheckReport, Finding, Lost, Note, check};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
 pub use engine::{EmbeddedOptions, EmbeddedStore, OpenError};
@@ -30,6 +33,7 @@ pub use log::Durability;
 pub use memory::{MemoryOptions, MemoryStore};
 pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
+pub use segment::{block_cache_bytes, set_block_cache_bytes_max};
 pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,

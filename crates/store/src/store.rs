@@ -31,7 +31,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The same from a thread that brings batches all the time and can wait for the disk now and then: it calls
     /// [`Store::commit`] when it has brought what there was, so that nobody has to be woken. What nobody comes to commit is
-    /// written all the same, but not at once.
+    /// written with what comes next, or when the store closes.
     fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
         self.write(batch, done);
     }
@@ -247,6 +247,12 @@ pub struct StoreStats {
     pub segments_merged: u64,
     pub segments_expired: u64,
     pub segments_damaged: u64,
+    pub sealed_bytes: u64,
+    pub merged_bytes: u64,
+    pub expired_bytes: u64,
+    pub catalog_written_bytes: u64,
+    pub sealing_us: u64,
+    pub merging_us: u64,
 }
 
 /// What a store can do.

@@ -27,6 +27,7 @@ mod packing;
 mod parity;
 mod rare;
 mod read_batches;
+mod read_segments;
 mod rows;
 mod sizes;
 mod stages;
@@ -36,11 +37,14 @@ mod terms_builder;
 #[cfg(test)]
 mod tests;
 mod value_filters;
+mod verify;
 
-pub(crate) use encode::{write_segment, write_segment_in_stages};
+pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
+pub(crate) use encode::{forget_scratch, write_merged, write_segment, write_segment_in_stages};
 pub(crate) use filter::{PieceFilter, SegmentFilter};
 pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
+pub(crate) use verify::{Verified, Wrong, verify_segment};
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};
@@ -227,16 +231,6 @@ impl Segment {
         Ok(())
     }
 
-    /// Calls `each` with the spans of every block, in the order of rows. Damage is an error.
-    pub(crate) fn each_block(&self, mut each: impl FnMut(SpanBatch)) -> Result<(), SegmentError> {
-        for (at, block) in (0u32..).zip(&self.footer.blocks) {
-            let mut batch = SpanBatch::new();
-            self.read_rows(at, 0..block.rows, &mut batch)?;
-            each(batch);
-        }
-        Ok(())
-    }
-
     /// Names of services, with each the names of its spans and remote services.
     pub(crate) fn each_name(&self, mut each: impl FnMut(&str, SpanName<'_>)) {
         let Footer { dictionary, terms, .. } = &self.footer;
@@ -340,6 +334,17 @@ impl Segment {
         number: u32,
         whole: Option<&BlockBytes>,
     ) -> Result<Option<Arc<Column>>, SegmentError> {
+        self.column_in(ColumnCache::of_process(), block, number, whole)
+    }
+
+    /// The same with another cache.
+    fn column_in(
+        &self,
+        cache: &ColumnCache,
+        block: u32,
+        number: u32,
+        whole: Option<&BlockBytes>,
+    ) -> Result<Option<Arc<Column>>, SegmentError> {
         let columns = &self.block(block).columns;
         let entry_of = |number: u32| {
             let at = columns.binary_search_by_key(&number, |column| column.number).ok()?;
@@ -349,20 +354,20 @@ impl Segment {
         let predicted = || Prediction::of(number).and_then(|by| Some((entry_of(by.number)?, Some(by))));
         let Some((entry, prediction)) = stored.or_else(predicted) else { return Ok(None) };
         let key = (self.id, block, number);
-        if let Some(column) = ColumnCache::of_process().get(key) {
+        if let Some(column) = cache.get(key) {
             return Ok(Some(column));
         }
         let mut column = self.read_column(block, entry, whole)?;
         let malformed = |error: Malformed| self.malformed(entry.offset, error);
         if let Some(Prediction { by, .. }) = prediction {
-            let by = self.column_from(block, by, whole)?;
+            let by = self.column_in(cache, block, by, whole)?;
             column = match number {
                 START => column.after_ends(by.as_deref()).map_err(malformed)?,
                 _ => column.resolve(&self.entries_of(block, by).map_err(malformed)?).map_err(malformed)?,
             };
         } else if let Column::Guessed { by, .. } = column {
-            let by = self.column_from(block, by, whole)?;
-            let shapes = self.column_from(block, SHAPE, whole)?;
+            let by = self.column_in(cache, block, by, whole)?;
+            let shapes = self.column_in(cache, block, SHAPE, whole)?;
             let known = self.entries_of(block, by).and_then(|known| {
                 let shapes = self.entries_of(block, shapes)?;
                 self.of_rows_with(number.wrapping_sub(FIRST_ATTRIBUTE), &shapes, &known)
@@ -370,7 +375,7 @@ impl Segment {
             column = known.and_then(|known| column.resolve(&known)).map_err(malformed)?;
         }
         let column = Arc::new(column);
-        ColumnCache::of_process().put(key, Arc::clone(&column));
+        cache.put(key, Arc::clone(&column));
         Ok(Some(column))
     }
 
@@ -507,7 +512,6 @@ fn read_header(blobs: &dyn Blobs, name: &str, len: u64) -> Result<(Header, Vec<S
     Err(damaged(name, 0, "both copies of the header"))
 }
 
-/// Reads the footer, and repairs it where it is damaged.
 fn read_footer(
     blobs: &dyn Blobs,
     name: &str,
@@ -515,6 +519,18 @@ fn read_footer(
     header: Header,
     reports: &mut Vec<String>,
 ) -> Result<Footer, SegmentError> {
+    let footer = read_footer_bytes(blobs, name, len, header, reports)?;
+    Footer::read(&footer, header.footer_offset).map_err(|error| damaged(name, header.footer_offset, error.0))
+}
+
+/// Reads the bytes of the footer, and repairs them where they are damaged.
+fn read_footer_bytes(
+    blobs: &dyn Blobs,
+    name: &str,
+    len: u64,
+    header: Header,
+    reports: &mut Vec<String>,
+) -> Result<Vec<u8>, SegmentError> {
     let offset = header.footer_offset;
     let beyond = || damaged(name, offset, "the footer reaches beyond the end");
     let footer_len = usize::try_from(header.footer_len).ok().filter(|_| header.footer_len <= len).ok_or_else(beyond)?;
@@ -537,7 +553,7 @@ fn read_footer(
             return Err(damaged(name, offset, "the footer's checksum is wrong"));
         }
     }
-    Footer::read(&footer, offset).map_err(malformed)
+    Ok(footer)
 }
 
 /// Version 1: the footer is there twice.
