@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 60
 SEMVER_BASE ?= main
 ARGS ?=
 
-.PHONY: help run test test-long test-loom lint semver bench bench-axum bench-client bench-store soak demo fuzz clean
+.PHONY: help run test test-long test-loom lint semver bench bench-axum bench-client bench-search bench-store soak demo fuzz clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -75,6 +75,11 @@ bench-store: ## measure sealing by stage and a segment by what takes its bytes (
 	cargo build --release --locked -p tracewell-bench
 	@[ -n "$(FILES)" ] || [ -e $(LEAN) ] || $(TARGET)/release/tracewell-bench tgen --end-us 1760000000000000 --out $(dir $(LEAN))
 	cargo bench --locked -p tracewell-store --bench seal -- $(or $(abspath $(FILES)),$(LEAN)) $(ARGS)
+
+bench-search: ## measure reads of 10 M spans: by id, searches, dependencies, warm and cold (ARGS="--spans 100000000" for more)
+	cargo build --release --locked -p tracewell-bench
+	@[ -e $(LEAN) ] || $(TARGET)/release/tracewell-bench tgen --end-us 1760000000000000 --out $(dir $(LEAN))
+	cargo bench --locked -p tracewell-store --bench search -- $(LEAN) --data $(CURDIR)/bench/data/search $(ARGS)
 
 bench-axum: ## measure what the server layer costs an axum handler: table, and bench/out/axum.jsonl
 	cargo build --release --locked -p tracewell-bench-axum

@@ -82,33 +82,36 @@ test('the query bar completes from the server and writes the address', async () 
   const page = await open('');
   await page.getByTestId('trace-row').first().waitFor();
   await page.keyboard.press('/');
-  await page.keyboard.type('service:ca');
-  await page.getByRole('option', { name: 'cart', exact: true }).click();
+  await page.keyboard.type('service:gat');
+  await page.getByRole('option', { name: 'gateway', exact: true }).click();
   await page.keyboard.type('http.me');
   await page.getByRole('option', { name: /^http.method/ }).click();
   await page.getByRole('option', { name: 'POST' }).click();
   await page.keyboard.type('duration>1ms');
   await page.keyboard.press('Enter');
-  await until(page, () => location.search.includes('minDuration=1000'));
-  assert.equal(search(page), '?serviceName=cart&annotationQuery=http.method%3DPOST&minDuration=1000');
+  await until(page, () => location.search.includes('duration'));
+  assert.equal(new URLSearchParams(search(page)).get('q'), 'service:gateway http.method=POST duration>1ms');
   await until(page, () => document.querySelector('[data-testid="trace-row"] b')?.textContent === 'post /checkout');
-  assert.equal(await page.locator('#query').inputValue(), 'service:cart duration>1ms http.method=POST');
+  await page.getByTestId('trace-row').first().click();
+  await page.getByTestId('span-detail').waitFor();
+  assert.match(search(page), /span=[0-9a-f]{16}/, 'the span that matched is shown');
   await close(page);
 });
 
 test('a wrong word is named, and a trace id goes to its trace', async () => {
-  const page = await open('');
-  await page.locator('#query').fill('duration>fast');
+  const page = await open('', { complaints: true });
+  await page.locator('#query').fill('service:gateway duration>fast');
   await page.keyboard.press('Enter');
   await page.locator('#query-problem').waitFor();
-  assert.equal(search(page), '');
+  assert.match(await page.locator('#query-problem').textContent(), /duration>fast expected a duration/);
+  assert.equal(await page.locator('.chip.bad').count(), 1);
   await page.locator('#query').fill(kafka);
   await page.keyboard.press('Enter');
   await rows(page).first().waitFor();
   await close(page);
 });
 
-test("Zipkin's addresses open the same page here", async () => {
+test("Zipkin's and Jaeger's addresses open the same page here", async () => {
   const page = await open(`traces/${kafka}`);
   await rows(page).first().waitFor();
   assert.equal(new URL(page.url()).pathname, `/zipkin/trace/${kafka}`);
@@ -118,7 +121,14 @@ test("Zipkin's addresses open the same page here", async () => {
   assert.equal(page.url(), `${server.origin}/zipkin/map?startTs=${now - 3600e3}&endTs=${now}`);
   await page.goto(`${server.origin}/zipkin/?serviceName=gateway&annotationQuery=error&lookback=15m&endTs=${now}&limit=10`);
   await page.getByTestId('trace-row').first().waitFor();
-  assert.equal(await page.locator('#query').inputValue(), 'service:gateway error');
+  assert.equal(await page.locator('#query').inputValue(), 'service:gateway status:error');
+  assert.equal(new URLSearchParams(search(page)).get('q'), 'service:gateway status:error');
+  await page.goto(`${server.origin}/zipkin/search?service=gateway&operation=get%20/cart&tags=${encodeURIComponent('{"http.method":"GET"}')}&lookback=1h&limit=20`);
+  await page.getByTestId('trace-row').first().waitFor();
+  assert.equal(await page.locator('#query').inputValue(), 'service:gateway name:"get /cart" http.method=GET');
+  await page.goto(`${server.origin}/zipkin/trace/${kafka}?uiFind=consume`);
+  await rows(page).first().waitFor();
+  assert.equal(await page.getByLabel('Find in trace').inputValue(), 'consume');
   await close(page);
 });
 
@@ -172,7 +182,7 @@ test('details show tags and annotations, filter them, and lead to traces like th
   assert.equal(await page.locator('[data-testid="span-tags"] dt').count(), 1);
   await page.getByLabel('Find traces with this: http.method').click();
   await page.getByTestId('trace-row').first().waitFor();
-  assert.match(search(page), /serviceName=gateway&annotationQuery=http.method%3D/);
+  assert.match(new URLSearchParams(search(page)).get('q'), /^service:gateway http.method=/);
   await close(page);
 });
 
@@ -221,12 +231,12 @@ test('an empty server tells how to send a span and turns into the first trace', 
 });
 
 test('a search without results says what filtered, and how to widen it', async () => {
-  const page = await open('?serviceName=cart&annotationQuery=error', { mode: 'nothing' });
+  const page = await open('?q=service:cart+status:error', { mode: 'nothing' });
   await page.getByTestId('no-results').waitFor();
-  assert.match(await page.getByTestId('no-results').textContent(), /service:cart error/);
-  assert.equal(await page.getByRole('link', { name: 'Look at the last 1h' }).getAttribute('href'), './?serviceName=cart&annotationQuery=error&lookback=1h');
-  await page.getByRole('link', { name: 'Without error' }).click();
-  await until(page, () => location.search === '?serviceName=cart');
+  assert.match(await page.getByTestId('no-results').textContent(), /service:cart status:error/);
+  assert.equal(await page.getByRole('link', { name: 'Look at the last 1h' }).getAttribute('href'), './?q=service:cart+status:error&lookback=1h');
+  await page.getByRole('link', { name: 'Without status:error' }).click();
+  await until(page, () => location.search === '?q=service:cart');
   await close(page);
 });
 
@@ -279,11 +289,179 @@ test('the theme is chosen, kept and shown', async () => {
   await close(page);
 });
 
+test('the flame, the table, the map and the logs of a trace are links', async () => {
+  const page = await open(`trace/${LARGE}`);
+  await rows(page).first().waitFor();
+  await page.keyboard.press('2');
+  await page.getByTestId('flame').waitFor();
+  await until(page, () => location.search.includes('view=flame'));
+  const box = await page.getByTestId('flame').boundingBox();
+  await page.mouse.click(box.x + 60, box.y + 38);
+  await until(page, () => /at=[0-9a-z]+/.test(location.search));
+  await page.getByRole('button', { name: 'Critical path' }).click();
+  await until(page, () => location.search.includes('by=critical'));
+  await page.reload();
+  await page.getByTestId('flame').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Critical path' }).getAttribute('aria-pressed'), 'true');
+  await page.goto(`${server.origin}/zipkin/trace/${LARGE}?view=table`);
+  await page.getByTestId('table-row').first().waitFor();
+  await page.getByRole('button', { name: 'p95' }).click();
+  await until(page, () => location.search.includes('sort=-p95'));
+  await page.getByRole('button', { name: 'Spans', exact: true }).first().click();
+  await until(page, () => document.querySelector('[role="table"]').getAttribute('aria-rowcount') === '50001');
+  assert.ok((await page.getByTestId('table-row').count()) < 60);
+  await page.goto(`${server.origin}/zipkin/trace/${failed}?view=logs`);
+  await page.getByTestId('log-row').first().click();
+  await page.getByTestId('span-detail').waitFor();
+  await page.keyboard.press('4');
+  await page.getByTestId('call-row').first().waitFor();
+  await close(page);
+});
+
+test('repeated calls are one line that opens, and the filter hides what does not match', async () => {
+  const repeated = [...server.data].find(([id, { spans }]) => id.startsWith('5af7') && spans.filter((span) => span.name === 'select rows').length === 5)[0];
+  const page = await open(`trace/${repeated}`);
+  const group = page.getByTestId('group-row').first();
+  await group.waitFor({ state: 'attached' });
+  assert.match(await group.textContent(), /select rows .* × 5, .* total · p95/);
+  const before = await rows(page).count();
+  const box = await group.boundingBox();
+  await page.mouse.click(box.x + box.width * 0.8, box.y + 11);
+  await page.getByTestId('group-detail').waitFor();
+  await page.keyboard.press('l');
+  await until(page, (count) => document.querySelectorAll('[data-testid="span-row"]').length === count + 5, before);
+  await until(page, () => /fold=G/.test(location.search) && /span=group-/.test(location.search));
+  await page.keyboard.press('r');
+  await until(page, () => document.querySelectorAll('[data-testid="group-row"]').length === 0);
+  await page.getByLabel('Find in trace').fill('service:payment');
+  await page.getByLabel('Spans that do not match').selectOption('hide');
+  await until(page, () => [...document.querySelectorAll('[data-testid="span-row"]')].every((row) => row.dataset.service === 'payment'));
+  await page.getByLabel('Spans that do not match').selectOption('path');
+  await until(page, () => document.querySelector('[data-testid="span-row"]').dataset.service === 'gateway');
+  assert.match(search(page), /q=service/);
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('c');
+  await until(page, () => location.search.includes('q=critical') && [...document.querySelectorAll('[data-testid="span-row"]')].every((row) => 'critical' in row.dataset));
+  await close(page);
+});
+
+test('files open without a server: Zipkin, Jaeger, OTLP; what is none is said', async () => {
+  const page = await open('open');
+  await page.getByTestId('drop-zone').waitFor();
+  const file = (name, value) => ({ name, mimeType: 'application/json', buffer: Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)) });
+  await page.getByTestId('file-input').setInputFiles(file('broken.json', '{"a"'));
+  await page.getByTestId('open-problem').waitFor();
+  const span = (traceID, spanID, more = {}) => ({ traceID, spanID, operationName: 'get /', startTime: 1e15, duration: 100, processID: 'p', ...more });
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await page.getByTestId('file-input').setInputFiles([
+    file('jaeger.json', { data: ['a1', 'a2'].map((id) => ({ traceID: id, processes: { p: { serviceName: 'web' } }, spans: [span(id, '1', { tags: [{ key: 'k', value: 'v' }] }), span(id, '2', { references: [{ refType: 'CHILD_OF', traceID: id, spanID: '1' }] })] })) }),
+  ]);
+  await page.getByTestId('trace-row').first().click();
+  await rows(page).nth(1).waitFor();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('span-tags').waitFor();
+  assert.match(await page.getByTestId('span-tags').textContent(), /k\s*v/);
+  assert.deepEqual(asked.filter((url) => url.includes('/api/tracewell/')), []);
+  await close(page);
+});
+
+test('two traces marked with x are compared', async () => {
+  const page = await open('');
+  await page.getByTestId('trace-row').first().waitFor();
+  await page.getByTestId('trace-row').first().focus();
+  await page.keyboard.press('x');
+  await page.keyboard.press('j');
+  await page.keyboard.press('x');
+  await page.getByTestId('marks').getByRole('link', { name: 'Compare' }).click();
+  await page.getByTestId('compare-row').first().waitFor();
+  assert.match(search(page), /a=[0-9a-f]+&b=[0-9a-f]+/);
+  const all = await page.getByTestId('compare-row').count();
+  await page.getByLabel('Only what differs').check();
+  await until(page, (count) => document.querySelectorAll('[data-testid="compare-row"]').length <= count && location.search.includes('only=changes'), all);
+  await close(page);
+});
+
+test('a region of the scatter is asked why it is slow', async () => {
+  const page = await open('?strip=scatter');
+  const strip = page.getByTestId('strip');
+  await strip.waitFor();
+  await page.waitForTimeout(300);
+  const box = await strip.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.1, box.y + 5);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.95, box.y + 70, { steps: 4 });
+  await page.mouse.up();
+  await page.getByTestId('selection').waitFor();
+  await page.getByRole('button', { name: 'Why slow?' }).click();
+  await page.getByTestId('why-row').first().waitFor();
+  assert.match(search(page), /sel=\d+-\d+-\d+-&why=1/);
+  await page.reload();
+  await page.getByTestId('why-row').first().waitFor();
+  await page.getByTestId('why-row').first().getByRole('link').click();
+  await until(page, () => !location.search.includes('why=') && location.search.includes('q='));
+  await close(page);
+});
+
+test('facets add their value to the query, and a key becomes a column', async () => {
+  const page = await open('');
+  await page.getByTestId('facets').getByRole('button', { name: 'gateway' }).first().click();
+  await until(page, () => location.search.includes('q=service:gateway'));
+  await page.getByRole('button', { name: 'Show http.method as a column' }).click();
+  await until(page, () => location.search.includes('cols=http.method'));
+  await until(page, () => document.querySelector('.row .column')?.textContent === 'GET' || document.querySelector('.row .column')?.textContent === 'POST');
+  await page.getByTestId('facets').getByRole('button', { name: 'Close' }).click();
+  await until(page, () => location.search.includes('facets=off'));
+  await close(page);
+});
+
+test('more results come as the list is scrolled', async () => {
+  const page = await open('?facets=off');
+  await page.getByTestId('trace-row').first().waitFor();
+  const list = page.getByRole('region', { name: 'Traces found' });
+  await list.hover();
+  for (let i = 0; i < 20; i++) await page.mouse.wheel(0, 600);
+  const all = server.data.size;
+  await until(page, (count) => Number(document.querySelector('[aria-setsize]')?.getAttribute('aria-setsize')) >= count - 5, all);
+  await close(page);
+});
+
+test('services with their operations, the live tail, the status', async () => {
+  const page = await open('services');
+  await page.getByTestId('service-row').first().waitFor();
+  await page.locator('[data-name="gateway"] a').first().click();
+  await page.locator('[data-testid="service-row"][data-name="get /cart"]').waitFor();
+  assert.match(search(page), /service=gateway/);
+  await page.keyboard.press('g');
+  await page.keyboard.press('l');
+  await page.getByTestId('live-row').first().waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByTestId('live-row').first().click();
+  await rows(page).first().waitFor();
+  await page.goto(`${server.origin}/zipkin/status`);
+  await page.getByTestId('status-store').waitFor();
+  assert.match(await page.getByTestId('status-store').textContent(), /81,000 spans/);
+  await close(page);
+});
+
+test('the palette runs commands by name', async () => {
+  const page = await open('');
+  await page.getByTestId('trace-row').first().waitFor();
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Type a command' }).waitFor();
+  await page.keyboard.type('open a');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('drop-zone').waitFor();
+  await close(page);
+});
+
 const STATES = [
   ['search', () => '', 'trace-row'],
-  ['query with completion', () => '?serviceName=cart&annotationQuery=error', 'trace-row', { then: (page) => page.locator('#query').click() }],
+  ['query with completion', () => '?q=service:cart+status:error', 'trace-row', { then: (page) => page.locator('#query').click() }],
   ['time range', () => '', 'trace-row', { then: (page) => page.getByRole('button', { name: /^Time range/ }).click() }],
-  ['no results', () => '?serviceName=cart', 'no-results', { mode: 'nothing' }],
+  ['no results', () => '?q=service:cart', 'no-results', { mode: 'nothing' }],
   ['first span', () => '', 'first-span', { mode: 'empty' }],
   ['failure', () => '', 'failure', { mode: 'failing', complaints: true }],
   ['trace', () => `trace/${kafka}`, 'span-row'],
@@ -294,6 +472,24 @@ const STATES = [
   ['map', () => 'map', 'map-node'],
   ['map in focus', () => 'map?focus=gateway', 'link-row'],
   ['empty map', () => 'map', 'no-links', { mode: 'empty' }],
+  ['partly searched', () => '', 'trace-row', { mode: 'partial' }],
+  ['search with facets, columns and a reason', () => '?cols=http.method&sel=--20000-&why=1', 'why-row'],
+  ['histogram', () => '?strip=histogram', 'trace-row'],
+  ['heat', () => '?strip=heat&facets=off', 'trace-row'],
+  ['flame', () => `trace/${LARGE}?view=flame`, 'flame'],
+  ['trace table', () => `trace/${LARGE}?view=table`, 'table-row'],
+  ['trace map', () => `trace/${failed}?view=map`, 'call-row'],
+  ['trace logs', () => `trace/${failed}?view=logs`, 'log-row'],
+  ['group with details', () => `trace/${LARGE}?fold=D1`, 'span-row'],
+  ['compare', () => `compare?a=${failed}&b=${kafka}`, 'compare-row'],
+  ['compare, empty', () => 'compare', 'compare-a'],
+  ['open', () => 'open', 'drop-zone'],
+  ['services', () => 'services', 'service-row'],
+  ['operations', () => 'services?service=gateway', 'service-row'],
+  ['no services', () => 'services', 'no-services', { mode: 'empty' }],
+  ['live', () => 'live', 'live-row'],
+  ['status', () => 'status', 'status-store'],
+  ['palette', () => '', 'trace-row', { then: (page) => page.keyboard.press('Control+k') }],
   ['keyboard sheet', () => '', 'trace-row', { then: (page) => page.keyboard.press('?') }],
 ];
 

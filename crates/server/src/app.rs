@@ -3,6 +3,7 @@
 
 use crate::archive::Archive;
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::queries::Queries;
@@ -17,6 +18,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// The way in.
     pub(crate) ingest: Ingest,
+    /// Who watches what comes.
+    pub(crate) live: Arc<Live>,
     /// The way out.
     pub(crate) queries: Queries,
     /// Traces kept past retention, where the options have an archive.
@@ -44,8 +47,11 @@ impl App {
     }
 
     fn with(options: &Options, store: Arc<dyn Store>, metrics: &Arc<Metrics>, sampling: &Arc<Sampling>) -> Self {
+        let live = Arc::new(Live::default());
+        let (of_ingest, of_metrics) = (Arc::clone(&live), Arc::clone(metrics));
         Self {
-            ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(metrics), Arc::clone(sampling)),
+            ingest: Ingest::new(options, Arc::clone(&store), of_metrics, Arc::clone(sampling), of_ingest),
+            live,
             queries: Queries::new(options, Arc::clone(&store), Arc::clone(metrics)),
             archive: Archive::new(options, Arc::clone(metrics)).map(Arc::new),
             options: options.clone(),

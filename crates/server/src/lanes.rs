@@ -5,11 +5,13 @@
 
 use std::cell::OnceCell;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 use tracewell_model::SpanBatch;
 use tracewell_store::{Store, WriteError, WriterCall};
 
@@ -26,7 +28,8 @@ thread_local! {
 
 /// All of them. They end when this is dropped.
 pub(crate) struct Lanes {
-    lanes: Vec<Running>,
+    first: Running,
+    others: Vec<Running>,
 }
 
 struct Running {
@@ -62,19 +65,24 @@ impl Lanes {
     /// Starts one for each processor.
     pub(crate) fn start() -> io::Result<Arc<Self>> {
         let count = thread::available_parallelism().map_or(1, usize::from);
-        let lanes = (0..count).map(|_| Running::start()).collect::<io::Result<_>>()?;
-        Ok(Arc::new(Self { lanes }))
+        let others = (1..count).map(|_| Running::start()).collect::<io::Result<_>>()?;
+        Ok(Arc::new(Self { first: Running::start()?, others }))
     }
 
-    /// Runs what serves a connection on the lane that has fewest.
+    /// Runs what serves a connection on the lane that has least to do.
     pub(crate) fn spawn(&self, serving: impl Future<Output = ()> + Send + 'static) {
         let load = |lane: &&Running| lane.connections.load(Relaxed) / CONNECTIONS_TOGETHER;
-        let Some(lane) = self.lanes.iter().min_by_key(load) else { return };
+        let lane = [&self.first].into_iter().chain(&self.others).min_by_key(load).unwrap_or(&self.first);
         let open = Connection::new(&lane.connections);
         lane.runtime.spawn(async move {
             serving.await;
             drop(open);
         });
+    }
+
+    /// Runs what takes packets, as the connections of the first lane.
+    pub(crate) fn spawn_on_first(&self, taking: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.first.runtime.spawn(taking)
     }
 }
 
@@ -133,7 +141,7 @@ impl Lane {
         let due = match stores.iter().find(|brought| Arc::ptr_eq(&brought.store, store)) {
             Some(brought) => &brought.due,
             None => {
-                stores.push(Brought::new(Arc::clone(store), Arc::clone(&self)));
+                stores.push(Brought::new(Arc::clone(store), Arc::downgrade(&self)));
                 &stores[stores.len() - 1].due
             }
         };
@@ -166,9 +174,9 @@ impl Lane {
                 self.hand_on_answers();
             }
             self.gathered_bytes.store(0, Relaxed);
-            for Brought { store, due, call } in self.stores().iter() {
-                if due.swap(false, Relaxed) && store.commit(call) {
-                    call();
+            for store in self.stores().iter() {
+                if store.due.swap(false, Relaxed) && store.commit() {
+                    (store.call)();
                 }
             }
         }
@@ -201,15 +209,26 @@ impl Lane {
 }
 
 impl Brought {
-    fn new(store: Arc<dyn Store>, lane: Arc<Lane>) -> Self {
+    fn new(store: Arc<dyn Store>, lane: Weak<Lane>) -> Self {
         let due = Arc::new(AtomicBool::new(false));
         let call = Arc::new({
             let due = Arc::clone(&due);
             move || {
                 due.store(true, Relaxed);
-                lane.called.notify_one();
+                if let Some(lane) = lane.upgrade() {
+                    lane.called.notify_one();
+                }
             }
         });
         Self { store, due, call }
+    }
+
+    /// Answers whether more is to be committed.
+    fn commit(&self) -> bool {
+        // Nothing that goes wrong here may end what serves the other connections.
+        catch_unwind(AssertUnwindSafe(|| self.store.commit(&self.call))).unwrap_or_else(|_| {
+            tracing::error!("committing panicked");
+            false
+        })
     }
 }

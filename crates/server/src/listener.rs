@@ -143,7 +143,10 @@ impl Connections {
                         return connection.open.metrics.connections_timed_out.add(1);
                     };
                     let served = connection.serve(stream.into_std());
-                    if spans { lanes.spawn(served) } else { served.await }
+                    match spans {
+                        true => lanes.spawn(served),
+                        false => served.await,
+                    }
                 });
             }
         }

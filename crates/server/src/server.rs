@@ -89,7 +89,7 @@ impl Server {
                     let lanes = (traffic(name), Arc::clone(&lanes));
                     Running::Http(listener::start(socket, address, &app, api_of_all(name, &app), lanes))
                 }
-                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app)),
+                Socket::Udp(socket) => Running::Udp(udp::start(name, socket, address, &app, Arc::clone(&lanes))),
             };
             tracing::info!(listener = name.flag(), %address, "listening");
             (name, running)
@@ -114,6 +114,8 @@ impl Server {
 
     /// Takes no more connections and packets, answers what was asked (for at most `stop-timeout`), closes the store.
     pub async fn stop(mut self) {
+        // What watches has no end of its own.
+        self.app.all().for_each(|app| app.live.close());
         let stopping: Vec<_> = self
             .listeners
             .drain(..)

@@ -7,6 +7,7 @@ use tracewell_store::{EmbeddedOptions, EmbeddedStore, MemoryOptions, MemoryStore
 
 /// The store of these options. On disk, everything acknowledged before is there when this returns.
 pub fn open_store(options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    tracewell_store::set_block_cache_bytes_max(options.block_cache_bytes_max());
     let unless_said = if options.mem_max_spans.is_some() { StorageKind::Memory } else { StorageKind::Disk };
     if options.storage.unwrap_or(unless_said) == StorageKind::Memory {
         let memory = memory_options(options);
@@ -28,7 +29,7 @@ fn memory_options(options: &Options) -> MemoryOptions {
     MemoryOptions {
         spans_max: options.mem_max_spans.unwrap_or(default.spans_max),
         // As on disk: the largest body that is taken has to fit, decoded, with room for others.
-        write_queue_bytes_max: options.store_memory_bytes_max.0 / 2,
+        write_queue_bytes_max: options.store_memory_bytes_max() / 2,
         tag_keys: options.autocomplete_keys.clone(),
         search_enabled: options.search_enabled,
     }
@@ -36,7 +37,7 @@ fn memory_options(options: &Options) -> MemoryOptions {
 
 /// What an engine is opened with.
 pub(crate) fn embedded_options(options: &Options) -> EmbeddedOptions {
-    let memory_bytes_max = options.store_memory_bytes_max.0;
+    let memory_bytes_max = options.store_memory_bytes_max();
     EmbeddedOptions {
         durability: match options.durability {
             Durability::Fsync => tracewell_store::Durability::Fsync,

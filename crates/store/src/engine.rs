@@ -11,7 +11,6 @@ mod options;
 mod parts;
 #[cfg(test)]
 mod query_tests;
-mod queue;
 mod recover;
 mod retain;
 mod seal;
@@ -27,8 +26,8 @@ use crate::store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,
 };
+use crate::write_queue::{Answer, TakenBy};
 use core::{Engine, lock};
-use queue::TakenBy;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,7 +106,7 @@ impl EmbeddedStore {
     fn take(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
         if batch.is_empty() {
             let closed = self.engine.house.closing.load(SeqCst);
-            return queue::Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
+            return Answer::to(done).give(if closed { Err(WriteError::Closed) } else { Ok(()) });
         }
         self.engine.submit_to(batch, done, by);
     }

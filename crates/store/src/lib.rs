@@ -7,6 +7,7 @@ mod check;
 mod clock;
 #[doc(hidden)]
 pub mod contract;
+mod copies;
 mod disk;
 mod engine;
 mod log;
@@ -21,6 +22,8 @@ mod seams;
 mod search;
 mod segment;
 mod store;
+mod watch;
+mod write_queue;
 
 pub use check::{CheckError, CheckOptions, CheckReport, Finding, Lost, Note, check};
 pub use clock::{Clock, SystemClock};
@@ -30,7 +33,9 @@ pub use log::Durability;
 pub use memory::{MemoryOptions, MemoryStore};
 pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
+pub use segment::{block_cache_bytes, set_block_cache_bytes_max};
 pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,
 };
+pub use watch::ReadWatch;

@@ -125,13 +125,14 @@ impl FileLog {
         let (Some(used), Some(file)) = (files.back_mut(), current) else {
             return Err(SeamError::Failed("the log has no file to write to".to_owned()));
         };
-        let group = buffer.zeros(bytes as usize);
+        let group = buffer.room(bytes as usize);
         let mut at = 0;
         for (sequence, payload) in (*next_sequence..).zip(records) {
             let header = Header::new(used.number, sequence, at as u32, payload);
             header.write(payload, &mut group[at..]);
             at += header.stored_bytes() as usize;
         }
+        group[at..].fill(0);
         file.write_at(group, used.end)?;
         if self.durability == Durability::Fsync {
             if !file.writes_are_durable() {

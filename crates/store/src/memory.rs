@@ -6,7 +6,6 @@
 //! it is.
 
 mod make_room;
-mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -14,13 +13,14 @@ use crate::memtable::Memtable;
 use crate::search::View;
 use crate::store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
-    WriteError,
+    WriteError, WriterCall,
 };
-use queue::{Queue, Waiting};
+use crate::write_queue::{TakenBy, Waiting, WriteQueue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tracewell_model::{DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 
 /// How the store in memory works.
@@ -43,6 +43,8 @@ impl Default for MemoryOptions {
     }
 }
 
+/// Batches are taken together up to about this much.
+const GROUP_BYTES_MAX: usize = 1 << 20;
 /// Tables are not smaller than this, however few spans are kept.
 const TABLE_SPANS_MIN: usize = 1024;
 /// Of the spans that are kept each table has about one part in so many: only few tables are made anew to drop traces.
@@ -59,11 +61,12 @@ struct Shared {
     tag_keys: Arc<[String]>,
     /// A table that has so many spans is followed by the next.
     table_spans: usize,
-    queue: Queue,
+    queue: WriteQueue,
     /// Oldest first; only the last one grows.
     tables: RwLock<Vec<Arc<Memtable>>>,
     batches_written: AtomicU64,
     spans_written: AtomicU64,
+    writes_refused: AtomicU64,
 }
 
 impl MemoryStore {
@@ -77,10 +80,11 @@ impl MemoryStore {
         let shared = Arc::new(Shared {
             tag_keys: options.tag_keys.clone().into(),
             table_spans,
-            queue: Queue::new(options.write_queue_bytes_max),
+            queue: WriteQueue::new(Duration::ZERO),
             tables: RwLock::default(),
             batches_written: AtomicU64::new(0),
             spans_written: AtomicU64::new(0),
+            writes_refused: AtomicU64::new(0),
             options,
         });
         let of_thread = Arc::clone(&shared);
@@ -109,25 +113,52 @@ impl Shared {
     }
 
     fn write_until_closed(&self) {
-        while let Some(Waiting { batch, done, .. }) = self.queue.next() {
-            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(batch)));
-            done(kept.map_err(|_| WriteError::Failed("the thread that writes panicked; see the log".to_owned())));
+        loop {
+            let group = self.queue.take_wait(GROUP_BYTES_MAX);
+            if group.is_empty() {
+                return;
+            }
+            self.write(group);
         }
     }
 
-    fn keep(&self, mut batch: SpanBatch) {
+    /// Takes a batch to be written, or refuses it at once.
+    fn submit(&self, mut batch: SpanBatch, done: WriteDone, by: TakenBy) {
+        batch.shrink_to_fit();
+        let waiting = Waiting::new(batch, done);
+        let (bytes, bytes_max) = (waiting.bytes, self.options.write_queue_bytes_max);
+        let pushed = match bytes > bytes_max && !self.queue.is_closed() {
+            true => Err((waiting, WriteError::TooLarge { bytes, bytes_max })),
+            false => self.queue.push(waiting, bytes_max, by),
+        };
+        if let Err((waiting, error)) = pushed {
+            self.writes_refused.fetch_add(1, Relaxed);
+            waiting.answer.give(Err(error));
+        }
+    }
+
+    /// Writes a group that was taken, and says so to the queue.
+    fn write(&self, group: Vec<Waiting>) {
+        for Waiting { batch, answer, bytes } in group {
+            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(batch)));
+            self.queue.release(bytes);
+            answer.give(kept.map_err(|_| WriteError::Failed("writing panicked; see the log".to_owned())));
+        }
+        self.queue.written();
+    }
+
+    fn keep(&self, batch: Arc<SpanBatch>) {
         let spans = batch.len();
         if let Some(tables) = make_room::tables_with_room(self, spans) {
             self.change_tables(|current| *current = tables);
         }
-        batch.shrink_to_fit();
         let last = self.tables().pop().filter(|table| table.spans() < self.table_spans);
         let table = last.unwrap_or_else(|| {
             let new = Arc::new(Memtable::new(Arc::clone(&self.tag_keys)));
             self.change_tables(|tables| tables.push(Arc::clone(&new)));
             new
         });
-        table.insert(Arc::new(batch));
+        table.insert(batch);
         self.batches_written.fetch_add(1, Relaxed);
         self.spans_written.fetch_add(spans as u64, Relaxed);
     }
@@ -135,9 +166,20 @@ impl Shared {
 
 impl Store for MemoryStore {
     fn write(&self, batch: SpanBatch, done: WriteDone) {
-        if let Err((done, error)) = self.shared.queue.push(batch, done) {
-            done(Err(error));
+        self.shared.submit(batch, done, TakenBy::Thread);
+    }
+
+    fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
+        self.shared.submit(batch, done, TakenBy::Caller);
+    }
+
+    fn commit(&self, call: &WriterCall) -> bool {
+        let group = self.shared.queue.take(GROUP_BYTES_MAX, Some(call));
+        if group.is_empty() {
+            return false;
         }
+        self.shared.write(group);
+        self.shared.queue.has_waiting()
     }
 
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
@@ -205,7 +247,7 @@ impl Store for MemoryStore {
             spans_stored: spans,
             batches_written: self.shared.batches_written.load(Relaxed),
             spans_written: self.shared.spans_written.load(Relaxed),
-            writes_refused: self.shared.queue.refused(),
+            writes_refused: self.shared.writes_refused.load(Relaxed),
             write_queue_bytes: self.shared.queue.bytes() as u64,
             memory_bytes: tables.iter().map(|table| table.memory_bytes() as u64).sum(),
             memory_spans: spans,

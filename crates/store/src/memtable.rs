@@ -9,7 +9,7 @@ use crate::part::next_part_id;
 use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use tracewell_model::{EndpointId, Kind, SpanBatch, StrId, TraceQuery, ValueRef};
+use tracewell_model::{EndpointId, Kind, SpanBatch, SpanRef, StrId, TraceQuery, ValueRef};
 
 /// Of one tag at most this many values are remembered for completion.
 const TAG_VALUES_MAX: usize = 10_000;
@@ -32,6 +32,8 @@ struct State {
     /// Lower half of a trace's id → row of `traces`.
     by_low: HashMap<u64, u32>,
     names: Names,
+    /// What was put into `names`, each combination once: one look tells that a span has nothing new. See [`operation_key`].
+    known: HashSet<Box<[u8]>>,
     names_bytes: usize,
     batch_bytes: usize,
     start_us_min: u64,
@@ -222,13 +224,15 @@ impl Memtable {
         let mut seen = [None; SEEN_SLOTS];
         let keys: Vec<StrId> = self.tag_keys.iter().filter_map(|key| batch.find_interned(key)).collect();
         let state = self.read();
+        let mut key = vec![];
         for span in batch.spans() {
             let about = (span.local_id(), span.remote_id(), span.name_id(), span.kind());
             let slot = about.0.0 ^ about.1.0.wrapping_mul(7) ^ about.2.0.wrapping_mul(31) ^ about.3 as u32;
             let seen = &mut seen[slot as usize % SEEN_SLOTS];
             if *seen != Some(about) {
                 *seen = Some(about);
-                if !state.names.has(span.service_name(), span.name(), span.remote_service_name(), span.kind()) {
+                operation_key(span, &mut key);
+                if !state.known.contains(key.as_slice()) {
                     new.rows.push(span.row());
                 }
             }
@@ -277,14 +281,20 @@ pub(crate) struct TraceRows {
 impl State {
     fn put_rows(&mut self, batch: &SpanBatch, masks: &[u64]) {
         let batch_number = self.batches.len() as u32;
+        let mut last: Option<(u64, u32)> = None;
         for span in batch.spans() {
             let row = self.rows.len() as u32;
             self.rows.push(RowEntry { batch: batch_number, row: span.row() as u32, next: NO_ROW });
             let low = span.trace_id().low();
-            let at = *self.by_low.entry(low).or_insert_with(|| {
-                self.traces.push(TraceEntry::new(low, row));
-                self.traces.len() as u32 - 1
-            });
+            // Spans of a trace mostly come one behind the other.
+            let at = match last.filter(|&(of, _)| of == low) {
+                Some((_, at)) => at,
+                None => *self.by_low.entry(low).or_insert_with(|| {
+                    self.traces.push(TraceEntry::new(low, row));
+                    self.traces.len() as u32 - 1
+                }),
+            };
+            last = Some((low, at));
             let trace = &mut self.traces[at as usize];
             if trace.rows > 0 {
                 self.rows[trace.last as usize].next = row;
@@ -302,10 +312,16 @@ impl State {
     }
 
     fn put_names(&mut self, batch: &SpanBatch, new: &NewNames) {
+        let mut key = vec![];
         for &row in &new.rows {
             let span = batch.span(row);
             let (service, remote) = (span.service_name(), span.remote_service_name());
             self.names_bytes += self.names.put(service, span.name(), remote, span.kind());
+            operation_key(span, &mut key);
+            if !self.known.contains(key.as_slice()) {
+                self.known.insert(key.as_slice().into());
+                self.names_bytes += key.len() + NODE_BYTES;
+            }
         }
         for (key, value) in &new.tags {
             self.names_bytes += self.names.put_tag_value(batch.interned(*key), value);
@@ -320,13 +336,6 @@ impl TraceEntry {
 }
 
 impl Names {
-    fn has(&self, service: &str, span: &str, remote: &str, kind: Kind) -> bool {
-        let Some(known) = self.services.get(service) else { return service.is_empty() };
-        // A span's name is put into both sets.
-        let kinds = known.operations.get(span);
-        kinds.is_some_and(|kinds| kinds & kind_bit(kind) != 0) && (remote.is_empty() || known.remotes.contains(remote))
-    }
-
     /// Answers about how many bytes more are held.
     fn put(&mut self, service: &str, span: &str, remote: &str, kind: Kind) -> usize {
         if service.is_empty() {
@@ -439,6 +448,16 @@ impl MemSnapshot {
     pub(crate) fn keep_shared(&self, parts: impl Fn(u64) -> bool) {
         self.table.lock_shared().retain(|&part, _| parts(part));
     }
+}
+
+/// What [`Names`] learn from a span, as bytes that no other span has unless they learn the same from it.
+fn operation_key(span: SpanRef<'_>, key: &mut Vec<u8>) {
+    let (service, remote) = (span.service_name(), span.remote_service_name());
+    key.clear();
+    key.push(span.kind() as u8);
+    key.extend_from_slice(&(service.len() as u32).to_le_bytes());
+    key.extend_from_slice(&(remote.len() as u32).to_le_bytes());
+    [service, remote, span.name()].iter().for_each(|text| key.extend_from_slice(text.as_bytes()));
 }
 
 /// The same for a name in any case.

@@ -22,6 +22,8 @@ use tracewell_model::{
 /// their spans lie in. Answers are ordered by [`tracewell_model::trace_timestamp_us`], newest first, then by id, and hold the
 /// `limit` newest of all matches.
 ///
+/// **Reads end early** where a [`crate::ReadWatch`] says so, with [`ReadError::Ended`].
+///
 /// **Retention** may remove old spans at any time, whole traces or parts of them, oldest first.
 pub trait Store: Send + Sync + 'static {
     /// Keeps a batch. See the trait's text. An empty batch is answered `Ok`.
@@ -29,7 +31,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The same from a thread that brings batches all the time and can wait for the disk now and then: it calls
     /// [`Store::commit`] when it has brought what there was, so that nobody has to be woken. What nobody comes to commit is
-    /// written all the same, but not at once.
+    /// written with what comes next, or when the store closes.
     fn write_at_commit(&self, batch: SpanBatch, done: WriteDone) {
         self.write(batch, done);
     }
@@ -161,6 +163,9 @@ pub enum ReadError {
     /// The store was configured not to be searched (`SEARCH_ENABLED=false`).
     #[error("search is disabled")]
     SearchDisabled,
+    /// A [`crate::ReadWatch`] ended it: its time was up, or nobody waits for it.
+    #[error("the read was ended before it was through")]
+    Ended,
 }
 
 /// Which traces to count links of. Microseconds since the epoch, both inclusive.

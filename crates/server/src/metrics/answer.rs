@@ -20,6 +20,7 @@ pub(crate) fn prometheus_text(app: &App, headers: &HeaderMap) -> Answer {
     };
     let sources = Sources {
         metrics: &app.metrics,
+        memory_budget_bytes: app.options.memory_budget.0,
         bodies_held_bytes: app.all().map(|app| app.ingest.held_bytes()).sum(),
         store: app.store_stats(),
         health: app.store_health(),

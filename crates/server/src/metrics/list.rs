@@ -9,6 +9,7 @@ use tracewell_store::{StoreHealth, StoreStats};
 /// Where values come from, read once for an answer.
 pub(crate) struct Sources<'a> {
     pub(crate) metrics: &'a Metrics,
+    pub(crate) memory_budget_bytes: usize,
     pub(crate) bodies_held_bytes: usize,
     pub(crate) store: StoreStats,
     pub(crate) health: StoreHealth,
@@ -99,6 +100,8 @@ pub(super) const METRICS: &[Metric] = &[
     metric("tracewell_store_log_bytes", Gauge, "Bytes of the log on the disk.", of_store!(log_bytes)),
     metric("tracewell_store_memory_bytes", Gauge, "Memory of recent spans.", of_store!(memory_bytes)),
     metric("tracewell_store_memory_spans", Gauge, "Recent spans in memory.", of_store!(memory_spans)),
+    metric("tracewell_store_block_cache_bytes", Gauge, "Memory of what was read of segments lately.", Read::Value(|_| tracewell_store::block_cache_bytes() as f64)),
+    metric("tracewell_memory_budget_bytes", Gauge, "Memory that the whole server may use.", Read::Value(|s| s.memory_budget_bytes as f64)),
     metric("tracewell_store_segments", Gauge, "Segments on the disk.", of_store!(segments)),
     metric("tracewell_store_segment_bytes", Gauge, "Bytes of segments on the disk.", of_store!(segment_bytes)),
     metric("tracewell_store_segment_spans", Gauge, "Spans in segments.", of_store!(segment_spans)),

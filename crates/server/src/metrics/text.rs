@@ -154,6 +154,7 @@ mod tests {
         metrics.requests.observe(&Method::POST, "/api/v2/spans", StatusCode::ACCEPTED, Duration::from_millis(3));
         let sources = Sources {
             metrics: &metrics,
+            memory_budget_bytes: 8,
             bodies_held_bytes: 7,
             store: StoreStats { spans_written: 9, ..StoreStats::default() },
             health: StoreHealth::default(),

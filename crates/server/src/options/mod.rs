@@ -107,6 +107,8 @@ options! {
             "How much the system is asked to hold of packets that wait to be read, a UDP socket; it may grant less.";
     }
     "Storage" {
+        memory_budget: ByteSize = "256MiB", "BYTES", [],
+            "Memory of the whole server, from which its parts have their shares: spans that are not yet in segments (store-memory-bytes-max), bodies on their way in (bodies-memory-bytes-max) and what was read of segments (block-cache-bytes-max) a quarter each; the last is for queries, segments in the making and the program itself.";
         data_dir: PathBuf = "tracewell-data", "DIR", [],
             "Where the spans are kept.";
         storage: Option<StorageKind> = "", "disk|memory", ["STORAGE_TYPE"],
@@ -115,8 +117,10 @@ options! {
             "With spans in memory: how many are kept, the oldest traces give way; 500000 when it is not said. Said alone it means storage=memory, as with Zipkin.";
         durability: Durability = "fsync", "fsync|os", [],
             "When spans are acknowledged: once they are on the disk (fsync), or once the operating system has them (os), which a power cut may lose.";
-        store_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
-            "Memory for spans that are not yet in segments; when it is spent, senders are asked to try again.";
+        store_memory_bytes_max: Option<ByteSize> = "", "BYTES", [],
+            "Memory for spans that are not yet in segments, of each tenant; when it is spent, senders are asked to try again. A quarter of memory-budget when it is not said.";
+        block_cache_bytes_max: Option<ByteSize> = "", "BYTES", [],
+            "Memory for what was read of segments lately. A quarter of memory-budget when it is not said.";
         retention_age: Duration = "7d", "DURATION", [],
             "How long spans are kept.";
         retention_bytes_max: Option<ByteSize> = "", "BYTES", [],
@@ -137,8 +141,8 @@ options! {
             "The largest body of spans as it comes over the wire; more is answered with 413.";
         body_decompressed_bytes_max: ByteSize = "32MiB", "BYTES", [],
             "The largest body of spans after decompression; more is answered with 413.";
-        bodies_memory_bytes_max: ByteSize = "64MiB", "BYTES", [],
-            "Memory for all bodies on their way in; when it is spent, senders are answered 503 and asked to try again.";
+        bodies_memory_bytes_max: Option<ByteSize> = "", "BYTES", [],
+            "Memory for all bodies on their way in; when it is spent, senders are answered 503 and asked to try again. A quarter of memory-budget when it is not said.";
     }
     "Sampling" {
         sampling_mode: SamplingMode = "file", "file|adaptive", ["SAMPLING_CONFIG_TYPE"],
@@ -252,6 +256,28 @@ options! {
     }
 }
 
+impl Options {
+    /// Bytes for spans that are not yet in segments, of each store.
+    pub(crate) fn store_memory_bytes_max(&self) -> usize {
+        self.memory_share(self.store_memory_bytes_max)
+    }
+
+    /// Bytes for bodies on their way in.
+    pub(crate) fn bodies_memory_bytes_max(&self) -> usize {
+        self.memory_share(self.bodies_memory_bytes_max)
+    }
+
+    /// Bytes for what was read of segments lately.
+    pub(crate) fn block_cache_bytes_max(&self) -> usize {
+        self.memory_share(self.block_cache_bytes_max)
+    }
+
+    /// What was said, or the share that each of these parts has of the budget.
+    fn memory_share(&self, said: Option<ByteSize>) -> usize {
+        said.map_or(self.memory_budget.0 / 4, |said| said.0)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         #[expect(clippy::expect_used, reason = "a test holds every default to its own parser")]
@@ -271,6 +297,14 @@ mod tests {
         assert_eq!(options.query_lookback, Duration::from_millis(86_400_000), "as Zipkin");
         assert_eq!(options.allowed_origins, ["*"]);
         assert!(options.autocomplete_keys.is_empty());
+    }
+
+    #[test]
+    fn one_option_divides_the_memory() {
+        let options = Options::default();
+        assert_eq!((options.store_memory_bytes_max(), options.block_cache_bytes_max()), (64 << 20, 64 << 20));
+        let options = Options { memory_budget: ByteSize(100), bodies_memory_bytes_max: Some(ByteSize(7)), ..options };
+        assert_eq!((options.store_memory_bytes_max(), options.bodies_memory_bytes_max()), (25, 7));
     }
 
     #[test]

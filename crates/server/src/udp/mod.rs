@@ -6,6 +6,7 @@ mod receiver;
 use crate::app::App;
 use crate::budget::{Reserved, Spent};
 use crate::format::{Format, decode};
+use crate::lanes::Lanes;
 use crate::listener_name::ListenerName;
 use crate::metrics::{CollectorMetrics, Refusal, Transport};
 use receiver::Receiver;
@@ -34,17 +35,29 @@ pub(crate) struct UdpListener {
 }
 
 /// Takes packets from a socket until stopped.
-pub(crate) fn start(name: ListenerName, socket: UdpSocket, address: SocketAddr, app: &Arc<App>) -> UdpListener {
+pub(crate) fn start(
+    name: ListenerName,
+    socket: UdpSocket,
+    address: SocketAddr,
+    app: &Arc<App>,
+    lanes: Arc<Lanes>,
+) -> UdpListener {
     let (transport, format) = match name {
         ListenerName::JaegerUdpBinary => (Transport::JaegerUdpBinary, Format::AgentBinary),
         ListenerName::ZipkinUdp => (Transport::ZipkinUdp, Format::AgentCompact),
         _ => (Transport::JaegerUdpCompact, Format::AgentCompact),
     };
     let (stopping, stop) = watch::channel(false);
-    let waiting_bytes_max = WAITING_BYTES_MAX.min(app.options.store_memory_bytes_max.0 / 8);
+    let waiting_bytes_max = WAITING_BYTES_MAX.min(app.options.store_memory_bytes_max() / 8);
     let collector = Collector { app: Arc::clone(app), transport, format, waiting_bytes_max };
-    let task = tokio::spawn(async move {
-        match Receiver::new(socket, collector.app.options.udp_receive_buffer_bytes.0) {
+    let socket = socket.into_std();
+    let task = Arc::clone(&lanes).spawn_on_first(async move {
+        let _lanes = lanes;
+        // The socket is waited for by the lane, not by who opened it.
+        let socket = socket.and_then(UdpSocket::from_std);
+        let receiver =
+            socket.and_then(|socket| Receiver::new(socket, collector.app.options.udp_receive_buffer_bytes.0));
+        match receiver {
             Ok(receiver) => collector.run(receiver, stop).await,
             Err(error) => tracing::error!(listener = name.flag(), %error, "no packets can be taken"),
         }

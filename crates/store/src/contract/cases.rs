@@ -1,7 +1,9 @@
 //! The cases of the contract by name: each says one thing that a store has to do, with spans made for it.
 
 use super::{assert_same_spans, write};
-use crate::store::{DependencyWindow, Store, WriteError};
+use crate::store::{DependencyWindow, Store, WriteError, WriterCall};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use tracewell_model::{
     DependencyLink, Kind, OwnedAnnotation, OwnedEndpoint, Span, SpanBatch, SpanId, Time, TraceGrouping, TraceId,
     TraceQuery, Value,
@@ -36,6 +38,7 @@ pub(super) const CASES: &[Case] = &[
     ("links between services", dependencies),
     ("links of traces that touch the window, counted whole", dependencies_window),
     ("links of a trace whose spans came in several batches", dependencies_cut),
+    ("threads that commit what they bring", committed_by_who_brought),
     ("a closed store takes nothing and still reads", closed),
 ];
 
@@ -471,6 +474,45 @@ fn dependencies_cut(store: &dyn Store) {
     long[1].id = SpanId::new(9);
     put(store, &[&long[1..2]]);
     assert_eq!(store.dependencies(ALL), Ok(vec![link("web", "cart", 2, 0)]));
+}
+
+/// Each brings a few batches at a time and commits until all are answered, or is called to when another does.
+fn committed_by_who_brought(store: &dyn Store) {
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 20;
+    const TOGETHER: u64 = 3;
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    // `None` is a call.
+                    let (told, answers) = mpsc::channel();
+                    for at in 0..TOGETHER {
+                        let id = 1 + (thread * ROUNDS + round) * TOGETHER + at;
+                        let told = told.clone();
+                        let spans = [span(1 + u128::from(id % 7), id, 0, "a", "get", EPOCH_US, 0)];
+                        store.write_at_commit(batch(&spans), Box::new(move |answer| drop(told.send(Some(answer)))));
+                    }
+                    let call: WriterCall = Arc::new(move || drop(told.send(None)));
+                    while store.commit(&call) {}
+                    let mut left = TOGETHER;
+                    while left > 0 {
+                        match answers.recv() {
+                            Ok(Some(answer)) => {
+                                assert_eq!(answer, Ok(()));
+                                left -= 1;
+                            }
+                            _ => while store.commit(&call) {},
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let ids: Vec<_> = (1..=7).map(TraceId::new).collect();
+    let traces = store.traces(&ids, TraceGrouping::Strict);
+    let spans: usize = traces.iter().flatten().map(SpanBatch::len).sum();
+    assert_eq!(spans as u64, THREADS * ROUNDS * TOGETHER);
 }
 
 fn closed(store: &dyn Store) {

@@ -12,14 +12,12 @@ pub(crate) struct AlignedBuffer {
 const KEEP_BYTES_MAX: usize = 4 << 20;
 
 impl AlignedBuffer {
-    /// `len` zeros at an aligned address, good until the next call.
-    pub(crate) fn zeros(&mut self, len: usize) -> &mut [u8] {
+    /// So many bytes at an aligned address, good until the next call. What they are is left from the calls before.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [u8] {
         let room = len + BLOCK_BYTES;
-        if self.bytes.capacity() < room || self.bytes.capacity() > KEEP_BYTES_MAX.max(room) {
-            self.bytes = Vec::with_capacity(room);
+        if self.bytes.len() < room || self.bytes.len() > KEEP_BYTES_MAX.max(2 * room) {
+            self.bytes = vec![0; room.next_power_of_two()];
         }
-        self.bytes.clear();
-        self.bytes.resize(room, 0);
         // The vector has more room than is asked for by one block, so an aligned address is always inside.
         let start = self.bytes.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
         &mut self.bytes[start..start + len]
@@ -34,9 +32,8 @@ mod tests {
     fn addresses_are_aligned_whatever_was_there_before() {
         let mut buffer = AlignedBuffer::default();
         for len in [0, 1, 4096, 100_000, 8 << 20, 4096] {
-            let bytes = buffer.zeros(len);
+            let bytes = buffer.room(len);
             assert_eq!((bytes.len(), bytes.as_ptr().align_offset(BLOCK_BYTES)), (len, 0));
-            assert!(bytes.iter().all(|&byte| byte == 0));
             bytes.fill(7);
         }
     }

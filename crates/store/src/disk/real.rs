@@ -59,7 +59,7 @@ impl RealDisk {
         let written = options
             .truncate(true)
             .open(self.path(PROBE_NAME))
-            .and_then(|file| file.write_all_at(buffer.zeros(BLOCK_BYTES), 0));
+            .and_then(|file| file.write_all_at(buffer.room(BLOCK_BYTES), 0));
         written.is_ok()
     }
 }
@@ -273,7 +273,7 @@ mod tests {
         let file = disk.open("direct", OpenFile::WriteDurable).unwrap();
         file.allocate(1 << 20).unwrap();
         let mut buffer = AlignedBuffer::default();
-        let bytes = buffer.zeros(2 * BLOCK_BYTES);
+        let bytes = buffer.room(2 * BLOCK_BYTES);
         bytes.fill(9);
         file.write_at(bytes, BLOCK_BYTES as u64).unwrap();
         if !file.writes_are_durable() {

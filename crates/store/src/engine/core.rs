@@ -3,7 +3,6 @@
 
 use super::options::EmbeddedOptions;
 use super::parts::Parts;
-use super::queue::{Answer, TakenBy, Waiting, WriteQueue};
 use super::write::GroupWriter;
 use crate::catalog::{Catalog, CatalogValue};
 use crate::clock::Clock;
@@ -12,7 +11,8 @@ use crate::seams::{Blobs, Log, SeamError};
 use crate::search::View;
 use crate::segment::Segment;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::write_queue::{TakenBy, Waiting, WriteQueue};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracewell_model::SpanBatch;
 
@@ -90,6 +90,8 @@ pub(super) struct House {
     pub(super) called: Mutex<bool>,
     pub(super) call: Condvar,
     pub(super) closing: AtomicBool,
+    /// Rounds without anything to seal.
+    pub(super) idle_rounds: AtomicU32,
 }
 
 impl House {
@@ -101,14 +103,14 @@ impl House {
 
 impl Engine {
     /// Takes a batch to be written by the store's thread, or refuses it at once.
+    #[cfg(test)]
     pub(super) fn submit(&self, batch: SpanBatch, done: WriteDone) {
         self.submit_to(batch, done, TakenBy::Thread);
     }
 
-    /// The same, to be written by either.
+    /// Takes a batch to be written, or refuses it at once.
     pub(super) fn submit_to(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
-        let bytes = batch.memory_bytes();
-        let waiting = Waiting { batch: Arc::new(batch), answer: Answer::to(done), bytes };
+        let waiting = Waiting::new(batch, done);
         if let Err((waiting, error)) = self.enqueue(waiting, by) {
             self.counters.writes_refused.fetch_add(1, Relaxed);
             waiting.answer.give(Err(error));

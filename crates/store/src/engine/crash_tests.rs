@@ -12,7 +12,7 @@ use crate::check::CheckOptions;
 use crate::clock::TestClock;
 use crate::disk::Disk;
 use crate::disk::sim::{Random, SimDisk};
-use crate::store::{Store, WriteDone, WriteError};
+use crate::store::{Store, WriteDone, WriteError, WriterCall};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -359,7 +359,15 @@ fn write_from_threads(store: &EmbeddedStore, writers: &[(u64, u64)]) -> Vec<Sent
                 let mut random = Random::new(seed);
                 for number in 0..40 {
                     let number = writer * 1000 + number;
-                    send(&mut sent, &mut random, number, |batch, done| store.write(batch, done));
+                    // Some writers commit what they bring, if not at once.
+                    let commits = writer % 2 == 1;
+                    send(&mut sent, &mut random, number, |batch, done| match commits {
+                        true => store.write_at_commit(batch, done),
+                        false => store.write(batch, done),
+                    });
+                    if commits && random.one_in(2) {
+                        store.commit(&(Arc::new(|| ()) as WriterCall));
+                    }
                     if random.one_in(4) {
                         store.stats();
                     }

@@ -7,14 +7,12 @@
 use super::core::{Condemned, Engine, lock};
 use super::parts::Parts;
 use crate::catalog::SegmentEntry;
-use crate::memtable::Memtable;
 use crate::seams::SeamError;
-use crate::segment::{Segment, write_segment};
+use crate::segment::{Segment, write_merged};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Instant;
-use tracewell_model::SpanBatch;
 
 /// Fewer neighbours than this are left as they are.
 const MERGED_SEGMENTS_MIN: usize = 4;
@@ -112,11 +110,7 @@ impl Engine {
 
     /// The bytes of a segment with the spans of all of these.
     fn merged(&self, segments: &[Arc<Segment>]) -> Result<Vec<u8>, SeamError> {
-        let memtable = Memtable::new(self.options.tag_keys.clone().into());
-        for segment in segments {
-            segment.each_block(|batch: SpanBatch| memtable.insert(Arc::new(batch))).map_err(|error| failed(&error))?;
-        }
-        Ok(write_segment(&memtable).map_err(|error| failed(&error))?.bytes)
+        Ok(write_merged(segments, &self.options.tag_keys).map_err(|error| failed(&error))?.bytes)
     }
 
     fn show_merged(&self, parts: &mut Parts, entry: SegmentEntry, segment: Arc<Segment>, gone: &[SegmentEntry]) {

@@ -3,7 +3,7 @@
 use super::core::{Counters, Engine, House, Refusals, lock};
 use super::options::{EmbeddedOptions, OpenError};
 use super::parts::Parts;
-use super::queue::WriteQueue;
+use super::write::GATHER_TIME_MAX;
 use crate::blobs::FileBlobs;
 use crate::catalog::{Catalog, CatalogValue, SegmentEntry};
 use crate::clock::Clock;
@@ -12,6 +12,7 @@ use crate::log::FileLog;
 use crate::meta::FileMeta;
 use crate::seams::{Blobs, SeamError};
 use crate::segment::Segment;
+use crate::write_queue::WriteQueue;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
@@ -38,7 +39,7 @@ impl Engine {
             log,
             blobs,
             clock,
-            queue: WriteQueue::default(),
+            queue: WriteQueue::new(GATHER_TIME_MAX),
             writer: Mutex::default(),
             append_us: AtomicU64::new(0),
             house: House::default(),

@@ -2,18 +2,25 @@
 
 use super::core::{Condemned, Engine, lock};
 use crate::catalog::SegmentEntry;
+use crate::segment::forget_scratch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Unless configured, so much of the disk is kept free, or a tenth of a smaller disk.
 const FREE_BYTES_MIN_DEFAULT: u64 = 1 << 30;
 
+/// After so many rounds, a second each, without anything to seal, the memory kept for the next segment is given back.
+const IDLE_ROUNDS_MAX: u32 = 10;
+
 impl Engine {
     /// One round of everything that is done beside the writes.
     pub(super) fn keep_house(&self) {
         self.rotate_by_age();
         if self.seal_all() {
+            self.house.idle_rounds.store(0, Relaxed);
             self.merge_all();
+        } else if self.house.idle_rounds.fetch_add(1, Relaxed) == IDLE_ROUNDS_MAX {
+            forget_scratch();
         }
         self.retain();
         self.remove_condemned();

@@ -2,13 +2,13 @@
 //! sender is told.
 
 use super::core::{Engine, lock};
-use super::queue::Waiting;
 use crate::seams::SeamError;
 use crate::store::{WriteError, WriterCall};
+use crate::write_queue::Waiting;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracewell_model::write_image;
 
 /// Memory that groups are encoded in, kept from group to group.
@@ -16,6 +16,10 @@ use tracewell_model::write_image;
 pub(super) struct GroupWriter {
     images: Vec<u8>,
 }
+
+/// The thread that writes waits so long for the batches of senders that are about to send: a write costs about as much
+/// processor time whether it holds one batch or ten.
+pub(super) const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// While the log takes longer than this to append a group, it is left to the store's own thread.
 const SLOW_APPEND_US: u64 = 10_000;

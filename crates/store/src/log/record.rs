@@ -37,7 +37,7 @@ impl Header {
         }
     }
 
-    /// Writes header and payload to the front of `into`, which has [`stored_bytes`] of room.
+    /// Writes header, payload and zeros to the front of `into`, [`stored_bytes`] of it.
     pub(super) fn write(&self, payload: &[u8], into: &mut [u8]) {
         let (header, rest) = into.split_at_mut(HEADER_BYTES);
         header[..4].copy_from_slice(&MAGIC);
@@ -49,7 +49,10 @@ impl Header {
         header[36..40].copy_from_slice(&self.kind.to_le_bytes());
         let crc = crc32fast::hash(&header[8..]);
         header[4..8].copy_from_slice(&crc.to_le_bytes());
-        rest[..payload.len()].copy_from_slice(payload);
+        let (to, rest) = rest.split_at_mut(payload.len());
+        to.copy_from_slice(payload);
+        let padding = self.stored_bytes() as usize - HEADER_BYTES - payload.len();
+        rest[..padding].fill(0);
     }
 
     /// Reads a header; nothing if it is none or is damaged.

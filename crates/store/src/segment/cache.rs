@@ -4,9 +4,10 @@
 use super::column::Column;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// What all segments of the process may keep together.
+/// What all segments of the process may keep together, until [`set_block_cache_bytes_max`] says otherwise.
 const CACHE_BYTES_MAX: usize = 64 << 20;
 
 /// Segment (its part number), block, column.
@@ -14,7 +15,7 @@ pub(crate) type ColumnKey = (u64, u32, u32);
 
 /// See the module's text.
 pub(crate) struct ColumnCache {
-    bytes_max: usize,
+    bytes_max: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -33,6 +34,17 @@ struct Entry {
     used: bool,
 }
 
+/// Sets how many bytes of what was read of segments the process keeps, for all of its stores. What is kept already gives
+/// way with the next read.
+pub fn set_block_cache_bytes_max(bytes_max: usize) {
+    ColumnCache::of_process().bytes_max.store(bytes_max, Relaxed);
+}
+
+/// How many bytes of what was read of segments the process keeps now.
+pub fn block_cache_bytes() -> usize {
+    ColumnCache::of_process().lock().bytes
+}
+
 impl ColumnCache {
     /// The cache that the segments of this process share, because they share its memory.
     pub(crate) fn of_process() -> &'static Self {
@@ -41,11 +53,15 @@ impl ColumnCache {
     }
 
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, state: Mutex::default() }
+        Self { bytes_max: AtomicUsize::new(bytes_max), state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self, key: ColumnKey) -> Option<Arc<Column>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let entry = state.entries.get_mut(&key)?;
         entry.used = true;
         Some(Arc::clone(&entry.column))
@@ -54,10 +70,11 @@ impl ColumnCache {
     /// Keeps a column, at the cost of those not asked for lately.
     pub(crate) fn put(&self, key: ColumnKey, column: Arc<Column>) {
         let bytes = column.memory_bytes() + size_of::<Entry>() + 2 * size_of::<ColumnKey>();
-        if bytes > self.bytes_max / 4 {
+        let bytes_max = self.bytes_max.load(Relaxed);
+        if bytes > bytes_max / 4 {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let state = &mut *state;
         if state.entries.insert(key, Entry { column, bytes, used: false }).is_some_and(|old| {
             state.bytes -= old.bytes;
@@ -68,7 +85,7 @@ impl ColumnCache {
         }
         state.bytes += bytes;
         state.queue.push_back(key);
-        while state.bytes > self.bytes_max {
+        while state.bytes > bytes_max {
             let Some(oldest) = state.queue.pop_front() else { break };
             match state.entries.get_mut(&oldest) {
                 Some(entry) if entry.used => {
@@ -86,7 +103,7 @@ impl ColumnCache {
 
     /// Forgets a segment that was closed.
     pub(crate) fn forget(&self, segment: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let State { entries, queue, bytes } = &mut *state;
         queue.retain(|key| {
             if key.0 != segment {

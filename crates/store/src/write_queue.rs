@@ -1,4 +1,4 @@
-//! Batches on their way to the log: bounded in bytes, never blocking who brings one. One thread at a time takes a group and
+//! Batches on their way to where they are kept: bounded in bytes, never blocking who brings one. One thread at a time takes a group and
 //! writes it: the store's own, or one that brought batches and said that it would.
 
 use crate::store::{WriteDone, WriteError, WriterCall};
@@ -8,21 +8,24 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracewell_model::SpanBatch;
 
-/// Who takes waits so long for the batches of senders that are about to send: a write costs about as much processor time
-/// whether it holds one batch or ten.
-const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
-
 /// A batch and who wants to know what became of it.
-pub(super) struct Waiting {
-    pub(super) batch: Arc<SpanBatch>,
-    pub(super) answer: Answer,
+pub(crate) struct Waiting {
+    pub(crate) batch: Arc<SpanBatch>,
+    pub(crate) answer: Answer,
     /// Its memory.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Waiting {
+    pub(crate) fn new(batch: SpanBatch, done: WriteDone) -> Self {
+        let bytes = batch.memory_bytes();
+        Self { batch: Arc::new(batch), answer: Answer::to(done), bytes }
+    }
 }
 
 /// Who is going to take a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TakenBy {
+pub(crate) enum TakenBy {
     /// The store's thread, which is woken for it.
     Thread,
     /// Who brought it; nobody is woken.
@@ -30,14 +33,14 @@ pub(super) enum TakenBy {
 }
 
 /// Who wants to know what became of a batch: is told once, even when the batch is dropped because something panicked.
-pub(super) struct Answer(Option<WriteDone>);
+pub(crate) struct Answer(Option<WriteDone>);
 
 impl Answer {
-    pub(super) fn to(done: WriteDone) -> Self {
+    pub(crate) fn to(done: WriteDone) -> Self {
         Self(Some(done))
     }
 
-    pub(super) fn give(mut self, result: Result<(), WriteError>) {
+    pub(crate) fn give(mut self, result: Result<(), WriteError>) {
         self.tell(result);
     }
 
@@ -57,8 +60,8 @@ impl Drop for Answer {
 }
 
 /// See the module's text.
-#[derive(Default)]
-pub(super) struct WriteQueue {
+pub(crate) struct WriteQueue {
+    gather_time_max: Duration,
     state: Mutex<State>,
     filled: Condvar,
 }
@@ -97,12 +100,17 @@ impl State {
 }
 
 impl WriteQueue {
+    /// An empty queue whose thread waits so long for the batches of senders that are about to send.
+    pub(crate) fn new(gather_time_max: Duration) -> Self {
+        Self { gather_time_max, state: Mutex::default(), filled: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a batch if no more than `bytes_max` are in the queue then.
-    pub(super) fn push(&self, waiting: Waiting, bytes_max: usize, by: TakenBy) -> Result<(), (Waiting, WriteError)> {
+    pub(crate) fn push(&self, waiting: Waiting, bytes_max: usize, by: TakenBy) -> Result<(), (Waiting, WriteError)> {
         let mut state = self.lock();
         if state.closed {
             return Err((waiting, WriteError::Closed));
@@ -123,7 +131,7 @@ impl WriteQueue {
     /// Takes batches from the front, at least one if there is one, others while they are no more than `bytes_max`
     /// together; nothing while another group is being written: then `call` is called when that is done and batches wait.
     /// Who gets any calls [`WriteQueue::written`] afterwards.
-    pub(super) fn take(&self, bytes_max: usize, call: Option<&WriterCall>) -> Vec<Waiting> {
+    pub(crate) fn take(&self, bytes_max: usize, call: Option<&WriterCall>) -> Vec<Waiting> {
         let mut state = self.lock();
         if state.waiting.is_empty() {
             return vec![];
@@ -138,11 +146,11 @@ impl WriteQueue {
     /// The same for the store's thread, waiting for batches; nothing when the queue is closed and empty. Waits a little for
     /// more: for as many as there seem to be senders, which are those that were just answered and those that wait already.
     /// Who sends alone does not wait.
-    pub(super) fn take_wait(&self, bytes_max: usize) -> Vec<Waiting> {
+    pub(crate) fn take_wait(&self, bytes_max: usize) -> Vec<Waiting> {
         let mut state = self.lock();
         let senders = state.taken_last + state.waiting.len();
-        if senders > 1 {
-            state = self.sleep(state, Awaited { batches: senders, bytes: bytes_max }, Some(GATHER_TIME_MAX));
+        if senders > 1 && !self.gather_time_max.is_zero() {
+            state = self.sleep(state, Awaited { batches: senders, bytes: bytes_max }, Some(self.gather_time_max));
         }
         if state.writing || state.for_thread == 0 {
             state = self.sleep(state, Awaited { batches: 1, bytes: bytes_max }, None);
@@ -153,7 +161,7 @@ impl WriteQueue {
     }
 
     /// The group that was taken is written: the next may be. Wakes who is to do that, one of them.
-    pub(super) fn written(&self) {
+    pub(crate) fn written(&self) {
         let mut state = self.lock();
         state.writing = false;
         if state.waiting.is_empty() {
@@ -166,7 +174,7 @@ impl WriteQueue {
     }
 
     /// Leaves what waits to the store's thread.
-    pub(super) fn leave_to_thread(&self) {
+    pub(crate) fn leave_to_thread(&self) {
         let mut state = self.lock();
         state.for_thread = state.waiting.len();
         self.wake_thread(state);
@@ -203,21 +211,25 @@ impl WriteQueue {
     }
 
     /// Batches that were taken are where they belong, their memory is counted there.
-    pub(super) fn release(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: usize) {
         self.lock().bytes -= bytes;
     }
 
     /// Takes no more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
     }
 
-    pub(super) fn has_waiting(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
         !self.lock().waiting.is_empty()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 }
@@ -254,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_taken_together_up_to_so_many_bytes() {
-        let queue = WriteQueue::default();
+        let queue = WriteQueue::new(Duration::from_millis(2));
         assert!(queue.take(10, None).is_empty());
         [4, 5, 2, 30, 1].into_iter().for_each(|bytes| push(&queue, bytes));
         let sizes = [10, 10, 10, 10].map(|bytes_max| {
@@ -274,7 +286,7 @@ mod tests {
     fn senders_and_who_takes_wake_one_another() {
         const SENDERS: usize = 4;
         const BATCHES: usize = 200;
-        let queue = WriteQueue::default();
+        let queue = WriteQueue::new(Duration::from_millis(2));
         thread::scope(|scope| {
             for _ in 0..SENDERS {
                 scope.spawn(|| {
@@ -300,7 +312,7 @@ mod tests {
     /// Who finds another writing is called when it is their turn, one at a time; the store's thread sleeps through that.
     #[test]
     fn who_brings_batches_takes_turns_at_writing_them() {
-        let queue = WriteQueue::default();
+        let queue = WriteQueue::new(Duration::from_millis(2));
         let called = Arc::new(Mutex::new(vec![]));
         let call = |name: &'static str| -> WriterCall {
             let called = Arc::clone(&called);
