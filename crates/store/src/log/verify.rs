@@ -236,7 +236,8 @@ impl FileScan<'_> {
     fn is_own(&self, bytes: &[u8; HEADER_BYTES], expected: u64) -> bool {
         match Header::parse(bytes) {
             Some(header) => header.file_number == self.number,
-            None => bytes.starts_with(&MAGIC) || Header::resembles(bytes, self.number, expected),
+            None if self.cut => bytes.starts_with(&MAGIC) || bytes[8..16] == self.number.to_le_bytes(),
+            None => Header::resembles(bytes, self.number, expected),
         }
     }
 
