@@ -72,12 +72,15 @@ impl Findings {
             return Ok(Some(*expected));
         }
         self.set_aside(&path)?;
-        let Some(bytes) = verified.mended(tag_keys).map_err(write_failed)? else {
+        let Some(bytes) = verified.mended(tag_keys).map_err(|error| write_failed(&error))? else {
             self.mended(&path, "set aside");
             return Ok(None);
         };
         self.blobs.put(&entry.name(), &bytes)?;
-        let spans = Segment::open(Arc::clone(&self.blobs), &entry.name()).map_err(write_failed)?.summary().spans;
+        let spans = Segment::open(Arc::clone(&self.blobs), &entry.name())
+            .map_err(|error| write_failed(&error))?
+            .summary()
+            .spans;
         let lost = verified.wrong.iter().any(|wrong| wrong.block.is_some());
         self.mended(&path, if lost { "written anew without the damaged blocks" } else { "repaired, nothing was lost" });
         Ok(Some(SegmentEntry { bytes: bytes.len() as u64, spans, ..*entry }))
@@ -107,7 +110,7 @@ impl Findings {
             let end = record.sequence + 1;
             let last = at + 1 == needed.len();
             if (last || memtable.memory_bytes() > SEALED_BYTES_MAX) && memtable.spans() > 0 {
-                let written = write_segment(&memtable).map_err(write_failed)?;
+                let written = write_segment(&memtable).map_err(|error| write_failed(&error))?;
                 let (bytes, spans) = (written.bytes.len() as u64, written.summary.spans);
                 let entry = SegmentEntry { sequence_start: start, sequence_end: end, arrived_us: now_us, bytes, spans };
                 self.blobs.put(&entry.name(), &written.bytes)?;
@@ -153,6 +156,6 @@ impl Findings {
     }
 }
 
-fn write_failed(error: SegmentError) -> CheckError {
+fn write_failed(error: &SegmentError) -> CheckError {
     CheckError::Write(error.to_string())
 }

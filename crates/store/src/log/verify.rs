@@ -220,17 +220,24 @@ impl FileScan<'_> {
     fn end(&mut self, place: usize) {
         let rest = &self.bytes[place..];
         let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        let header = rest.first_chunk::<HEADER_BYTES>();
         let expected = self.expected.unwrap_or(self.needed);
-        let own =
-            self.header(place).is_some() || header.is_some_and(|bytes| Header::resembles(bytes, self.number, expected));
-        // A new file may have been cut before it was as long as it should be.
-        if self.cut && (used > 0 || !self.found.is_empty()) {
+        let own = rest.first_chunk().is_some_and(|bytes| self.is_own(bytes, expected));
+        // A file that was begun, and in which nothing was written, may have any length and hold what it held before.
+        if self.cut && (own || !self.found.is_empty()) {
             let records = expected..expected + u64::from(own);
             self.wrong(place, rest.len(), "the file was closed behind this, and it is no record", records);
         } else if used > 0 {
             self.file.torn = own;
             self.file.meaningless = Some(place as u64..(place + used) as u64);
+        }
+    }
+
+    /// Whether what is no whole record was meant to be one of this use of the file.
+    fn is_own(&self, bytes: &[u8; HEADER_BYTES], expected: u64) -> bool {
+        match Header::parse(bytes) {
+            Some(header) => header.file_number == self.number,
+            None if self.cut => bytes.starts_with(&MAGIC) || bytes[8..16] == self.number.to_le_bytes(),
+            None => Header::resembles(bytes, self.number, expected),
         }
     }
 
