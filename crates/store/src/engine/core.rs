@@ -11,9 +11,9 @@ use crate::seams::{Blobs, Log};
 use crate::search::View;
 use crate::segment::Segment;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
+use crate::write_queue::{TakenBy, Waiting, WriteQueue};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use crate::write_queue::{TakenBy, Waiting, WriteQueue};
 use tracewell_model::SpanBatch;
 
 /// So many reports of damage are kept for [`StoreHealth`]; all of them are logged.
