@@ -425,14 +425,14 @@ impl Segment {
         }
         let read = unpack(stored, entry.bytes as usize).and_then(|bytes| {
             let attribute = entry.number.checked_sub(FIRST_ATTRIBUTE);
-            Column::read(&bytes, attribute.map_or(TextTable::none(), |attribute| self.templates_of(attribute)))
+            Column::read(&bytes, attribute.map_or_else(|| TextTable::none(), |attribute| self.templates_of(attribute)))
         });
         read.map_err(|error| self.malformed(entry.offset, error))
     }
 
     fn templates_of(&self, attribute: u32) -> &TextTable {
         let attribute = self.footer.dictionary.attributes.get(attribute as usize);
-        attribute.map_or(TextTable::none(), |attribute| &attribute.templates)
+        attribute.map_or_else(|| TextTable::none(), |attribute| &attribute.templates)
     }
 
     fn malformed(&self, offset: u64, error: Malformed) -> SegmentError {
