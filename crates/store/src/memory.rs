@@ -127,7 +127,7 @@ impl Shared {
         batch.shrink_to_fit();
         let waiting = Waiting::new(batch, done);
         let (bytes, bytes_max) = (waiting.bytes, self.options.write_queue_bytes_max);
-        let pushed = match bytes > bytes_max {
+        let pushed = match bytes > bytes_max && !self.queue.is_closed() {
             true => Err((waiting, WriteError::TooLarge { bytes, bytes_max })),
             false => self.queue.push(waiting, bytes_max, by),
         };

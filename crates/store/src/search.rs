@@ -18,7 +18,7 @@ use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
 use crate::watch::go_on;
 use gather::Gathered;
 use hashbrown::HashSet;
-use split::SplitTraces;
+use split::{SplitFilter, SplitTraces};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -193,6 +193,7 @@ struct Search<'a> {
     rule: &'a Rule<'a>,
     /// By segment, made when it is looked into: nothing where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
+    split_filter: SplitFilter<'a>,
     /// The traces of memtables that lie in another part too.
     of_memtables: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
@@ -241,7 +242,8 @@ impl<'a> Search<'a> {
         let filters = parts.segments.iter().map(|_| None).collect();
         let of_memtables = split::of_memtables(parts);
         let (queue, seen, found) = (BinaryHeap::new(), HashSet::new(), vec![]);
-        Self { parts, query, rule, filters, of_memtables, queue, seen, found }
+        let split_filter = SplitFilter::new(parts, query, None);
+        Self { parts, query, rule, filters, split_filter, of_memtables, queue, seen, found }
     }
 
     fn run(mut self) -> Result<Vec<SpanBatch>, ReadError> {
@@ -297,7 +299,11 @@ impl<'a> Search<'a> {
                 }
             }
             What::Split(at) => {
-                self.wait(newest_us, What::Trace(self.parts.split.traces[at].1, Place::Several));
+                let low = self.parts.split.traces[at].1;
+                // Those that lie in a memtable too wait by themselves.
+                if !self.of_memtables.contains(&low) && self.split_filter.may_answer(at)? {
+                    self.wait(newest_us, What::Trace(low, Place::Several));
+                }
                 self.wait_split(at + 1);
             }
             What::Trace(low, place) => {

@@ -221,6 +221,10 @@ impl WriteQueue {
         self.filled.notify_all();
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     pub(crate) fn has_waiting(&self) -> bool {
         !self.lock().waiting.is_empty()
     }

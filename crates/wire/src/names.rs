@@ -90,7 +90,6 @@ impl<'a, M: NameMeaning> SeenNames<'a, M> {
 }
 
 /// Whether both are the same bytes: of names, which are short, without a call.
-#[expect(clippy::inline_always, reason = "it is there to save a call")]
 #[inline(always)]
 pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
     fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {

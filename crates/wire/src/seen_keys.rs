@@ -58,9 +58,15 @@ impl<'a, M: NameMeaning> SeenKeys<'a, M> {
     #[expect(clippy::inline_always, reason = "for each tag of each span")]
     #[inline(always)]
     pub(crate) fn behind(&self, before: usize, is_it: impl Fn(&'a [u8]) -> bool) -> Option<usize> {
-        self.keys.get(before)?.next.into_iter().map(usize::from).find(|&next| {
-            next != 0 && self.keys.get(next).is_some_and(|key| is_it(key.text))
-        })
+        let (next, mut at) = (self.keys.get(before)?.next, 0);
+        while at < next.len() {
+            let place = usize::from(next[at]);
+            if place != 0 && is_it(self.keys.get(place)?.text) {
+                return Some(place);
+            }
+            at += 1;
+        }
+        None
     }
 
     /// The place of any key that comes behind this one. `None` if it is no UTF-8, or too many are new in one span.

@@ -44,7 +44,7 @@ pub(super) fn status(api: &ZipkinApi, asked: &Asked<'_>) -> Answer {
         "memory": {
             "residentBytes": process_stats().resident_memory_bytes,
             "bodiesHeldBytes": app.ingest.held_bytes(),
-            "storeBytesMax": options.store_memory_bytes_max.0,
+            "storeBytesMax": options.store_memory_bytes_max(),
         },
         "queries": {
             "waiting": metrics.queries_waiting.get(),

@@ -55,8 +55,8 @@ pub(crate) fn start(
         let _lanes = lanes;
         // The socket is waited for by the lane, not by who opened it.
         let socket = socket.and_then(UdpSocket::from_std);
-        let receiver = socket
-            .and_then(|socket| Receiver::new(socket, collector.app.options.udp_receive_buffer_bytes.0));
+        let receiver =
+            socket.and_then(|socket| Receiver::new(socket, collector.app.options.udp_receive_buffer_bytes.0));
         match receiver {
             Ok(receiver) => collector.run(receiver, stop).await,
             Err(error) => tracing::error!(listener = name.flag(), %error, "no packets can be taken"),

@@ -103,11 +103,12 @@ impl House {
 
 impl Engine {
     /// Takes a batch to be written by the store's thread, or refuses it at once.
+    #[cfg(test)]
     pub(super) fn submit(&self, batch: SpanBatch, done: WriteDone) {
         self.submit_to(batch, done, TakenBy::Thread);
     }
 
-    /// The same, to be written by either.
+    /// Takes a batch to be written, or refuses it at once.
     pub(super) fn submit_to(&self, batch: SpanBatch, done: WriteDone, by: TakenBy) {
         let waiting = Waiting::new(batch, done);
         if let Err((waiting, error)) = self.enqueue(waiting, by) {

@@ -5,7 +5,7 @@
 //! What the filter asks of every match, as far as the segments' filters know of it, passes over blocks and traces unread.
 
 use super::gather::Gathered;
-use super::split;
+use super::split::{self, SplitFilter};
 use super::{Parts, group};
 use crate::copies::drop_copies;
 use crate::segment::SegmentFilter;
@@ -88,6 +88,7 @@ struct Newest<'a> {
     query: &'a TraceQuery,
     /// By part: `None` where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
+    split_filter: SplitFilter<'a>,
     /// Traces that lie in several parts, by the lower halves of their ids.
     several: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
@@ -124,8 +125,9 @@ impl<'a> Newest<'a> {
     ) -> Self {
         let filters =
             parts.segments.iter().map(|segment| SegmentFilter::of_span(segment, query, search.filter)).collect();
+        let split_filter = SplitFilter::new(parts, query, Some(search.filter));
         let (several, queue) = (HashSet::new(), BinaryHeap::new());
-        Self { parts, search, query, filters, several, queue, visitor }
+        Self { parts, search, query, filters, split_filter, several, queue, visitor }
     }
 
     fn run(mut self) -> Result<(), ReadError> {
@@ -177,7 +179,7 @@ impl<'a> Newest<'a> {
             What::Split(at) => {
                 let low = self.parts.split.traces[at].1;
                 // Those that lie in a memtable too wait by themselves.
-                if !self.several.contains(&low) {
+                if !self.several.contains(&low) && self.split_filter.may_answer(at)? {
                     self.wait(newest_us, What::Spread(low));
                 }
                 self.wait_split(at + 1);

@@ -41,7 +41,7 @@ mod verify;
 
 pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
 pub(crate) use encode::{forget_scratch, write_merged, write_segment, write_segment_in_stages};
-pub(crate) use filter::SegmentFilter;
+pub(crate) use filter::{PieceFilter, SegmentFilter};
 pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
 pub(crate) use verify::{Verified, Wrong, verify_segment};

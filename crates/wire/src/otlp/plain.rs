@@ -2,8 +2,7 @@
 //! often with the same values.
 //!
 //! What is not so plain is not taken, and then read by [`super::decode_protobuf`]'s reader, which knows every rule: it alone
-//! makes errors and repairs texts. What is taken here, that takes to the same spans; a test and the fuzz target hold one
-//! against the other.
+//! makes errors and repairs texts. What is taken here, that takes to the same spans; tests hold one against the other.
 
 use super::any_value::{ARRAY, BOOL, DOUBLE, INT, KEY, MAP, RAW, STRING, VALUE, last_field};
 use super::decode_protobuf::{Decoder, OpenSpan, kind, push_dropped, status_code};
@@ -186,7 +185,7 @@ impl<'a> Decoder<'a, '_> {
         self.plain_attribute(walk, message)
     }
 
-    #[expect(clippy::inline_always, reason = "calls in calls for each tag of each span cost as much as what they do")]
+    /// Inlined, as what it calls: calls in calls for each tag of each span cost as much as what they do.
     #[inline(always)]
     fn plain_attribute(&mut self, walk: &mut Walk, message: &'a [u8]) -> Option<()> {
         const KEY_BYTE: u8 = KEY as u8;
@@ -364,7 +363,8 @@ mod tests {
     /// With and without the plain way: the same answer, the same spans.
     fn check(body: &[u8], limits: &Limits) {
         let (mut batch, mut expected) = (SpanBatch::new(), SpanBatch::new());
-        let answers = (decode_protobuf(body, limits, &mut batch), decode_protobuf_by_reader(body, limits, &mut expected));
+        let answers =
+            (decode_protobuf(body, limits, &mut batch), decode_protobuf_by_reader(body, limits, &mut expected));
         assert_eq!(answers.0, answers.1, "{body:x?}");
         for (span, expected) in batch.spans().zip(expected.spans()) {
             assert!(span.same(expected), "{span:?}\n{expected:?}\n{body:x?}");
@@ -387,8 +387,16 @@ mod tests {
     fn spans() -> Vec<Span> {
         let tags = [
             vec![text("http.method", "GET"), text("peer.service", "users"), text("net.peer.name", "10.1.2.3")],
-            vec![text("http.method", "GET"), text("server.address", "users"), ("server.port".to_owned(), Value::I64(80))],
-            vec![text("e", ""), ("list".to_owned(), Value::Nested(vec![42, 4, 10, 2, 24, 1])), text("k", &"long".repeat(99))],
+            vec![
+                text("http.method", "GET"),
+                text("server.address", "users"),
+                ("server.port".to_owned(), Value::I64(80)),
+            ],
+            vec![
+                text("e", ""),
+                ("list".to_owned(), Value::Nested(vec![42, 4, 10, 2, 24, 1])),
+                text("k", &"long".repeat(99)),
+            ],
             vec![("at".to_owned(), Value::F64(0.5)), ("ok".to_owned(), Value::Bool(true)), text("peer.service", "")],
         ];
         (1..=40)
@@ -475,7 +483,14 @@ mod tests {
             out
         };
         let key = prop::sample::select(vec![
-            "a", "peer.service", "net.peer.ip", "server.address", "server.port", "net.peer.port", "db.name", "@jaeger@warnings",
+            "a",
+            "peer.service",
+            "net.peer.ip",
+            "server.address",
+            "server.port",
+            "net.peer.port",
+            "db.name",
+            "@jaeger@warnings",
         ]);
         let value = prop_oneof![
             "[a-z0-9.:\u{e9}]{0,9}".prop_map(|text| {
@@ -484,9 +499,19 @@ mod tests {
                 out
             }),
             prop::sample::select(vec![
-                vec![], vec![10, 1, 0xff], vec![10, 2, b'8', b'0'], vec![10, 7, b'1', b'.', b'2', b'.', b'3', b'.', b'4'],
-                vec![24, 80], vec![24, 0xff, 0xff, 3], vec![16, 1], vec![33, 0, 0, 0, 0, 0, 0, 0, 0], vec![42, 2, 10, 0],
-                vec![42, 5, 10, 3, 10, 1, b'w'], vec![58, 1, 7], vec![10, 1, b'a', 24, 1], vec![24, 1, 10, 1, b'b'],
+                vec![],
+                vec![10, 1, 0xff],
+                vec![10, 2, b'8', b'0'],
+                vec![10, 7, b'1', b'.', b'2', b'.', b'3', b'.', b'4'],
+                vec![24, 80],
+                vec![24, 0xff, 0xff, 3],
+                vec![16, 1],
+                vec![33, 0, 0, 0, 0, 0, 0, 0, 0],
+                vec![42, 2, 10, 0],
+                vec![42, 5, 10, 3, 10, 1, b'w'],
+                vec![58, 1, 7],
+                vec![10, 1, b'a', 24, 1],
+                vec![24, 1, 10, 1, b'b'],
             ]),
         ];
         prop_oneof![

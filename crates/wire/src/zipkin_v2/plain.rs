@@ -10,7 +10,7 @@ use super::span_field::SpanField;
 use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Count, ReadObject};
-use crate::json_scan::{eight_digits, find_quote};
+use crate::json_scan::{eight_digits, find_quote, find_quote_or_backslash, unescape};
 use crate::names::{Slots, same_name};
 use crate::seen_keys::SeenKeys;
 use tracewell_model::{Endpoint, EndpointId, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId};
@@ -69,8 +69,16 @@ impl<'a> SeenEndpoints<'a> {
 impl<'a> PlainSpans<'a> {
     pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
         let (backslash, scratch) = (next_backslash(text.as_bytes(), 0), String::new());
-        let mut plain =
-            Self { text, limits, scratch, keys: SeenKeys::new(), seen: Box::default(), taken: 0, given_up: 0, backslash };
+        let mut plain = Self {
+            text,
+            limits,
+            scratch,
+            keys: SeenKeys::new(),
+            seen: Box::default(),
+            taken: 0,
+            given_up: 0,
+            backslash,
+        };
         if limits.depth_max < DEPTH {
             plain.give_up();
         }
@@ -166,13 +174,19 @@ impl<'a> PlainSpans<'a> {
                 None => self.keys.learn(key, cursor.name()?, batch)?,
             };
             let key = self.keys.get(key)?;
+            let mut place = key.place;
             if cursor.is_text(key.value) {
                 cursor.at += key.value.len() + 2;
             } else {
-                let value = cursor.string()?;
-                (key.value, key.place) = (value.as_bytes(), batch.push_text(value));
+                place = match cursor.text(&mut self.scratch)? {
+                    Some(value) => {
+                        (key.value, key.place) = (value.as_bytes(), batch.push_text(value));
+                        key.place
+                    }
+                    None => batch.push_text(&self.scratch),
+                };
             }
-            batch.tag_text(key.id, key.place);
+            batch.tag_text(key.id, place);
             inner.add(1);
             if cursor.ends(b'}')? {
                 break;
@@ -203,7 +217,7 @@ impl<'a> PlainSpans<'a> {
         loop {
             match cursor.name()? {
                 b"timestamp" => time = Some(cursor.number()?),
-                b"value" => value = Some(cursor.string()?),
+                b"value" => value = Some(cursor.text(&mut self.scratch)?),
                 _ => return None,
             }
             values.add(1);
@@ -211,7 +225,7 @@ impl<'a> PlainSpans<'a> {
                 break;
             }
         }
-        batch.annotation(Time::from_micros(time?.unsigned_abs()), value?);
+        batch.annotation(Time::from_micros(time?.unsigned_abs()), value?.unwrap_or(&self.scratch));
         Some(())
     }
 
@@ -406,6 +420,31 @@ impl<'a> Cursor<'a> {
         Some(&self.text[end - len..end])
     }
 
+    /// A text; `None` inside if it had escapes and lies decoded in `scratch`.
+    #[expect(clippy::option_option, reason = "two questions")]
+    #[inline]
+    fn text(&mut self, scratch: &mut String) -> Option<Option<&'a str>> {
+        let at = self.at;
+        match self.string() {
+            Some(text) => Some(Some(text)),
+            None => {
+                self.at = at;
+                self.escaped(scratch).map(|()| None)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn escaped(&mut self, scratch: &mut String) -> Option<()> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let backslash = find_quote_or_backslash(self.bytes, start).filter(|&at| self.bytes[at] == b'\\')?;
+        scratch.clear();
+        self.at = unescape(self.text, start, backslash, scratch).ok()?;
+        self.backslash = next_backslash(self.bytes, self.at);
+        (self.at - 1 - start <= self.text_bytes_max).then_some(())
+    }
+
     /// A text without escapes.
     #[expect(clippy::inline_always, reason = "for each text of each span")]
     #[inline(always)]
@@ -428,9 +467,14 @@ impl<'a> Cursor<'a> {
         let rest = self.bytes.get(self.at..)?;
         let mut number = 0;
         let mut len = 0;
-        if let Some(eight) = rest.first_chunk().and_then(|&eight| eight_digits(eight)) {
-            number = eight;
-            len = 8;
+        while let Some(eight) =
+            rest.get(len..).and_then(|rest| rest.first_chunk()).and_then(|&eight| eight_digits(eight))
+        {
+            if len + 8 > DIGITS_MAX {
+                return None;
+            }
+            number = number * 100_000_000 + eight;
+            len += 8;
         }
         while let Some(digit) = rest.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
             if len == DIGITS_MAX {
@@ -491,14 +535,20 @@ mod tests {
     fn usual_spans_go_the_plain_way_and_others_come_to_the_same() {
         check(BODY.as_bytes(), &Limits::default());
         assert_eq!(taken(BODY), 2);
-        for (usual, other) in
-            [("POST", r"P\u004fST"), (":1845", r#":"1845""#), ("1845", "18.0"), ("true", "TRUE"), ("1845", "null")]
-        {
+        for (usual, other) in [
+            ("getUser", r"get\u0055ser"),
+            (":1845", r#":"1845""#),
+            ("1845", "18.0"),
+            ("true", "TRUE"),
+            ("1845", "null"),
+        ] {
             let body = BODY.replace(usual, other);
             check(body.as_bytes(), &Limits::default());
             assert!(taken(&body) < 2, "{other}");
         }
-        for (usual, other) in [(",", " , "), (":", "\t:\r\n"), ("POST", "\u{1f980}"), ("1845", "999999999999999999")] {
+        let escaped = [("POST", r#"P\u004f\"ST"#), (r#""b""#, r#""\n\u0041""#), ("GET", r"\\")];
+        let spaced = [(",", " , "), (":", "\t:\r\n"), ("POST", "\u{1f980}"), ("1845", "999999999999999999")];
+        for (usual, other) in spaced.into_iter().chain(escaped) {
             let body = BODY.replace(usual, other);
             check(body.as_bytes(), &Limits::default());
             assert_eq!(taken(&body), 2, "{other}");
