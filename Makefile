@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 60
 SEMVER_BASE ?= main
 ARGS ?=
 
-.PHONY: help run test test-loom lint semver bench bench-axum bench-client bench-store demo fuzz clean
+.PHONY: help run test test-long test-loom lint semver bench bench-page bench-axum bench-client bench-search bench-store soak demo fuzz clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,18 @@ test: ## install what tests need when it is missing, and run everything
 	TRACEWELL_BIN="$(abspath $(CHECKED))" cargo test --locked --workspace --quiet
 	cd ui && npm run check && npm test && npm run size && npm run test:browser
 	TRACEWELL_BIN="$(abspath $(CHECKED))" e2e/.venv/bin/pytest e2e
+
+CRASH_SEEDS ?= 10000
+KILL_ROUNDS ?= 100
+test-long: ## what protects the spans, at length, released: crashes, damage, searches, kills, a full disk (20 minutes)
+	cargo build --release --locked -p tracewell-server
+	TRACEWELL_CRASH_SEEDS=$(CRASH_SEEDS) cargo test --release --locked -p tracewell-store --lib -- --nocapture crash_tests
+	TRACEWELL_CHECK_ALL=1 cargo test --release --locked -p tracewell-store --lib -- --nocapture check_tests
+	TRACEWELL_QUERIES=200000 cargo test --release --locked -p tracewell-store --lib -- --nocapture query_tests
+	TRACEWELL_BIN="$(abspath $(RELEASED))" TRACEWELL_KILL_ROUNDS=$(KILL_ROUNDS) TRACEWELL_KILL_BATCHES=$$(($(KILL_ROUNDS) * 200)) \
+		cargo test --release --locked -p tracewell-e2e --test kill -- --nocapture
+	TRACEWELL_BIN="$(abspath $(RELEASED))" TRACEWELL_FULL_DISK_ROUNDS=5 \
+		cargo test --release --locked -p tracewell-e2e --test full_disk -- --nocapture
 
 test-loom: ## try every order of the atomic steps of the client's ring
 	cargo test --release --locked --quiet --manifest-path crates/client/loom/Cargo.toml --target-dir $(TARGET)
@@ -58,11 +70,20 @@ bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS=
 	cargo build --release --locked -p tracewell-server -p tracewell-bench
 	$(TARGET)/release/tracewell-bench $(ARGS)
 
+bench-page: $(PAGE) ## measure the trace page in Chromium with 50,000 to 1,000,000 spans: table, and bench/out/page.jsonl (SPANS=50000 for one case)
+	cargo build --release --locked -p tracewell-server
+	TRACEWELL_BIN="$(abspath $(RELEASED))" node ui/bench/page.mjs
+
 LEAN := $(CURDIR)/bench/data/lean/zipkin_v2.ndjson
 bench-store: ## measure sealing by stage and a segment by what takes its bytes (FILES="a.ndjson b.bin" for other spans)
 	cargo build --release --locked -p tracewell-bench
 	@[ -n "$(FILES)" ] || [ -e $(LEAN) ] || $(TARGET)/release/tracewell-bench tgen --end-us 1760000000000000 --out $(dir $(LEAN))
 	cargo bench --locked -p tracewell-store --bench seal -- $(or $(abspath $(FILES)),$(LEAN)) $(ARGS)
+
+bench-search: ## measure reads of 10 M spans: by id, searches, dependencies, warm and cold (ARGS="--spans 100000000" for more)
+	cargo build --release --locked -p tracewell-bench
+	@[ -e $(LEAN) ] || $(TARGET)/release/tracewell-bench tgen --end-us 1760000000000000 --out $(dir $(LEAN))
+	cargo bench --locked -p tracewell-store --bench search -- $(LEAN) --data $(CURDIR)/bench/data/search $(ARGS)
 
 bench-axum: ## measure what the server layer costs an axum handler: table, and bench/out/axum.jsonl
 	cargo build --release --locked -p tracewell-bench-axum
@@ -71,6 +92,11 @@ bench-axum: ## measure what the server layer costs an axum handler: table, and b
 bench-client: ## measure what a span costs in a service, beside other libraries: table, and bench/out/client.jsonl
 	cargo build --release --locked --manifest-path bench/client/Cargo.toml --target-dir $(TARGET)
 	$(TARGET)/release/tracewell-bench-client $(ARGS)
+
+MINUTES ?= 30
+soak: ## a server under half of its top rate for MINUTES (30), asked and with little room: table, and bench/out/soak.jsonl
+	cargo build --release --locked -p tracewell-server -p tracewell-bench
+	$(TARGET)/release/tracewell-bench soak --minutes $(MINUTES) $(ARGS)
 
 demo: page-if-node ## start the server and a shop of five services that sends traffic to it
 	cargo build --release --locked -p tracewell-server

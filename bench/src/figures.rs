@@ -79,7 +79,7 @@ fn short(value: f64) -> String {
     }
 }
 
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -89,7 +89,7 @@ fn commit() -> String {
     if changed { commit + " with changes" } else { commit }
 }
 
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let value =
         |key: &str| cpus.lines().find(|line| line.starts_with(key))?.split_once(": ").map(|(_, value)| value.trim());

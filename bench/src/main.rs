@@ -9,6 +9,7 @@ mod protocol;
 mod queries;
 mod random;
 mod run;
+mod soak;
 mod target;
 mod tgen;
 mod tload;
@@ -32,6 +33,8 @@ enum Command {
     Decode(decode::DecodeOptions),
     /// Post the batches of a tgen file to a server
     Tload(tload::TloadOptions),
+    /// Put a server under load for a long time and hold it to what it promises
+    Soak(soak::SoakOptions),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Some(Command::Decode(options)) => decode::measure(&options),
+        Some(Command::Soak(options)) => soak::run(&options),
         Some(Command::Tload(options)) => {
             figures::say(&tload::post(&options)?.to_string());
             Ok(())

@@ -46,6 +46,14 @@ pub(crate) struct RunOptions {
     out: PathBuf,
 }
 
+impl RunOptions {
+    /// For a load of so many spans.
+    pub(crate) fn of(spans: usize, data: &Path) -> Self {
+        let (data, out) = (data.to_owned(), PathBuf::new());
+        Self { spans, queries: 0, connections: 0, protocols: vec![], only_protocols: false, data, out }
+    }
+}
+
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<()> {
     let binary = server_binary()?;
     let load = load(options)?;
@@ -117,14 +125,14 @@ fn serve(options: &RunOptions, binary: &Path, load: &Load, figures: &mut Figures
 }
 
 /// A load that is there.
-struct Load {
-    file: PathBuf,
+pub(crate) struct Load {
+    pub(crate) file: PathBuf,
     made: Made,
     window_us: (u64, u64),
 }
 
 /// Makes the load, unless there is one that is young enough.
-fn load(options: &RunOptions) -> anyhow::Result<Load> {
+pub(crate) fn load(options: &RunOptions) -> anyhow::Result<Load> {
     let folder = options.data.join(format!("lean-{}-42", options.spans));
     let file = folder.join("zipkin_v2.ndjson");
     let note = folder.join("made.json");
@@ -160,7 +168,7 @@ fn wait_for_rest(server: &ServerProcess) -> anyhow::Result<tracewell_e2e::Proces
 }
 
 /// What files really take, where the path below `folder` is wanted.
-fn disk_bytes(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<u64> {
+pub(crate) fn disk_bytes(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;

@@ -2,7 +2,7 @@
 //! again over the same data, and asked for every span it had acknowledged.
 //!
 //! `TRACEWELL_KILL_ROUNDS` (5), `TRACEWELL_KILL_BATCHES` (1000, of all rounds together) and `TRACEWELL_KILL_SEED` (42) choose how
-//! much; `TRACEWELL_BIN` the binary. The full run is 50 rounds and 10000 batches.
+//! much; `TRACEWELL_BIN` the binary. The full run (`make test-long`) is 100 rounds and 20000 batches.
 
 #![expect(clippy::unwrap_used, reason = "a test: what fails here is what it is for")]
 

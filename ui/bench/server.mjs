@@ -18,7 +18,10 @@ export async function startServer(binary, options = []) {
   const arguments_ = ['serve', '--zipkin', `127.0.0.1:${port}`, '--data-dir', join(folder, 'data'), ...OTHER_LISTENERS.flatMap((name) => [`--${name}`, 'off']), ...options];
   const heard = [];
   const child = spawn(binary, arguments_, { stdio: ['ignore', 'ignore', 'pipe'] });
-  child.stderr.on('data', (text) => heard.push(text) > 100 && heard.shift());
+  child.stderr.on('data', (text) => {
+    if (process.env.SERVER_LOG) process.stderr.write(text);
+    if (heard.push(text) > 100) heard.shift();
+  });
   const ended = new Promise((done) => child.once('exit', done));
   const stop = async () => {
     child.kill('SIGTERM');

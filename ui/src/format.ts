@@ -65,6 +65,25 @@ export function formatShare(part: number, whole: number): string {
   return `${percent < 10 ? percent.toFixed(1) : Math.round(percent)}%`;
 }
 
+/** Events a second: `0.02/s`, `4.1/s`, `1,200/s`. */
+export function formatRate(perSecond: number): string {
+  if (perSecond <= 0) return '0/s';
+  if (perSecond < 0.01) return '<0.01/s';
+  return `${perSecond < 1 ? perSecond.toFixed(2) : perSecond < 100 ? perSecond.toFixed(1) : COUNT.format(Math.round(perSecond))}/s`;
+}
+
+/** Bytes: `512 B`, `4.1 MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : significant(value)} ${units[unit]!}`;
+}
+
 /** Distance between ticks on a time axis: 1, 2 or 5 times a power of ten, so that about `count` fit into `span_us`. */
 export function tickStep(span_us: number, count: number): number {
   const rough = Math.max(span_us / Math.max(count, 1), 1e-3);

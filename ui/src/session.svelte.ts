@@ -1,10 +1,9 @@
 // What outlives a page: the server's configuration, the last search, and the summaries seen, so that a trace's header stands before
 // the trace has arrived.
-import { api, type Config, type Summary } from './api';
+import { api, type Config, type QueryProblem, type Summary } from './api';
 import { names } from './names';
 import { readQuery, type SearchQuery } from './search/query';
 
-const LIMIT = 100;
 const SEEN_MAX = 2_000;
 
 class Session {
@@ -13,9 +12,13 @@ class Session {
   services: readonly string[] = $state.raw([]);
   /** True once `config` and `services` are the server's (or could not be had). */
   ready = $state(false);
-  defaults = $derived({ lookback_ms: this.config.defaultLookback, limit: LIMIT });
+  defaults = $derived({ lookback_ms: this.config.defaultLookback });
   /** The search in force, or the last one. */
-  query: SearchQuery = $state.raw(readQuery(new URLSearchParams(), { lookback_ms: 900_000, limit: LIMIT }));
+  query: SearchQuery = $state.raw(readQuery(new URLSearchParams(), { lookback_ms: 900_000 }));
+  /** What the server found wrong with the text of the search in force. */
+  problem: QueryProblem | undefined = $state.raw();
+  /** Ids of the traces marked to be compared, two at most. */
+  marked: readonly string[] = $state.raw([]);
   /** Counts up when the same search should run again. */
   again = $state(0);
 }
@@ -36,6 +39,11 @@ export function startSession(): Promise<void> {
 export async function learnServices(): Promise<void> {
   const list = await names.services();
   if (list.join('\n') !== session.services.join('\n')) session.services = list;
+}
+
+/** Marks a trace to be compared, or takes its mark away; of three the oldest mark goes. */
+export function toggleMark(traceId: string): void {
+  session.marked = session.marked.includes(traceId) ? session.marked.filter((id) => id !== traceId) : [...session.marked, traceId].slice(-2);
 }
 
 export function rememberSummaries(list: readonly Summary[]): void {

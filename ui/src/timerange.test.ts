@@ -1,6 +1,6 @@
 // Time ranges: ours, Zipkin's of today and of its former page.
 import { describe, expect, it } from 'vitest';
-import { apiTimeRange, parseLookback, readTimeRange, widen, writeLookback, writeTimeRange, type TimeRange } from './timerange';
+import { parseLookback, rangeParams, rangeUs, readTimeRange, widen, writeLookback, writeTimeRange, type TimeRange } from './timerange';
 
 const read = (query: string) => readTimeRange(new URLSearchParams(query), 900_000);
 
@@ -28,9 +28,10 @@ describe('readTimeRange', () => {
 });
 
 it('asks the API for the same stretch', () => {
-  const params = new URLSearchParams();
-  apiTimeRange(params, { kind: 'between', start_ms: 100, end_ms: 250 });
-  expect(params.toString()).toBe('endTs=250&lookback=150');
+  expect(rangeParams('', rangeUs({ kind: 'between', start_ms: 100, end_ms: 250.5 })).toString()).toBe('start=100000&end=250500');
+  const { start_us, end_us } = rangeUs({ kind: 'last', ms: 1000 });
+  expect(end_us - start_us).toBe(1_000_000);
+  expect(rangeParams('service:a b', { start_us: 1, end_us: 2 }).get('q')).toBe('service:a b');
 });
 
 it('widens backwards', () => {

@@ -37,14 +37,16 @@ export function writeTimeRange(params: URLSearchParams, range: TimeRange): void 
   params.set('endTs', String(Math.ceil(range.end_ms)));
 }
 
-/** Zipkin's `endTs` and `lookback`; without an end the server takes its own clock. */
-export function apiTimeRange(params: URLSearchParams, range: TimeRange): void {
-  if (range.kind === 'last') {
-    params.set('lookback', String(range.ms));
-    return;
-  }
-  params.set('endTs', String(Math.ceil(range.end_ms)));
-  params.set('lookback', String(Math.ceil(range.end_ms) - Math.floor(range.start_ms)));
+/** The range in microseconds, as of now. */
+export function rangeUs(range: TimeRange): { start_us: number; end_us: number } {
+  if (range.kind === 'between') return { start_us: Math.floor(range.start_ms * 1000), end_us: Math.ceil(range.end_ms * 1000) };
+  const end_us = Date.now() * 1000;
+  return { start_us: end_us - range.ms * 1000, end_us };
+}
+
+/** Parameters of the page's own API: a query and a range. */
+export function rangeParams(q: string, { start_us, end_us }: { start_us: number; end_us: number }): URLSearchParams {
+  return new URLSearchParams({ ...(q === '' ? {} : { q }), start: String(start_us), end: String(end_us) });
 }
 
 /** A range `factor` times as long with the same end. */

@@ -1,66 +1,8 @@
-// The page in headless Chromium against the fixture server: what a person does on each page, every state, and axe on all of them in
-// both themes. Run by `npm run test:browser` after `npm run build`; CHROMIUM names another browser than Debian's.
+// The page in headless Chromium against the fixture server: what a person does on each page. Run by `npm run test:browser` after
+// `npm run build`.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import { startFixtureServer } from './fixture-server.mjs';
-
-const ARGS = '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
-const LARGE = '00000000000000000000000b16002710';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-let server, profile, context, kafka, failed, orphan;
-
-before(async () => {
-  server = await startFixtureServer();
-  profile = mkdtempSync(join(tmpdir(), 'tracewell-ui-'));
-  context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ARGS.split(' '),
-    viewport: { width: 1440, height: 900 },
-    bypassCSP: false,
-  });
-  const traces = [...server.data];
-  kafka = traces.find(([, trace]) => trace.spans.length === 28)[0];
-  failed = traces.find(([id, trace]) => id.startsWith('5af7') && trace.summary.errorCount > 0)[0];
-  orphan = traces.find(([, trace]) => trace.rows[0].missing)[0];
-});
-
-after(async () => {
-  await context?.close();
-  server?.stop();
-  if (profile) rmSync(profile, { recursive: true, force: true });
-});
-
-/** A page at an address below the base; what it complains about on its console fails the test. */
-async function open(path, { mode = 'normal', scheme = 'light', width = 1440, complaints = false } = {}) {
-  server.state.mode = mode;
-  const page = await context.newPage();
-  page.heard = [];
-  page.on('console', (message) => message.type() === 'error' && page.heard.push(message.text()));
-  page.on('pageerror', (error) => page.heard.push(String(error)));
-  page.complaints = complaints;
-  await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-  await page.setViewportSize({ width, height: 900 });
-  await page.goto(`${server.origin}/zipkin/${path}`);
-  return page;
-}
-
-async function close(page) {
-  // A failing request is reported by the browser itself; a violated CSP or an exception never is all right.
-  const heard = page.complaints ? page.heard.filter((text) => !text.startsWith('Failed to load resource')) : page.heard;
-  assert.deepEqual(heard, []);
-  await page.close();
-}
-
-const rows = (page) => page.getByTestId('span-row');
-const names = (page) => rows(page).evaluateAll((list) => list.map((row) => `${row.dataset.depth} ${row.dataset.service} ${row.dataset.name}`));
-const search = (page) => new URL(page.url()).search;
-const until = (page, what, argument) => page.waitForFunction(what, argument, { timeout: 10_000 });
+import { test } from 'node:test';
+import { close, failed, kafka, LARGE, names, open, orphan, rows, search, server, until } from './harness.mjs';
 
 test('search shows traces at once, and a row leads to its trace', async () => {
   const page = await open('');
@@ -82,33 +24,36 @@ test('the query bar completes from the server and writes the address', async () 
   const page = await open('');
   await page.getByTestId('trace-row').first().waitFor();
   await page.keyboard.press('/');
-  await page.keyboard.type('service:ca');
-  await page.getByRole('option', { name: 'cart', exact: true }).click();
+  await page.keyboard.type('service:gat');
+  await page.getByRole('option', { name: 'gateway', exact: true }).click();
   await page.keyboard.type('http.me');
   await page.getByRole('option', { name: /^http.method/ }).click();
   await page.getByRole('option', { name: 'POST' }).click();
   await page.keyboard.type('duration>1ms');
   await page.keyboard.press('Enter');
-  await until(page, () => location.search.includes('minDuration=1000'));
-  assert.equal(search(page), '?serviceName=cart&annotationQuery=http.method%3DPOST&minDuration=1000');
+  await until(page, () => location.search.includes('duration'));
+  assert.equal(new URLSearchParams(search(page)).get('q'), 'service:gateway http.method=POST duration>1ms');
   await until(page, () => document.querySelector('[data-testid="trace-row"] b')?.textContent === 'post /checkout');
-  assert.equal(await page.locator('#query').inputValue(), 'service:cart duration>1ms http.method=POST');
+  await page.getByTestId('trace-row').first().click();
+  await page.getByTestId('span-detail').waitFor();
+  assert.match(search(page), /span=[0-9a-f]{16}/, 'the span that matched is shown');
   await close(page);
 });
 
 test('a wrong word is named, and a trace id goes to its trace', async () => {
-  const page = await open('');
-  await page.locator('#query').fill('duration>fast');
+  const page = await open('', { complaints: true });
+  await page.locator('#query').fill('service:gateway duration>fast');
   await page.keyboard.press('Enter');
   await page.locator('#query-problem').waitFor();
-  assert.equal(search(page), '');
+  assert.match(await page.locator('#query-problem').textContent(), /duration>fast expected a duration/);
+  assert.equal(await page.locator('.chip.bad').count(), 1);
   await page.locator('#query').fill(kafka);
   await page.keyboard.press('Enter');
   await rows(page).first().waitFor();
   await close(page);
 });
 
-test("Zipkin's addresses open the same page here", async () => {
+test("Zipkin's and Jaeger's addresses open the same page here", async () => {
   const page = await open(`traces/${kafka}`);
   await rows(page).first().waitFor();
   assert.equal(new URL(page.url()).pathname, `/zipkin/trace/${kafka}`);
@@ -118,7 +63,14 @@ test("Zipkin's addresses open the same page here", async () => {
   assert.equal(page.url(), `${server.origin}/zipkin/map?startTs=${now - 3600e3}&endTs=${now}`);
   await page.goto(`${server.origin}/zipkin/?serviceName=gateway&annotationQuery=error&lookback=15m&endTs=${now}&limit=10`);
   await page.getByTestId('trace-row').first().waitFor();
-  assert.equal(await page.locator('#query').inputValue(), 'service:gateway error');
+  assert.equal(await page.locator('#query').inputValue(), 'service:gateway status:error');
+  assert.equal(new URLSearchParams(search(page)).get('q'), 'service:gateway status:error');
+  await page.goto(`${server.origin}/zipkin/search?service=gateway&operation=get%20/cart&tags=${encodeURIComponent('{"http.method":"GET"}')}&lookback=1h&limit=20`);
+  await page.getByTestId('trace-row').first().waitFor();
+  assert.equal(await page.locator('#query').inputValue(), 'service:gateway name:"get /cart" http.method=GET');
+  await page.goto(`${server.origin}/zipkin/trace/${kafka}?uiFind=consume`);
+  await rows(page).first().waitFor();
+  assert.equal(await page.getByLabel('Find in trace').inputValue(), 'consume');
   await close(page);
 });
 
@@ -172,7 +124,7 @@ test('details show tags and annotations, filter them, and lead to traces like th
   assert.equal(await page.locator('[data-testid="span-tags"] dt').count(), 1);
   await page.getByLabel('Find traces with this: http.method').click();
   await page.getByTestId('trace-row').first().waitFor();
-  assert.match(search(page), /serviceName=gateway&annotationQuery=http.method%3D/);
+  assert.match(new URLSearchParams(search(page)).get('q'), /^service:gateway http.method=/);
   await close(page);
 });
 
@@ -221,12 +173,12 @@ test('an empty server tells how to send a span and turns into the first trace', 
 });
 
 test('a search without results says what filtered, and how to widen it', async () => {
-  const page = await open('?serviceName=cart&annotationQuery=error', { mode: 'nothing' });
+  const page = await open('?q=service:cart+status:error', { mode: 'nothing' });
   await page.getByTestId('no-results').waitFor();
-  assert.match(await page.getByTestId('no-results').textContent(), /service:cart error/);
-  assert.equal(await page.getByRole('link', { name: 'Look at the last 1h' }).getAttribute('href'), './?serviceName=cart&annotationQuery=error&lookback=1h');
-  await page.getByRole('link', { name: 'Without error' }).click();
-  await until(page, () => location.search === '?serviceName=cart');
+  assert.match(await page.getByTestId('no-results').textContent(), /service:cart status:error/);
+  assert.equal(await page.getByRole('link', { name: 'Look at the last 1h' }).getAttribute('href'), './?q=service:cart+status:error&lookback=1h');
+  await page.getByRole('link', { name: 'Without status:error' }).click();
+  await until(page, () => location.search === '?q=service:cart');
   await close(page);
 });
 
@@ -279,38 +231,170 @@ test('the theme is chosen, kept and shown', async () => {
   await close(page);
 });
 
-const STATES = [
-  ['search', () => '', 'trace-row'],
-  ['query with completion', () => '?serviceName=cart&annotationQuery=error', 'trace-row', { then: (page) => page.locator('#query').click() }],
-  ['time range', () => '', 'trace-row', { then: (page) => page.getByRole('button', { name: /^Time range/ }).click() }],
-  ['no results', () => '?serviceName=cart', 'no-results', { mode: 'nothing' }],
-  ['first span', () => '', 'first-span', { mode: 'empty' }],
-  ['failure', () => '', 'failure', { mode: 'failing', complaints: true }],
-  ['trace', () => `trace/${kafka}`, 'span-row'],
-  ['trace with details and find', () => `trace/${failed}?span=0&q=error`, 'span-tags'],
-  ['trace with missing parent', () => `trace/${orphan}`, 'span-row'],
-  ['large trace', () => `trace/${LARGE}`, 'span-row'],
-  ['unknown trace', () => 'trace/abcdef0123456789', 'trace-not-found', { complaints: true }],
-  ['map', () => 'map', 'map-node'],
-  ['map in focus', () => 'map?focus=gateway', 'link-row'],
-  ['empty map', () => 'map', 'no-links', { mode: 'empty' }],
-  ['keyboard sheet', () => '', 'trace-row', { then: (page) => page.keyboard.press('?') }],
-];
+test('the flame, the table, the map and the logs of a trace are links', async () => {
+  const page = await open(`trace/${LARGE}`);
+  await rows(page).first().waitFor();
+  await page.keyboard.press('2');
+  await page.getByTestId('flame').waitFor();
+  await until(page, () => location.search.includes('view=flame'));
+  const box = await page.getByTestId('flame').boundingBox();
+  await page.mouse.click(box.x + 60, box.y + 38);
+  await until(page, () => /at=[0-9a-z]+/.test(location.search));
+  await page.getByRole('button', { name: 'Critical path' }).click();
+  await until(page, () => location.search.includes('by=critical'));
+  await page.reload();
+  await page.getByTestId('flame').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Critical path' }).getAttribute('aria-pressed'), 'true');
+  await page.goto(`${server.origin}/zipkin/trace/${LARGE}?view=table`);
+  await page.getByTestId('table-row').first().waitFor();
+  await page.getByRole('button', { name: 'p95' }).click();
+  await until(page, () => location.search.includes('sort=-p95'));
+  await page.getByRole('button', { name: 'Spans', exact: true }).first().click();
+  await until(page, () => document.querySelector('[role="table"]').getAttribute('aria-rowcount') === '50001');
+  assert.ok((await page.getByTestId('table-row').count()) < 60);
+  await page.goto(`${server.origin}/zipkin/trace/${failed}?view=logs`);
+  await page.getByTestId('log-row').first().click();
+  await page.getByTestId('span-detail').waitFor();
+  await page.keyboard.press('4');
+  await page.getByTestId('call-row').first().waitFor();
+  await close(page);
+});
 
-for (const scheme of ['light', 'dark']) {
-  for (const width of [1440, 375]) {
-    for (const [name, path, testid, options = {}] of STATES) {
-      test(`axe: ${name}, ${scheme}, ${width} px`, async () => {
-        const page = await open(path(), { ...options, scheme, width });
-        await page.getByTestId(testid).first().waitFor({ state: 'attached' });
-        await options.then?.(page);
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-        assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).slice(0, 3).join(' | ')}`), []);
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(overflow <= 0, `${overflow} px wider than the window`);
-        await close(page);
-      });
-    }
-  }
-}
+test('repeated calls are one line that opens, and the filter hides what does not match', async () => {
+  const repeated = [...server.data].find(([id, { spans }]) => id.startsWith('5af7') && spans.filter((span) => span.name === 'select rows').length === 5)[0];
+  const page = await open(`trace/${repeated}`);
+  const group = page.getByTestId('group-row').first();
+  await group.waitFor({ state: 'attached' });
+  assert.match(await group.textContent(), /select rows .* × 5, .* total · p95/);
+  const before = await rows(page).count();
+  const box = await group.boundingBox();
+  await page.mouse.click(box.x + box.width * 0.8, box.y + 11);
+  await page.getByTestId('group-detail').waitFor();
+  await page.keyboard.press('l');
+  await until(page, (count) => document.querySelectorAll('[data-testid="span-row"]').length === count + 5, before);
+  await until(page, () => /fold=G/.test(location.search) && /span=group-/.test(location.search));
+  await page.keyboard.press('r');
+  await until(page, () => document.querySelectorAll('[data-testid="group-row"]').length === 0);
+  await page.getByLabel('Find in trace').fill('service:payment');
+  await page.getByLabel('Spans that do not match').selectOption('hide');
+  await until(page, () => [...document.querySelectorAll('[data-testid="span-row"]')].every((row) => row.dataset.service === 'payment'));
+  await page.getByLabel('Spans that do not match').selectOption('path');
+  await until(page, () => document.querySelector('[data-testid="span-row"]').dataset.service === 'gateway');
+  assert.match(search(page), /q=service/);
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('c');
+  await until(page, () => location.search.includes('q=critical') && [...document.querySelectorAll('[data-testid="span-row"]')].every((row) => 'critical' in row.dataset));
+  await close(page);
+});
+
+test('files open without a server: Zipkin, Jaeger, OTLP; what is none is said', async () => {
+  const page = await open('open');
+  await page.getByTestId('drop-zone').waitFor();
+  const file = (name, value) => ({ name, mimeType: 'application/json', buffer: Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)) });
+  await page.getByTestId('file-input').setInputFiles(file('broken.json', '{"a"'));
+  await page.getByTestId('open-problem').waitFor();
+  const span = (traceID, spanID, more = {}) => ({ traceID, spanID, operationName: 'get /', startTime: 1e15, duration: 100, processID: 'p', ...more });
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await page.getByTestId('file-input').setInputFiles([
+    file('jaeger.json', { data: ['a1', 'a2'].map((id) => ({ traceID: id, processes: { p: { serviceName: 'web' } }, spans: [span(id, '1', { tags: [{ key: 'k', value: 'v' }] }), span(id, '2', { references: [{ refType: 'CHILD_OF', traceID: id, spanID: '1' }] })] })) }),
+  ]);
+  await page.getByTestId('trace-row').first().click();
+  await rows(page).nth(1).waitFor();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('span-tags').waitFor();
+  assert.match(await page.getByTestId('span-tags').textContent(), /k\s*v/);
+  assert.deepEqual(asked.filter((url) => url.includes('/api/tracewell/')), []);
+  await close(page);
+});
+
+test('two traces marked with x are compared', async () => {
+  const page = await open('');
+  await page.getByTestId('trace-row').first().waitFor();
+  await page.getByTestId('trace-row').first().focus();
+  await page.keyboard.press('x');
+  await page.keyboard.press('j');
+  await page.keyboard.press('x');
+  await page.getByTestId('marks').getByRole('link', { name: 'Compare' }).click();
+  await page.getByTestId('compare-row').first().waitFor();
+  assert.match(search(page), /a=[0-9a-f]+&b=[0-9a-f]+/);
+  const all = await page.getByTestId('compare-row').count();
+  await page.getByLabel('Only what differs').check();
+  await until(page, (count) => document.querySelectorAll('[data-testid="compare-row"]').length <= count && location.search.includes('only=changes'), all);
+  await close(page);
+});
+
+test('a region of the scatter is asked why it is slow', async () => {
+  const page = await open('?strip=scatter');
+  const strip = page.getByTestId('strip');
+  await strip.waitFor();
+  await page.waitForTimeout(300);
+  const box = await strip.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.1, box.y + 5);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.95, box.y + 70, { steps: 4 });
+  await page.mouse.up();
+  await page.getByTestId('selection').waitFor();
+  await page.getByRole('button', { name: 'Why slow?' }).click();
+  await page.getByTestId('why-row').first().waitFor();
+  assert.match(search(page), /sel=\d+-\d+-\d+-&why=1/);
+  await page.reload();
+  await page.getByTestId('why-row').first().waitFor();
+  await page.getByTestId('why-row').first().getByRole('link').click();
+  await until(page, () => !location.search.includes('why=') && location.search.includes('q='));
+  await close(page);
+});
+
+test('facets add their value to the query, and a key becomes a column', async () => {
+  const page = await open('');
+  await page.getByTestId('facets').getByRole('button', { name: 'gateway' }).first().click();
+  await until(page, () => location.search.includes('q=service:gateway'));
+  await page.getByRole('button', { name: 'Show http.method as a column' }).click();
+  await until(page, () => location.search.includes('cols=http.method'));
+  await until(page, () => [...document.querySelectorAll('.row .column')].some((cell) => cell.textContent === 'POST'));
+  await page.getByTestId('facets').getByRole('button', { name: 'Close' }).click();
+  await until(page, () => location.search.includes('facets=off'));
+  await close(page);
+});
+
+test('more results come as the list is scrolled', async () => {
+  const page = await open('?facets=off');
+  await page.getByTestId('trace-row').first().waitFor();
+  const list = page.getByRole('region', { name: 'Traces found' });
+  await list.hover();
+  for (let i = 0; i < 20; i++) await page.mouse.wheel(0, 600);
+  const all = server.data.size;
+  await until(page, (count) => Number(document.querySelector('[aria-setsize]')?.getAttribute('aria-setsize')) >= count - 5, all);
+  await close(page);
+});
+
+test('services with their operations, the live tail, the status', async () => {
+  const page = await open('services');
+  await page.getByTestId('service-row').first().waitFor();
+  await page.locator('[data-name="gateway"] a').first().click();
+  await page.locator('[data-testid="service-row"][data-name="get /cart"]').waitFor();
+  assert.match(search(page), /service=gateway/);
+  await page.keyboard.press('g');
+  await page.keyboard.press('l');
+  await page.getByTestId('live-row').first().waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByTestId('live-row').first().click();
+  await rows(page).first().waitFor();
+  await page.goto(`${server.origin}/zipkin/status`);
+  await page.getByTestId('status-store').waitFor();
+  assert.match(await page.getByTestId('status-store').textContent(), /81,000 spans/);
+  await close(page);
+});
+
+test('the palette runs commands by name', async () => {
+  const page = await open('');
+  await page.getByTestId('trace-row').first().waitFor();
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Type a command' }).waitFor();
+  await page.keyboard.type('open a');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('drop-zone').waitFor();
+  await close(page);
+});

@@ -50,6 +50,11 @@ export function encode(traceId, rows) {
     events: new Uint32Array(n),
   };
   const open = [];
+  const texts = table();
+  const events = rows.flatMap(({ span }, row) => [...(span.annotations ?? [])].sort((a, b) => a.timestamp - b.timestamp).map(({ timestamp, value }) => ({ row, time: timestamp - first, text: texts.at(value) })));
+  columns.eventTime = Float64Array.from(events, (event) => event.time);
+  columns.eventRow = Uint32Array.from(events, (event) => event.row);
+  columns.eventText = Uint32Array.from(events, (event) => event.text);
   let last = first;
   rows.forEach(({ span, start, depth, missing }, row) => {
     while (open.length > depth) {
@@ -74,7 +79,7 @@ export function encode(traceId, rows) {
     columns.subtree[done] = n - done;
   }
   return pack(
-    { traceId, spanCount: n, start: first, duration: last - first, services: services.list, names: names.list, missingParents: new Set(rows.filter((row) => row.missing).map((row) => row.span.parentId)).size },
+    { traceId, spanCount: n, start: first, duration: last - first, services: services.list, names: names.list, missingParents: new Set(rows.filter((row) => row.missing).map((row) => row.span.parentId)).size, eventCount: events.length, eventTexts: texts.list },
     columns,
   );
 }

@@ -2,6 +2,7 @@
 // every state of the page can be looked at. What the page does with the real server is tested in e2e/.
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { pageApi } from './fixture-api.mjs';
 import { encode, hex, largeTrace, layOut, randomFrom, summarise } from './build-trace.mjs';
 
 const dist = new URL('../dist/', import.meta.url);
@@ -9,7 +10,7 @@ const fixtures = new URL('./fixtures/', import.meta.url);
 const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
 const CSP = "default-src 'self'; style-src 'self'; img-src 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'";
 
-/** `state.mode`: normal, empty (no span ever), nothing (searches find nothing), failing (500 on everything), slow (answers after 1 s). */
+/** `state.mode`: normal, empty (no span ever), nothing (searches find nothing), failing (500 on everything), slow (answers after 1 s), partial (not all was searched). */
 export async function startFixtureServer() {
   const state = { mode: 'normal' };
   const data = load();
@@ -82,22 +83,15 @@ function route(url, response, data, state) {
   const rest = path.slice('/zipkin/'.length);
   if (rest === 'config.json') return json(response, { environment: '', queryLimit: 10, defaultLookback: 900_000, searchEnabled: true, dependency: { enabled: true } });
   if (rest.startsWith('api/')) return api(rest.slice(4), url.searchParams, response, data, state);
-  if (/^(index\.html|map|dependency\/?|traces?\/[^/]+)?$/.test(rest)) return file(response, 'index.html');
+  if (/^(index\.html|search|monitor|dependencies|system-architecture|map|open|compare|services|live|status|dependency\/?|traces?\/[^/]+)?$/.test(rest)) return file(response, 'index.html');
   return file(response, rest);
 }
 
 function api(path, params, response, data, state) {
   if (state.mode === 'failing') return json(response, { error: 'the store takes no reads: disk failed' }, 500);
-  const summaries = state.mode === 'empty' ? [] : [...data.values()].map((trace) => trace.summary);
   const spans = () => (state.mode === 'empty' ? [] : [...data.values()].slice(0, -1).flatMap((trace) => trace.spans));
-  const of = (service) => spans().filter((span) => span.localEndpoint?.serviceName === service);
   if (path === 'v2/services') return json(response, unique(spans().map((span) => span.localEndpoint?.serviceName)));
-  if (path === 'v2/spans') return json(response, unique(of(params.get('serviceName')).map((span) => span.name)));
-  if (path === 'v2/remoteServices') return json(response, unique(of(params.get('serviceName')).map((span) => span.remoteEndpoint?.serviceName)));
-  if (path === 'v2/autocompleteKeys') return json(response, ['http.method', 'http.path', 'http.status_code']);
-  if (path === 'v2/autocompleteValues') return json(response, unique(spans().map((span) => span.tags?.[params.get('key')])));
-  if (path === 'v2/dependencies') return json(response, state.mode === 'normal' || state.mode === 'slow' ? links(data) : []);
-  if (path === 'tracewell/v1/traces') return json(response, { traces: state.mode === 'nothing' ? [] : search(summaries, data, params) });
+  if (path.startsWith('tracewell/v1/') && pageApi(path.slice('tracewell/v1/'.length), params, { data, mode: state.mode }, json, response)) return;
   return oneTrace(path, response, data);
 }
 
@@ -110,41 +104,6 @@ function oneTrace(path, response, data) {
   const row = detail.length === 16 ? trace.rows.findIndex((r) => r.span.id === detail) : Number(detail);
   if (!trace.rows[row]) return json(response, { error: `no span ${detail}` }, 404);
   return json(response, trace.rows[row].span, 200, { 'tracewell-row': String(row) });
-}
-
-/** A sketch of the search, enough for the page: service, name, minDuration, tags, window, limit. */
-function search(summaries, data, params) {
-  const end_us = Number(params.get('endTs') ?? Date.now()) * 1000;
-  const start_us = end_us - Number(params.get('lookback')) * 1000;
-  const service = params.get('serviceName');
-  const terms = (params.get('annotationQuery') ?? '').split(' and ').filter(Boolean).map((term) => term.split('='));
-  return summaries
-    .filter((s) => s.timestamp >= start_us && s.timestamp <= end_us)
-    .filter((s) => !service || s.services.some((of) => of.name === service))
-    .filter((s) => s.duration >= Number(params.get('minDuration') ?? 0))
-    .filter((s) => terms.every(([key, value]) => data.get(s.traceId).spans.some((span) => span.tags && key in span.tags && (value === undefined || span.tags[key] === value))))
-    .sort((a, b) => b.timestamp - a.timestamp)
-    .slice(0, Number(params.get('limit') ?? 10));
-}
-
-function links(data) {
-  const sums = new Map();
-  const add = (parent, child, failed) => {
-    if (!parent || !child || parent === child) return;
-    const link = sums.get(`${parent}\n${child}`) ?? { parent, child, callCount: 0, errorCount: 0 };
-    sums.set(`${parent}\n${child}`, link);
-    link.callCount++;
-    if (failed) link.errorCount++;
-  };
-  for (const { rows } of data.values()) {
-    if (rows.length > 1000) continue;
-    for (const { span, parent, children } of rows) {
-      const failed = span.tags !== undefined && 'error' in span.tags;
-      if (parent) add(parent.span.localEndpoint?.serviceName, span.localEndpoint?.serviceName, failed);
-      if (children.length === 0) add(span.localEndpoint?.serviceName, span.remoteEndpoint?.serviceName, failed);
-    }
-  }
-  return [...sums.values()];
 }
 
 function file(response, name) {

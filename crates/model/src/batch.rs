@@ -9,10 +9,12 @@ mod attributes;
 mod columns;
 mod mark;
 mod open_span;
+mod staged;
 
 pub(crate) use attributes::{Attributes, TYPE_BOOL, TYPE_BYTES, TYPE_F64, TYPE_I64, TYPE_NESTED, TYPE_STR};
 pub use columns::{AttributeColumns, BatchColumns};
 pub use mark::BatchMark;
+use staged::StagedTexts;
 
 use crate::intern::Interner;
 use crate::span::SpanRef;
@@ -152,6 +154,7 @@ pub struct SpanBatch {
     pub(crate) names: Interner,
     pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
+    staged: StagedTexts,
 
     pub(crate) trace_high: Vec<u64>,
     pub(crate) trace_low: Vec<u64>,
@@ -237,6 +240,7 @@ impl SpanBatch {
         self.names.bytes()
             + self.text.capacity()
             + self.bytes.capacity()
+            + self.staged.capacity()
             + spans
             + attributes(&self.tags)
             + attributes(&self.annotation_details)

@@ -1,5 +1,9 @@
 //! Who calls whom: links between services, counted from traces by Zipkin's rules.
 
+mod plain;
+
+pub use plain::{LinkSpan, PlainLinker};
+
 use crate::span::SpanRef;
 use crate::trace::TraceTree;
 use crate::value::Kind;
@@ -24,16 +28,40 @@ pub struct DependencyLinker {
     counts: HashMap<(String, String), (u64, u64)>,
 }
 
+/// One call between two services, as a trace tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The service that calls.
+    pub parent: &'a str,
+    /// The service that is called.
+    pub child: &'a str,
+    /// Whether it failed.
+    pub is_error: bool,
+    /// The span that tells of it, merged of its copies. None where a call is only known because another span's would
+    /// otherwise begin nowhere.
+    pub span: Option<SpanRef<'a>>,
+}
+
 impl DependencyLinker {
     /// Adds the links of one trace, given all its spans in the order they arrived.
     pub fn put_trace(&mut self, spans: &[SpanRef<'_>]) {
+        Self::each_call(spans, &mut |call| self.add(call.parent, call.child, 1, u64::from(call.is_error)));
+    }
+
+    /// The calls of one trace, given all its spans in the order they arrived: what links are counted from.
+    pub fn each_call(spans: &[SpanRef<'_>], each: &mut dyn FnMut(Call<'_>)) {
         if spans.is_empty() {
             return;
         }
         let tree = TraceTree::build(spans);
+        let mut each = |call: Call<'_>| {
+            if !call.parent.is_empty() && !call.child.is_empty() {
+                each(call);
+            }
+        };
         for node in 0..tree.nodes.len() {
             if tree.linkable(node) {
-                self.put_node(&tree, node);
+                put_node(&tree, node, &mut each);
             }
         }
     }
@@ -52,52 +80,6 @@ impl DependencyLinker {
         links
     }
 
-    fn put_node(&mut self, tree: &TraceTree, node: usize) {
-        let span = tree.spans.span(node);
-        let (service, remote) = (span.service_name(), span.remote_service_name());
-        let kind = match remote_kind(span) {
-            // The server's own span, a child of this one, names the service better.
-            Some(Kind::Client) if has_children(tree, node) => return,
-            Some(kind) => kind,
-            // Both sides known: taken for a client.
-            None if !service.is_empty() && !remote.is_empty() => Kind::Client,
-            None => return,
-        };
-        let (mut parent, child) = match kind {
-            Kind::Server | Kind::Consumer => (remote, service),
-            _ => (service, remote),
-        };
-        if matches!(kind, Kind::Server | Kind::Consumer) && tree.root == Some(node) && parent.is_empty() {
-            return; // the root's caller is unknown
-        }
-        let mut is_error = span.is_error();
-        if matches!(kind, Kind::Producer | Kind::Consumer) {
-            self.add_call(parent, child, is_error); // the link is to the broker, which sends no spans
-            return;
-        }
-        if let Some(ancestor) = remote_ancestor(tree, node).filter(|span| !span.service_name().is_empty()) {
-            let name = ancestor.service_name();
-            // Some clients put the remote service's name on their own span: the link to it is missing.
-            if kind == Kind::Client && !service.is_empty() && name != service {
-                self.add_call(name, service, false);
-            }
-            if kind == Kind::Server || parent.is_empty() {
-                parent = name;
-            }
-            // A call told in two spans: the client's, which was passed over above, may know of the error.
-            if ancestor.kind() == Kind::Client && span.parent() == Some(ancestor.id()) {
-                is_error |= ancestor.is_error();
-            }
-        }
-        self.add_call(parent, child, is_error);
-    }
-
-    fn add_call(&mut self, parent: &str, child: &str, is_error: bool) {
-        if !parent.is_empty() && !child.is_empty() {
-            self.add(parent, child, 1, u64::from(is_error));
-        }
-    }
-
     fn add(&mut self, parent: &str, child: &str, calls: u64, errors: u64) {
         let count = match self.counts.get_mut(&(parent, child) as &dyn LinkKey) {
             Some(count) => count,
@@ -106,6 +88,47 @@ impl DependencyLinker {
         count.0 += calls;
         count.1 += errors;
     }
+}
+
+fn put_node(tree: &TraceTree, node: usize, each: &mut dyn FnMut(Call<'_>)) {
+    let span = tree.spans.span(node);
+    let mut add_call = |parent, child, is_error, span| each(Call { parent, child, is_error, span });
+    let (service, remote) = (span.service_name(), span.remote_service_name());
+    let kind = match remote_kind(span) {
+        // The server's own span, a child of this one, names the service better.
+        Some(Kind::Client) if has_children(tree, node) => return,
+        Some(kind) => kind,
+        // Both sides known: taken for a client.
+        None if !service.is_empty() && !remote.is_empty() => Kind::Client,
+        None => return,
+    };
+    let (mut parent, child) = match kind {
+        Kind::Server | Kind::Consumer => (remote, service),
+        _ => (service, remote),
+    };
+    if matches!(kind, Kind::Server | Kind::Consumer) && tree.root == Some(node) && parent.is_empty() {
+        return; // the root's caller is unknown
+    }
+    let mut is_error = span.is_error();
+    if matches!(kind, Kind::Producer | Kind::Consumer) {
+        add_call(parent, child, is_error, Some(span)); // the link is to the broker, which sends no spans
+        return;
+    }
+    if let Some(ancestor) = remote_ancestor(tree, node).filter(|span| !span.service_name().is_empty()) {
+        let name = ancestor.service_name();
+        // Some clients put the remote service's name on their own span: the link to it is missing.
+        if kind == Kind::Client && !service.is_empty() && name != service {
+            add_call(name, service, false, None);
+        }
+        if kind == Kind::Server || parent.is_empty() {
+            parent = name;
+        }
+        // A call told in two spans: the client's, which was passed over above, may know of the error.
+        if ancestor.kind() == Kind::Client && span.parent() == Some(ancestor.id()) {
+            is_error |= ancestor.is_error();
+        }
+    }
+    add_call(parent, child, is_error, Some(span));
 }
 
 /// The span's kind if it speaks to another service.

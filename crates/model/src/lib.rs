@@ -22,9 +22,10 @@ mod value;
 mod view;
 
 pub use batch::{
-    AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId, SpanBatch, SpanRow, Text,
+    AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId,
+    SpanBatch, SpanRow, Text,
 };
-pub use dependency::{DependencyLink, DependencyLinker};
+pub use dependency::{Call, DependencyLink, DependencyLinker, LinkSpan, PlainLinker};
 pub use filter::{
     Comparison, Condition, FilterError, FilterProblem, FilterTerm, Pattern, SpanFilter, SpanStatus, TagValue,
 };

@@ -506,6 +506,45 @@ impl SpanBatch {
         })
     }
 
+    /// As [`Self::push_copy`] for who draws spans and shows no tags: of these only `error` is copied, of annotations
+    /// time and text, and nothing rare but an error status.
+    pub(crate) fn push_outline(&mut self, span: SpanRef<'_>) -> Result<(), BatchFull> {
+        let local = self.copy_endpoint(span.local());
+        let remote = self.copy_endpoint(span.remote());
+        let name = self.intern(span.name());
+        self.open_outline(span);
+        let (resource, scope, extra) = self.copy_rare_outline(span);
+        self.commit(SpanRow {
+            trace_id: span.trace_id(),
+            id: span.id(),
+            parent: span.parent().unwrap_or(SpanId::NONE),
+            name,
+            kind: span.kind(),
+            flags: span.flags(),
+            start: span.start(),
+            duration: span.duration(),
+            local,
+            remote,
+            resource,
+            scope,
+            extra,
+        })
+    }
+
+    pub(crate) fn open_outline(&mut self, span: SpanRef<'_>) {
+        if let Some((key, value)) = span.tags().iter().find(|(key, _)| *key == "error") {
+            let key = self.intern(key);
+            self.tag(key, value);
+        }
+        for annotation in span.annotations() {
+            self.annotation(annotation.time, annotation.value);
+        }
+    }
+
+    pub(crate) fn copy_rare_outline(&mut self, span: SpanRef<'_>) -> (ResourceId, ScopeId, Option<ExtraRow>) {
+        if span.status() == StatusCode::Error { self.copy_rare(span) } else { (ResourceId(0), ScopeId(0), None) }
+    }
+
     /// Adds another span's tags and annotations to the span being filled.
     pub(crate) fn open_copy(&mut self, span: SpanRef<'_>) {
         for (key, value) in span.tags().iter() {

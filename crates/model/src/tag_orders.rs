@@ -69,15 +69,20 @@ fn slot_of(keys: &[u32]) -> usize {
 
 /// The order of a few keys, those that are equal as they came.
 pub(crate) fn sort_few<'a>(names: &Interner, keys: &[u32], order: &'a mut [u8; FEW_TAGS]) -> &'a mut [u8] {
-    let key = |at: u8| names.get(StrId(keys[usize::from(at)]));
     let order = &mut order[..keys.len()];
-    for at in 0..order.len() {
-        order[at] = at as u8;
-        let mut at = at;
-        while at > 0 && compare_utf16(key(order[at - 1]), key(order[at])).is_gt() {
-            order.swap(at - 1, at);
-            at -= 1;
-        }
+    let mut sorted = [""; FEW_TAGS];
+    for (at, &key) in keys.iter().enumerate() {
+        let key = names.get(StrId(key));
+        let before = &sorted[..at];
+        let to = match before.last() {
+            Some(last) if compare_utf16(last, key).is_gt() => {
+                before.partition_point(|other| compare_utf16(other, key).is_le())
+            }
+            _ => at,
+        };
+        sorted.copy_within(to..at, to + 1);
+        order.copy_within(to..at, to + 1);
+        (sorted[to], order[to]) = (key, at as u8);
     }
     order
 }
@@ -102,9 +107,16 @@ impl Attributes {
         fn swap<T>(column: &mut [T], swaps: &[u8]) {
             swaps.iter().enumerate().for_each(|(at, &other)| column.swap(at, usize::from(other)));
         }
+        if swaps.is_empty() {
+            return;
+        }
         swap(&mut self.keys[from..], swaps);
-        swap(&mut self.types[from..], swaps);
         swap(&mut self.values[from..], swaps);
+        // Mostly all are of one type.
+        let types = &mut self.types[from..];
+        if types.iter().any(|kind| *kind != types[0]) {
+            swap(types, swaps);
+        }
     }
 
     /// Of rows sorted by key, the last of each key stays.

@@ -14,7 +14,13 @@ fn tree(spans: &str) -> (SpanBatch, TraceTree) {
 
 /// The tree as lines `depth service[!]`, depth first; `!` where the parent is missing.
 fn check(spans: &str, expected: &str) {
-    let (_, tree) = tree(spans);
+    let (batch, tree) = tree(spans);
+    assert_eq!(lines(&tree), expected);
+    let spans: Vec<SpanRef<'_>> = batch.spans().collect();
+    assert_eq!(lines(&TraceTree::outline(&spans)), expected, "of an outline");
+}
+
+fn lines(tree: &TraceTree) -> String {
     let lines: Vec<_> = tree
         .depth_first()
         .into_iter()
@@ -23,7 +29,7 @@ fn check(spans: &str, expected: &str) {
             format!("{depth} {}{missing}", tree.spans.span(node).service_name())
         })
         .collect();
-    assert_eq!(lines.join(", "), expected);
+    lines.join(", ")
 }
 
 #[test]
@@ -73,6 +79,22 @@ fn pieces_become_one_span() {
     let annotations: Vec<_> = span.annotations().map(|a| (a.time.as_micros(), a.value.to_owned())).collect();
     assert_eq!(annotations, [(9, "y".to_owned()), (11, "x".to_owned())]);
     assert_eq!(span.service_name(), "a");
+}
+
+#[test]
+fn an_outline_has_what_is_drawn() {
+    let batch = common::batch(
+        "CLIENT 1>2 a @10+5 b=1 error=x !11:x
+         1>2 @8 b=2 a=3 !9:y debug",
+    );
+    let spans: Vec<_> = batch.spans().collect();
+    let (whole, outline) = (TraceTree::build(&spans).spans, TraceTree::outline(&spans).spans);
+    let (whole, outline) = (whole.span(0), outline.span(0));
+    assert_eq!((outline.timestamp_us(), outline.duration_us()), (whole.timestamp_us(), whole.duration_us()));
+    assert_eq!((outline.name(), outline.kind(), outline.service_name()), (whole.name(), whole.kind(), "a"));
+    assert!(whole.is_error() && outline.is_error());
+    assert_eq!(outline.tags().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["error"]);
+    assert_eq!(outline.annotations().len(), whole.annotations().len());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The body of an answer: whole and in memory, or the messages of gRPC with the status behind them.
+//! The body of an answer: whole and in memory, pieces as they are made, or the messages of gRPC with the status behind them.
 
 use crate::grpc::Messages;
 use bytes::Bytes;
@@ -7,11 +7,14 @@ use http_body_util::Full;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::sync::mpsc;
 
 /// What an answer carries.
 pub(crate) enum AnswerBody {
     Whole(Full<Bytes>),
     Grpc(Messages),
+    /// What comes, until the sender is dropped.
+    Pieces(mpsc::Receiver<Bytes>),
 }
 
 impl AnswerBody {
@@ -37,20 +40,21 @@ impl Body for AnswerBody {
         match &mut *self {
             Self::Whole(whole) => Pin::new(whole).poll_frame(context),
             Self::Grpc(messages) => messages.poll_frame(context).map(|frame| frame.map(Ok)),
+            Self::Pieces(pieces) => pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(whole) => whole.is_end_stream(),
-            Self::Grpc(_) => false,
+            Self::Grpc(_) | Self::Pieces(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => whole.size_hint(),
-            Self::Grpc(_) => SizeHint::default(),
+            Self::Grpc(_) | Self::Pieces(_) => SizeHint::default(),
         }
     }
 }

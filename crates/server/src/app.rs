@@ -3,6 +3,7 @@
 
 use crate::archive::Archive;
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::queries::Queries;
@@ -17,6 +18,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// The way in.
     pub(crate) ingest: Ingest,
+    /// Who watches what comes.
+    pub(crate) live: Arc<Live>,
     /// The way out.
     pub(crate) queries: Queries,
     /// Traces kept past retention, where the options have an archive.
@@ -44,8 +47,11 @@ impl App {
     }
 
     fn with(options: &Options, store: Arc<dyn Store>, metrics: &Arc<Metrics>, sampling: &Arc<Sampling>) -> Self {
+        let live = Arc::new(Live::default());
+        let (of_ingest, of_metrics) = (Arc::clone(&live), Arc::clone(metrics));
         Self {
-            ingest: Ingest::new(options, Arc::clone(&store), Arc::clone(metrics), Arc::clone(sampling)),
+            ingest: Ingest::new(options, Arc::clone(&store), of_metrics, Arc::clone(sampling), of_ingest),
+            live,
             queries: Queries::new(options, Arc::clone(&store), Arc::clone(metrics)),
             archive: Archive::new(options, Arc::clone(metrics)).map(Arc::new),
             options: options.clone(),
@@ -106,5 +112,11 @@ fn sum(a: StoreStats, b: StoreStats) -> StoreStats {
         segments_merged: a.segments_merged + b.segments_merged,
         segments_expired: a.segments_expired + b.segments_expired,
         segments_damaged: a.segments_damaged + b.segments_damaged,
+        sealed_bytes: a.sealed_bytes + b.sealed_bytes,
+        merged_bytes: a.merged_bytes + b.merged_bytes,
+        expired_bytes: a.expired_bytes + b.expired_bytes,
+        catalog_written_bytes: a.catalog_written_bytes + b.catalog_written_bytes,
+        sealing_us: a.sealing_us + b.sealing_us,
+        merging_us: a.merging_us + b.merging_us,
     }
 }

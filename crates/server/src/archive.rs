@@ -11,7 +11,7 @@ use tracewell_model::{BatchFull, SpanBatch, SpanId, SpanRef, TraceGrouping, Trac
 use tracewell_store::{EmbeddedOptions, EmbeddedStore, ReadError, RealDisk, Store, WriteError};
 
 /// Its folder in the data directory.
-const FOLDER: &str = "archive";
+pub(crate) const FOLDER: &str = "archive";
 /// A larger trace is written in pieces, so that each fits the store's queue.
 const WRITTEN_SPANS_MAX: usize = 10_000;
 

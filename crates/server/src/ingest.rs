@@ -5,6 +5,7 @@ use crate::budget::{Budget, Reserved, Spent};
 use crate::decompress::{Coding, DecompressError, decompress, expected_bytes};
 use crate::format::{Format, Malformed, decode};
 use crate::lanes;
+use crate::live::Live;
 use crate::metrics::{Metrics, Refusal, Transport};
 use crate::options::Options;
 use crate::sampling::Sampling;
@@ -36,6 +37,7 @@ pub(crate) struct Ingest {
     budget: Arc<Budget>,
     sampler: Sampler,
     sampling: Arc<Sampling>,
+    live: Arc<Live>,
     body_bytes_max: usize,
     body_decompressed_bytes_max: usize,
     body_timeout: Duration,
@@ -101,6 +103,7 @@ impl Ingest {
         store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         sampling: Arc<Sampling>,
+        live: Arc<Live>,
     ) -> Self {
         Self {
             store,
@@ -108,6 +111,7 @@ impl Ingest {
             budget: Budget::new(options.bodies_memory_bytes_max()),
             sampler: Sampler::new(options.collector_sample_rate),
             sampling,
+            live,
             body_bytes_max: options.body_bytes_max.0,
             body_decompressed_bytes_max: options.body_decompressed_bytes_max.0,
             body_timeout: options.body_timeout,
@@ -192,7 +196,10 @@ impl Ingest {
         }
         let spans = kept.batch.len() as u64;
         metrics.spans_dropped.add(kept.dropped);
-        self.write(kept.batch).await.inspect_err(|_| metrics.spans_dropped.add(spans))
+        let watched = self.live.look_at(&kept.batch);
+        self.write(kept.batch).await.inspect_err(|_| metrics.spans_dropped.add(spans))?;
+        watched.show();
+        Ok(())
     }
 
     /// The whole body; what it holds in memory is reserved as it arrives.

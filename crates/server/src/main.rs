@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use std::io::Write;
+use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracewell_server::{Command, Options, Server};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let command = tracewell_server::parse_command_line(std::env::args_os(), std::env::vars())
         .unwrap_or_else(|usage| usage.exit())?;
     match command {
@@ -15,15 +16,21 @@ fn main() -> anyhow::Result<()> {
             let served = runtime.block_on(serve(*options));
             // Queries that nobody waits for any more do not keep the program from ending.
             runtime.shutdown_background();
-            served
+            served?;
         }
         Command::Demo(options) => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(tracewell_server::run_demo(options)),
-        Command::PrintOptions { toml: false } => print(&tracewell_server::options_markdown()),
-        Command::PrintOptions { toml: true } => print(&tracewell_server::options_toml()),
+            .block_on(tracewell_server::run_demo(options))?,
+        Command::Check { options, repair, json } => {
+            let (text, code) = tracewell_server::check(&options, repair, json);
+            print(&text)?;
+            return Ok(ExitCode::from(code));
+        }
+        Command::PrintOptions { toml: false } => print(&tracewell_server::options_markdown())?,
+        Command::PrintOptions { toml: true } => print(&tracewell_server::options_toml())?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(options: Options) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracewell_store::{ReadError, Store};
+use tracewell_store::{ReadError, ReadWatch, Store};
 
 /// More queries than this do not wait but are refused.
 const WAITING_MAX: u64 = 1024;
@@ -42,8 +42,8 @@ impl Queries {
         Self { store, metrics, running: Arc::new(Semaphore::new(running)), time_max: options.query_timeout }
     }
 
-    /// Runs a query. When the client goes away, or time is up, nobody waits for it any more; it keeps its place among the
-    /// running ones until it is through.
+    /// Runs a query. When the client goes away, or time is up, it is ended; it keeps its place among the running ones until it
+    /// is.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         query: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
@@ -54,11 +54,13 @@ impl Queries {
             return Err(QueryError::Overloaded);
         }
         let store = Arc::clone(&self.store);
+        let watch = ReadWatch::default();
+        let _ends_with_this = CancelOnDrop(watch.clone());
         let answered = async {
             let place = Arc::clone(&self.running).acquire_owned().await.map_err(|_| QueryError::Overloaded)?;
             drop(waiting);
             let work = move || {
-                let answer = query(store.as_ref());
+                let answer = watch.over(|| query(store.as_ref()));
                 drop(place);
                 answer
             };
@@ -68,6 +70,15 @@ impl Queries {
             self.metrics.queries_timed_out.add(1);
             Err(QueryError::TimedOut(self.time_max))
         })
+    }
+}
+
+/// Ends a query when nobody waits for it any more.
+struct CancelOnDrop(ReadWatch);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 

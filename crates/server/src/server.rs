@@ -114,6 +114,8 @@ impl Server {
 
     /// Takes no more connections and packets, answers what was asked (for at most `stop-timeout`), closes the store.
     pub async fn stop(mut self) {
+        // What watches has no end of its own.
+        self.app.all().for_each(|app| app.live.close());
         let stopping: Vec<_> = self
             .listeners
             .drain(..)

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The folder of the tenants' stores in the data directory.
-const FOLDER: &str = "tenants";
+pub(crate) const FOLDER: &str = "tenants";
 /// What is asked on Zipkin's port by those who watch the server.
 const COMMON: [&str; 5] = ["health", "info", "metrics", "prometheus", "actuator"];
 

@@ -111,3 +111,67 @@ fn a_wrong_option_is_told_by_the_name_it_was_given_under() {
     let output = tracewell().args(["options", "--toml"]).output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("# zipkin = \"9411\""));
 }
+
+/// Runs `tracewell check`; answers exit code and output.
+fn check(directory: &std::path::Path, flags: &[&str]) -> (i32, String) {
+    let output = tracewell().args(["check", "--data-dir"]).arg(directory).args(flags).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn check_finds_damage_and_repairs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("data");
+    let (code, text) = check(&folder, &[]);
+    assert!(code == 2 && text.contains("is not a directory") && !folder.exists(), "{code} {text}");
+    let (mut child, address) = serve(&folder);
+    let spans = br#"[{"traceId":"00000000000000aa","id":"00000000000000ab","timestamp":1,"name":"a","localEndpoint":{"serviceName":"s"}}]"#;
+    let mut sender = std::net::TcpStream::connect(&address).unwrap();
+    let head = format!(
+        "POST /api/v2/spans HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        spans.len()
+    );
+    for _ in 0..2 {
+        sender.write_all(&[head.as_bytes(), spans].concat()).unwrap();
+        let mut answer = [0; 12];
+        sender.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 202");
+        // The rest of its head.
+        let mut seen = vec![];
+        while !seen.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            sender.read_exact(&mut byte).unwrap();
+            seen.push(byte[0]);
+        }
+    }
+    let (code, text) = check(&folder, &["--repair"]);
+    assert!(code == 2 && text.contains("in use by another process"), "{code} {text}");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    let (code, text) = check(&folder, &[]);
+    assert!(code == 0 && text.contains("with 2 whole spans") && text.contains("Nothing is damaged"), "{code} {text}");
+
+    let log = std::fs::read_dir(folder.join("log")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[100] ^= 4;
+    std::fs::write(&log, &bytes).unwrap();
+    let (code, text) = check(&folder, &[]);
+    assert!(
+        code == 1 && text.contains("log/0000000000000001.log at byte 0") && text.contains("1 batches"),
+        "{code} {text}"
+    );
+    let (code, text) = check(&folder, &["--repair", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let store = &answer["stores"][0];
+    assert_eq!((code, &answer["exit_code"], &store["repaired"]), (3, &serde_json::json!(3), &serde_json::json!(true)));
+    assert_eq!(
+        (&store["lost"]["batches"], &store["damaged"][0]["offset"]),
+        (&serde_json::json!(1), &serde_json::json!(0))
+    );
+    assert!(folder.join("damaged/0000000000000001.log.txt").is_file() && !log.exists());
+    let (code, text) = check(&folder, &[]);
+    assert!(code == 0 && text.contains("1 segments and 0 log records with 1 whole spans"), "{code} {text}");
+    let (mut child, _) = serve(&folder);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}

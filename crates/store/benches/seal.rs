@@ -2,7 +2,7 @@
 //! stage of sealing, and bytes a span by what takes them. Files are of the kinds the load generator writes: `*.bin` are OTLP
 //! requests, each behind its length (4 bytes, little-endian); `*.ndjson` are Zipkin v2 lists of spans, one a line; `*.json` is
 //! one such list. `--seal-bytes` is the memory at which the engine seals, `--spans` ends a file early, `--rounds` takes it
-//! several times, `--check` reads all back.
+//! several times, `--check` reads all back, `--merge` makes one segment of all of a file (smaller ones first by `--seal-bytes`).
 
 #![expect(clippy::print_stdout, reason = "the table is the output")]
 
@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tracewell_model::SpanBatch;
-use tracewell_store::measure::{Table, bytes_by_kind, read_all};
+use tracewell_store::measure::{Table, bytes_by_kind, merge, read_all};
 use tracewell_wire::{Limits, otlp, zipkin_v2};
 
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let mut options = Options { seal_bytes: 32 << 20, spans_max: usize::MAX, rounds: 1, check: false };
+    let mut options = Options { seal_bytes: 32 << 20, spans_max: usize::MAX, rounds: 1, check: false, merge: false };
     let mut files = vec![];
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -28,6 +28,7 @@ fn main() -> Result<(), Failure> {
             "--spans" => options.spans_max = number()?,
             "--rounds" => options.rounds = number()?,
             "--check" => options.check = true,
+            "--merge" => options.merge = true,
             _ => files.push(argument),
         }
     }
@@ -42,6 +43,7 @@ struct Options {
     spans_max: usize,
     rounds: usize,
     check: bool,
+    merge: bool,
 }
 
 #[derive(Default)]
@@ -52,6 +54,10 @@ struct Figures {
     bytes: u64,
     cpu_ns: BTreeMap<&'static str, u64>,
     kinds: BTreeMap<String, u64>,
+    /// Of the round, if they are to be merged.
+    sealed: Vec<Vec<u8>>,
+    /// Of earlier rounds.
+    merged_spans: u64,
 }
 
 fn measure(file: &str, options: &Options) -> Result<(), Failure> {
@@ -77,6 +83,7 @@ fn measure(file: &str, options: &Options) -> Result<(), Failure> {
             Ok(())
         })?;
         seal(&table, options, &mut figures)?;
+        merge_all(options, &mut figures)?;
     }
     print(file, &figures);
     Ok(())
@@ -136,11 +143,32 @@ fn seal(table: &Table, options: &Options, figures: &mut Figures) -> Result<(), F
         assert_eq!(read_all(&sealed.bytes)? as u64, sealed.spans);
         *figures.cpu_ns.entry("(read all)").or_default() += cpu_ns() - before;
     }
+    if options.merge {
+        figures.sealed.push(sealed.bytes);
+    }
+    Ok(())
+}
+
+fn merge_all(options: &Options, figures: &mut Figures) -> Result<(), Failure> {
+    let sealed = std::mem::take(&mut figures.sealed);
+    if sealed.is_empty() {
+        return Ok(());
+    }
+    let before = cpu_ns();
+    let merged = merge(&sealed)?;
+    *figures.cpu_ns.entry("(merge)").or_default() += cpu_ns() - before;
+    let bytes: usize = sealed.iter().map(Vec::len).sum();
+    println!("{} segments of {bytes} bytes merged: {} bytes", sealed.len(), merged.bytes.len());
+    if options.check {
+        assert_eq!(read_all(&merged.bytes)? as u64, merged.spans);
+        assert_eq!(merged.spans, figures.spans - figures.merged_spans, "spans were lost");
+        figures.merged_spans = figures.spans;
+    }
     Ok(())
 }
 
 fn print(file: &str, figures: &Figures) {
-    let Figures { spans, traces, segments, bytes, cpu_ns, kinds } = figures;
+    let Figures { spans, traces, segments, bytes, cpu_ns, kinds, .. } = figures;
     let a_span = |bytes: u64| bytes as f64 / *spans as f64;
     println!("\n{file}: {spans} spans in {traces} traces, {segments} segments");
     let seconds = |ns: u64| ns as f64 / *spans as f64 / 1000.0;

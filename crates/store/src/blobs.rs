@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The directory of the segments.
-const DIRECTORY: &str = "segments";
+pub(crate) const DIRECTORY: &str = "segments";
 
 /// So many files are held open at once.
 const OPEN_FILES_MAX: usize = 256;
@@ -19,6 +19,11 @@ pub(crate) struct FileBlobs {
 }
 
 impl FileBlobs {
+    /// Uses the directory of segments as it is.
+    pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, open: Mutex::default() }
+    }
+
     /// Uses the directory of segments, which is made when missing; what a crash left unfinished is removed.
     pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<Self, SeamError> {
         disk.create_directory(DIRECTORY)?;
@@ -26,7 +31,7 @@ impl FileBlobs {
             disk.remove(&join(DIRECTORY, name))?;
         }
         disk.sync_directory(DIRECTORY)?;
-        Ok(Self { disk, open: Mutex::default() })
+        Ok(Self::new(disk))
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn DiskFile>>> {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 /// The format of the value that this version writes, and the newest it reads.
 const FORMAT: u32 = 1;
 const HEADER_BYTES: usize = 16;
+/// What stands before the value.
+const FILE_HEADER_BYTES: usize = crate::meta::HEADER_BYTES;
 const ENTRY_BYTES: usize = 40;
 const EXTENSION: &str = ".segment";
 
@@ -102,6 +104,11 @@ impl Catalog {
     /// Whether nothing was ever stored that could be read.
     pub(crate) fn is_new(&self) -> bool {
         self.version == 0
+    }
+
+    /// How many bytes are written for what it says now.
+    pub(crate) fn bytes(&self) -> u64 {
+        (FILE_HEADER_BYTES + HEADER_BYTES + self.value.segments.len() * ENTRY_BYTES) as u64
     }
 
     /// Replaces what the catalog says, durably. After an error it is unknown which of the two would be read, so what either

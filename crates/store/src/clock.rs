@@ -30,6 +30,11 @@ impl TestClock {
         self.0.store(now_us, std::sync::atomic::Ordering::SeqCst);
     }
 
+    pub(crate) fn set_back_us(&self, by_us: u64) {
+        let now_us = self.now_us();
+        self.set_us(now_us.saturating_sub(by_us));
+    }
+
     pub(crate) fn advance_us(&self, by_us: u64) {
         self.0.fetch_add(by_us, std::sync::atomic::Ordering::SeqCst);
     }

@@ -58,34 +58,69 @@ pub fn write(store: &dyn Store, batch: SpanBatch) -> Result<(), WriteError> {
 
 /// Writes random batches to a store and to [`ReferenceStore`], and compares all answers along the way.
 pub fn compare_with_reference(store: &dyn Store, seed: u64) {
-    let reference = ReferenceStore::new(store.tag_keys());
-    let random = &mut Random::new(seed);
-    let shape = Shape::random(random);
-    let batches = 1 + random.below(12);
-    for at in 0..batches {
-        let batch = random_batch(random, &shape);
-        assert_eq!(write(&reference, batch.clone()), Ok(()));
+    let mut comparison = Comparison::new(store.tag_keys(), seed);
+    while comparison.step(store) {}
+}
+
+/// [`compare_with_reference`] batch by batch, so that a test can do something to the store in between.
+#[derive(Debug)]
+pub struct Comparison {
+    reference: ReferenceStore,
+    random: Random,
+    shape: Shape,
+    batches_left: u64,
+    queries: u64,
+    answered: u64,
+}
+
+impl Comparison {
+    /// What this seed tells, for a store that completes the values of these tags.
+    pub fn new(tag_keys: Vec<String>, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let shape = Shape::random(&mut random);
+        let shape = if random.below(4) == 0 { shape.late() } else { shape };
+        let batches_left = 1 + random.below(12);
+        Self { reference: ReferenceStore::new(tag_keys), random, shape, batches_left, queries: 0, answered: 0 }
+    }
+
+    /// Writes a batch, now and then asks. Answers whether there is more to do.
+    pub fn step(&mut self, store: &dyn Store) -> bool {
+        let Self { reference, random, shape, .. } = self;
+        let batch = random_batch(random, shape);
+        assert_eq!(write(reference, batch.clone()), Ok(()));
         assert_eq!(write(store, batch), Ok(()));
-        if random.below(4) == 0 || at + 1 == batches {
+        self.batches_left -= 1;
+        if random.below(4) == 0 || self.batches_left == 0 {
             for _ in 0..30 {
-                compare_find(store, &reference, &random_query(random, &shape));
-                compare_find_spans(store, &reference, &random_span_query(random, &shape));
-                compare_search(store, &reference, random, &shape);
+                let found = compare_find(store, reference, &random_query(random, shape))
+                    + compare_find_spans(store, reference, &random_span_query(random, shape));
+                self.queries += 2;
+                self.answered += found;
+                compare_search(store, reference, random, shape);
             }
-            compare_rest(store, &reference, random, &shape);
+            compare_rest(store, reference, random, shape);
         }
+        self.batches_left > 0
+    }
+
+    /// How many searches were made, and how many of them found something.
+    pub fn searches(&self) -> (u64, u64) {
+        (self.queries, self.answered)
     }
 }
 
-fn compare_find(store: &dyn Store, reference: &ReferenceStore, query: &TraceQuery) {
+/// Answers 1 if something was found.
+fn compare_find(store: &dyn Store, reference: &ReferenceStore, query: &TraceQuery) -> u64 {
     let (found, expected) = (store.find(query), reference.find(query));
     assert_same_traces(found.as_deref(), expected.as_deref(), query);
+    found.is_ok_and(|traces| !traces.is_empty()).into()
 }
 
-fn compare_find_spans(store: &dyn Store, reference: &ReferenceStore, query: &SpanQuery) {
+fn compare_find_spans(store: &dyn Store, reference: &ReferenceStore, query: &SpanQuery) -> u64 {
     let also = |span: SpanRef<'_>| !span.id().value().is_multiple_of(3);
     let (found, expected) = (store.find_spans(query, &also), reference.find_spans(query, &also));
     assert_same_traces(found.as_deref(), expected.as_deref(), query);
+    found.is_ok_and(|traces| !traces.is_empty()).into()
 }
 
 fn compare_search(store: &dyn Store, reference: &ReferenceStore, random: &mut Random, shape: &Shape) {
@@ -170,7 +205,8 @@ fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Rand
     }
     for _ in 0..8 {
         let start_us = shape.time_us(random);
-        let window = DependencyWindow { start_us, end_us: start_us + random.below(shape.seconds * 1_000_000) };
+        let end_us = start_us + random.below(shape.seconds * 1_000_000);
+        let window = DependencyWindow { start_us, end_us };
         assert_eq!(store.dependencies(window), reference.dependencies(window), "{window:?}");
         compare_visits(store, reference, window, random.pick(&[TraceGrouping::Strict, TraceGrouping::LowBits]));
     }

@@ -1,12 +1,16 @@
 //! The embedded store: a directory that keeps spans durably and finds them. A writer thread takes what waits, a second thread
 //! seals segments and removes old ones; reads run on the threads of who asks.
 
+#[cfg(test)]
+mod check_tests;
 mod core;
 #[cfg(test)]
 mod crash_tests;
 mod merge;
 mod options;
 mod parts;
+#[cfg(test)]
+mod query_tests;
 mod recover;
 mod retain;
 mod seal;

@@ -3,9 +3,11 @@
 
 mod blobs;
 mod catalog;
+mod check;
 mod clock;
 #[doc(hidden)]
 pub mod contract;
+mod copies;
 mod disk;
 mod engine;
 mod log;
@@ -20,8 +22,10 @@ mod seams;
 mod search;
 mod segment;
 mod store;
+mod watch;
 mod write_queue;
 
+pub use check::{CheckError, CheckOptions, CheckReport, Finding, Lost, Note, check};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskLock, DiskSpace, OpenFile, RealDisk};
 pub use engine::{EmbeddedOptions, EmbeddedStore, OpenError};
@@ -34,3 +38,4 @@ pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
     WriteError, WriterCall,
 };
+pub use watch::ReadWatch;

@@ -7,6 +7,9 @@
 mod record;
 mod replay;
 mod scan;
+mod verify;
+
+pub(crate) use verify::{VerifiedLog, read_log_file, verify_log};
 
 use crate::disk::{AlignedBuffer, BLOCK_BYTES, Disk, DiskFile, OpenFile, join};
 use crate::seams::{Log, LogStats, ReplayReport, SeamError};
@@ -15,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The directory of the log's files.
-const DIRECTORY: &str = "log";
+pub(crate) const DIRECTORY: &str = "log";
 
 /// Ends their names.
 const EXTENSION: &str = ".log";
@@ -234,11 +237,16 @@ impl Log for FileLog {
             written_bytes: state.written_bytes,
             files: state.files.len() as u64,
             used_bytes: state.files.iter().map(|used| used.end).sum(),
+            allocated_bytes: (state.files.len() + state.spares.len()) as u64 * self.file_bytes,
         }
     }
 
     fn close(&self) -> Result<(), SeamError> {
         let state = &mut *self.lock();
+        // So that every byte of a directory at rest means something, and can be checked.
+        for number in std::mem::take(&mut state.spares) {
+            self.disk.remove(&spare_path(number))?;
+        }
         let (Some(file), Some(used)) = (state.current.take(), state.files.back()) else { return Ok(()) };
         if state.failed.is_some() {
             return Ok(());

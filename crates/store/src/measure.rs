@@ -3,7 +3,7 @@
 
 use crate::memtable::Memtable;
 use crate::seams::{Blobs, SeamError};
-use crate::segment::{Segment, SegmentError, Stages, write_segment_in_stages};
+use crate::segment::{Segment, SegmentError, Stages, write_merged, write_segment_in_stages};
 use std::ops::Range;
 use std::sync::Arc;
 use tracewell_model::SpanBatch;
@@ -45,6 +45,13 @@ impl Table {
         let written = written.map_err(|error| error.to_string())?;
         Ok(Sealed { bytes: written.bytes, spans: written.summary.spans, traces: written.summary.traces })
     }
+}
+
+/// Makes one segment of several.
+pub fn merge(segments: &[Vec<u8>]) -> Result<Sealed, String> {
+    let segments = segments.iter().map(|segment| open(segment).map(Arc::new)).collect::<Result<Vec<_>, _>>();
+    let merged = segments.and_then(|segments| write_merged(&segments, &[])).map_err(|error| error.to_string())?;
+    Ok(Sealed { bytes: merged.bytes, spans: merged.summary.spans, traces: merged.summary.traces })
 }
 
 /// How many bytes of a segment each kind of thing takes: columns of all blocks together, the parts of the footer, the rest.

@@ -4,9 +4,11 @@ use crate::disk::{Disk, OpenFile, write_file_whole};
 use crate::seams::{Meta, SeamError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const NAME: &str = "catalog";
+/// The name of the file.
+pub(crate) const NAME: &str = "catalog";
 const MAGIC: [u8; 8] = *b"TWCATLG1";
-const HEADER_BYTES: usize = 28;
+/// What stands before the value.
+pub(crate) const HEADER_BYTES: usize = 28;
 
 /// No catalog is larger: what says so is damaged.
 const VALUE_BYTES_MAX: u64 = 1 << 30;

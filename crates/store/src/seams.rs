@@ -59,6 +59,7 @@ pub struct LogStats {
     pub written_bytes: u64,
     pub files: u64,
     pub used_bytes: u64,
+    pub allocated_bytes: u64,
 }
 
 /// What a replay found.

@@ -15,9 +15,10 @@ pub(crate) mod tests;
 use crate::memtable::{MemSnapshot, Memtable};
 use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
 use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
+use crate::watch::go_on;
 use gather::Gathered;
 use hashbrown::HashSet;
-use split::SplitTraces;
+use split::{SplitFilter, SplitTraces};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -76,8 +77,10 @@ impl View {
         let mut seen = HashSet::new();
         let mut traces = vec![];
         for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
+            go_on()?;
             let gathered = Gathered::read(&parts, id.low())?;
-            traces.extend(gathered.batches_of(&gathered.traces(grouping), |found| found == id)?);
+            let found = gathered.into_batches(grouping, |found, _| (found == id).then_some(()))?;
+            traces.extend(found.into_iter().map(|(_, (), batch)| batch));
         }
         Ok(traces)
     }
@@ -190,6 +193,7 @@ struct Search<'a> {
     rule: &'a Rule<'a>,
     /// By segment, made when it is looked into: nothing where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
+    split_filter: SplitFilter<'a>,
     /// The traces of memtables that lie in another part too.
     of_memtables: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
@@ -238,7 +242,8 @@ impl<'a> Search<'a> {
         let filters = parts.segments.iter().map(|_| None).collect();
         let of_memtables = split::of_memtables(parts);
         let (queue, seen, found) = (BinaryHeap::new(), HashSet::new(), vec![]);
-        Self { parts, query, rule, filters, of_memtables, queue, seen, found }
+        let split_filter = SplitFilter::new(parts, query, None);
+        Self { parts, query, rule, filters, split_filter, of_memtables, queue, seen, found }
     }
 
     fn run(mut self) -> Result<Vec<SpanBatch>, ReadError> {
@@ -258,6 +263,7 @@ impl<'a> Search<'a> {
         }
         self.wait_split(0);
         while let Some(Waiting { newest_us, what }) = self.queue.pop() {
+            go_on()?;
             self.look_into(newest_us, what)?;
             if self.found.len() == self.query.limit {
                 break;
@@ -293,7 +299,11 @@ impl<'a> Search<'a> {
                 }
             }
             What::Split(at) => {
-                self.wait(newest_us, What::Trace(self.parts.split.traces[at].1, Place::Several));
+                let low = self.parts.split.traces[at].1;
+                // Those that lie in a memtable too wait by themselves.
+                if !self.of_memtables.contains(&low) && self.split_filter.may_answer(at)? {
+                    self.wait(newest_us, What::Trace(low, Place::Several));
+                }
                 self.wait_split(at + 1);
             }
             What::Trace(low, place) => {
@@ -312,15 +322,9 @@ impl<'a> Search<'a> {
             Place::Segment(at) => Gathered::read_from_segment(&self.parts.segments[at], low)?,
             Place::Memtable(at) => Gathered::read_from_memtable(&self.parts.memtables[at], low),
         };
-        let traces = gathered.traces(self.query.grouping);
-        let mut matching = vec![];
-        for (id, spans) in &traces {
-            if let Some(time_us) = self.time_of_match(spans) {
-                matching.push((*id, time_us));
-            }
-        }
-        let batches = gathered.batches_of(&traces, |id| matching.iter().any(|(matching, _)| *matching == id))?;
-        for ((id, newest_us), batch) in matching.into_iter().zip(batches) {
+        for (id, newest_us, batch) in
+            gathered.into_batches(self.query.grouping, |_, spans| self.time_of_match(spans))?
+        {
             self.queue.push(Waiting { newest_us, what: What::Found(id, Box::new(batch)) });
         }
         Ok(())

@@ -22,6 +22,8 @@ use tracewell_model::{
 /// their spans lie in. Answers are ordered by [`tracewell_model::trace_timestamp_us`], newest first, then by id, and hold the
 /// `limit` newest of all matches.
 ///
+/// **Reads end early** where a [`crate::ReadWatch`] says so, with [`ReadError::Ended`].
+///
 /// **Retention** may remove old spans at any time, whole traces or parts of them, oldest first.
 pub trait Store: Send + Sync + 'static {
     /// Keeps a batch. See the trait's text. An empty batch is answered `Ok`.
@@ -161,6 +163,9 @@ pub enum ReadError {
     /// The store was configured not to be searched (`SEARCH_ENABLED=false`).
     #[error("search is disabled")]
     SearchDisabled,
+    /// A [`crate::ReadWatch`] ended it: its time was up, or nobody waits for it.
+    #[error("the read was ended before it was through")]
+    Ended,
 }
 
 /// Which traces to count links of. Microseconds since the epoch, both inclusive.
@@ -242,6 +247,12 @@ pub struct StoreStats {
     pub segments_merged: u64,
     pub segments_expired: u64,
     pub segments_damaged: u64,
+    pub sealed_bytes: u64,
+    pub merged_bytes: u64,
+    pub expired_bytes: u64,
+    pub catalog_written_bytes: u64,
+    pub sealing_us: u64,
+    pub merging_us: u64,
 }
 
 /// What a store can do.

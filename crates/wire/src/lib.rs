@@ -17,6 +17,7 @@ mod names;
 pub mod otlp;
 pub mod propagation;
 mod protobuf;
+mod seen_keys;
 mod stage;
 mod thrift;
 mod zipkin_bytes;

@@ -20,6 +20,11 @@ pub(crate) trait NameMeaning: Copy + Default {
     fn of(name: &str) -> Self;
 }
 
+/// Where no name means anything.
+impl NameMeaning for () {
+    fn of(_: &str) {}
+}
+
 /// Makes room in a batch for what a body of so many bytes will bring, if it is like most: `span_bytes` is about how long a
 /// span is in its format, of which a tag takes an eighth and text a third.
 pub(crate) fn reserve_for_body(batch: &mut SpanBatch, body_bytes: usize, span_bytes: usize) {
@@ -58,7 +63,7 @@ impl<'a, T: Copy + Default, const SLOTS: usize> Slots<'a, T, SLOTS> {
     }
 }
 
-const SLOTS: usize = 256;
+pub(crate) const SLOTS: usize = 256;
 
 /// Names of a body that were interned before, by a slot that their bytes choose.
 pub(crate) struct SeenNames<'a, M> {
@@ -84,9 +89,28 @@ impl<'a, M: NameMeaning> SeenNames<'a, M> {
     }
 }
 
+/// Whether both are the same bytes: of names, which are short, without a call.
+#[inline(always)]
+pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
+        Some((*bytes.first_chunk()?, *bytes.last_chunk()?))
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0 => true,
+        1..4 => a[0] == b[0] && a[a.len() / 2] == b[b.len() / 2] && a[a.len() - 1] == b[b.len() - 1],
+        4..8 => ends::<4>(a) == ends::<4>(b),
+        8..=16 => ends::<8>(a) == ends::<8>(b),
+        17..=32 => ends::<16>(a) == ends::<16>(b),
+        _ => a == b,
+    }
+}
+
 /// One of 256 slots. Names begin alike (`http.`) or end alike (`.name`): both ends count.
 #[inline]
-fn slot_of(name: &[u8]) -> usize {
+pub(crate) fn slot_of(name: &[u8]) -> usize {
     let mixed = if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
         u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
     } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {

@@ -14,6 +14,7 @@ mod group;
 mod json_value;
 mod names;
 mod peer;
+mod plain;
 mod request;
 mod response;
 mod retry_info;

@@ -7,6 +7,9 @@ export interface Link {
   child: string;
   callCount: number;
   errorCount: number;
+  /** Calls a second. */
+  rate?: number;
+  p95_us?: number;
 }
 
 export interface PlacedNode {

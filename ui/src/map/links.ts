@@ -1,8 +1,8 @@
 // The dependency links as shown. In: links of the API. Out: sorted, filtered, narrowed to the neighbours of one service.
-import type { LinkJson } from '../api';
+import type { MapAnswer } from '../api';
 import type { Link } from './layout';
 
-export const LINK_SORTS = ['parent', 'child', 'calls', 'errors', 'share'] as const;
+export const LINK_SORTS = ['parent', 'child', 'calls', 'errors', 'share', 'p95'] as const;
 export type LinkSort = (typeof LINK_SORTS)[number];
 
 /** Above this many services the picture is drawn for one service's neighbours only. */
@@ -12,8 +12,8 @@ export function readLinkSort(text: string | null): LinkSort {
   return LINK_SORTS.find((sort) => sort === text) ?? 'calls';
 }
 
-export function toLinks(list: readonly LinkJson[]): Link[] {
-  return list.map((link) => ({ ...link, errorCount: link.errorCount ?? 0 }));
+export function toLinks(list: MapAnswer['links']): Link[] {
+  return list.map(({ parent, child, count, errors, rate, p95 }) => ({ parent, child, callCount: count, errorCount: errors, rate, p95_us: p95 ?? 0 }));
 }
 
 export function servicesOf(links: readonly Link[]): string[] {
@@ -29,6 +29,7 @@ export function sortLinks(links: readonly Link[], sort: LinkSort): Link[] {
     calls: (a, b) => b.callCount - a.callCount || name(a, b),
     errors: (a, b) => b.errorCount - a.errorCount || name(a, b),
     share: (a, b) => errorShare(b) - errorShare(a) || name(a, b),
+    p95: (a, b) => (b.p95_us ?? 0) - (a.p95_us ?? 0) || name(a, b),
   };
   return [...links].sort(by[sort]);
 }

@@ -1,17 +1,21 @@
 // Completion in the query bar. In: the text and where the cursor stands. Out: which word is being typed, what may replace it and
 // where the server has to be asked for that.
-import { parseText, quoted, type Conditions } from './query';
+import { quoted, tokens } from './query';
 
 /** What the list under the bar should hold for the word at the cursor. */
 export interface Asked {
   start: number;
   end: number;
-  source: 'keys' | 'services' | 'spans' | 'remotes' | 'values' | 'none';
-  /** The tag whose values are asked for. */
-  key?: string;
+  /** What the server is asked for: keys of tags, a field's or tag's values, or nothing. */
+  source: 'keys' | 'values' | 'fixed' | 'none';
+  /** The field or the tag whose values are asked for; `has` takes keys. */
+  key: string;
+  /** What stands before the value: `-service:`, `http.route!=`. */
+  lead: string;
   /** What has been typed of it. */
   typed: string;
-  conditions: Conditions;
+  /** The service the text names, for names of spans. */
+  service: string;
 }
 
 export interface Offer {
@@ -23,35 +27,40 @@ export interface Offer {
   open: boolean;
 }
 
+const FIXED: Record<string, readonly string[]> = {
+  kind: ['client', 'server', 'producer', 'consumer', 'internal', 'unset'],
+  status: ['error', 'ok', 'unset'],
+};
+const SAME: Record<string, string> = { span: 'name', operation: 'name' };
+
 export function askedAt(text: string, cursor: number): Asked {
-  const { tokens, conditions } = parseText(text);
-  const token = tokens.find((t) => t.start <= cursor && cursor <= t.end);
+  const list = tokens(text);
+  const token = list.find((t) => t.start <= cursor && cursor <= t.end && t.kind !== 'word');
   const word = token ? text.slice(token.start, cursor) : '';
-  const place = { start: token?.start ?? cursor, end: token?.end ?? cursor, conditions };
-  const prefix = /^(service|span|name|remote):"?/i.exec(word);
-  if (prefix) {
-    const sources = { service: 'services', span: 'spans', name: 'spans', remote: 'remotes' } as const;
-    const source = sources[prefix[1]!.toLowerCase() as keyof typeof sources];
-    return { ...place, source, typed: word.slice(prefix[0].length) };
+  const service = /^service[:=]"?([^"]+)"?$/i.exec(list.find((t) => t !== token && /^service[:=]/i.test(t.text))?.text ?? '')?.[1] ?? '';
+  const place = { start: token?.start ?? cursor, end: token?.end ?? cursor, service };
+  const field = /^(-?)(service|name|span|operation|remote|kind|status|has)(:|!?=)"?/i.exec(word);
+  if (field) {
+    const key = field[2]!.toLowerCase();
+    const lead = `${field[1]!}${key}${field[3]!}`;
+    const typed = word.slice(field[0].length);
+    if (key in FIXED) return { ...place, source: 'fixed', key, lead, typed };
+    return { ...place, source: key === 'has' ? 'keys' : 'values', key: SAME[key] ?? key, lead, typed };
   }
-  if (/^duration[<>]/i.test(word)) return { ...place, source: 'none', typed: word };
-  const equals = word.startsWith('"') ? -1 : word.indexOf('=');
-  if (equals > 0) return { ...place, source: 'values', key: word.slice(0, equals), typed: word.slice(equals + 1).replace(/^"/, '') };
-  return { ...place, source: 'keys', typed: word };
+  if (/^-?(duration|start)[<>=!]/i.test(word)) return { ...place, source: 'none', key: '', lead: '', typed: word };
+  const tag = /^-?("(?:[^"\\]|\\.)*"|[^"\s<>=!:]+)(!?=)"?/.exec(word);
+  if (tag) return { ...place, source: 'values', key: tag[1]!.replace(/^"|"$/g, ''), lead: word.startsWith('-') ? `-${tag[1]!}${tag[2]!}` : `${tag[1]!}${tag[2]!}`, typed: word.slice(tag[0].length) };
+  return { ...place, source: 'keys', key: '', lead: word.startsWith('-') ? '-' : '', typed: word.replace(/^-/, '') };
 }
 
 /** The offers that fit what was typed: those that begin with it first, then those that contain it; at most `most`. */
 export function offersFor(asked: Asked, values: readonly string[], most = 50): Offer[] {
   const typed = asked.typed.toLowerCase();
-  const write = (value: string): Offer => {
-    if (asked.source === 'values') return { label: value, text: `${asked.key}=${quoted(value)}`, open: false };
-    if (asked.source === 'keys') return { label: value, text: `${value}=`, open: true };
-    const prefix = asked.source === 'services' ? 'service:' : asked.source === 'spans' ? 'span:' : 'remote:';
-    return { label: value, text: prefix + quoted(value), open: false };
-  };
+  const keys = asked.source === 'keys' && asked.key !== 'has';
+  const write = (value: string): Offer => ({ label: value, text: keys ? `${asked.lead}${value}=` : `${asked.lead}${quoted(value)}`, open: keys });
   const first: Offer[] = [];
   const second: Offer[] = [];
-  for (const value of values) {
+  for (const value of asked.source === 'fixed' ? FIXED[asked.key]! : values) {
     const at = value.toLowerCase().indexOf(typed);
     if (at === 0) first.push(write(value));
     else if (at > 0) second.push(write(value));
@@ -61,13 +70,15 @@ export function offersFor(asked: Asked, values: readonly string[], most = 50): O
 }
 
 /** The words the bar itself knows, offered before the server's tag keys. */
-export const WORDS: readonly { text: string; open: boolean; hint: 'service' | 'span' | 'remote' | 'min' | 'max' | 'error' }[] = [
+export const WORDS: readonly { text: string; open: boolean; hint: 'service' | 'name' | 'remote' | 'min' | 'max' | 'error' | 'kind' | 'has' }[] = [
   { text: 'service:', open: true, hint: 'service' },
-  { text: 'span:', open: true, hint: 'span' },
-  { text: 'remote:', open: true, hint: 'remote' },
+  { text: 'name:', open: true, hint: 'name' },
+  { text: 'status:error', open: false, hint: 'error' },
   { text: 'duration>', open: true, hint: 'min' },
   { text: 'duration<', open: true, hint: 'max' },
-  { text: 'error', open: false, hint: 'error' },
+  { text: 'remote:', open: true, hint: 'remote' },
+  { text: 'kind:', open: true, hint: 'kind' },
+  { text: 'has:', open: true, hint: 'has' },
 ];
 
 /** The text after taking an offer, and where the cursor goes. */

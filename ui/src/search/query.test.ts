@@ -1,82 +1,70 @@
-// The query: text, address and API parameters say the same.
+// The search: address ⇄ query, Zipkin's words, words of the bar.
 import { describe, expect, it } from 'vitest';
-import { apiParams, asTraceId, parseText, readQuery, writeQuery, writeTerms, writeText } from './query';
+import { asTraceId, fromZipkin, hasTerm, isSimple, isZipkins, quoted, readQuery, tagTerm, term, toggleTerm, tokens, withoutEach, writeQuery } from './query';
 
-const defaults = { lookback_ms: 900_000, limit: 100 };
-const read = (query: string) => readQuery(new URLSearchParams(query), defaults);
+const defaults = { lookback_ms: 900_000 };
+const zipkins = (text: string) => fromZipkin(new URLSearchParams(text));
 
-describe('the text of the query bar', () => {
-  it('is read word by word', () => {
-    const { conditions, tokens } = parseText('service:cart span:"get /items" remote:db duration>200ms duration<2s http.method=GET error');
-    expect(conditions).toEqual({
-      service: 'cart',
-      span: 'get /items',
-      remote: 'db',
-      min_us: 200_000,
-      max_us: 2_000_000,
-      tags: [{ key: 'http.method', value: 'GET' }, { key: 'error' }],
-    });
-    expect(tokens.map((token) => token.kind)).toEqual(['service', 'span', 'remote', 'duration', 'duration', 'tag', 'tag']);
-    expect(tokens.every((token) => token.problem === undefined)).toBe(true);
-  });
-
-  it('comes back the same', () => {
-    for (const text of [
-      'service:cart duration>200ms',
-      'span:"get /items" http.path="/a b" error',
-      'sql="say \\"hi\\" \\\\"',
-      'service:cart span:a remote:b duration>1500us duration<2s a=b c',
-      'url=http://x/?q=1',
-    ]) expect(writeText(parseText(text).conditions)).toBe(text);
-  });
-
+describe('Zipkin’s addresses', () => {
   it.each([
-    ['duration>fast', 'duration'],
-    ['service:', 'empty'],
-    ['key=', 'empty'],
-    ['service:a service:b', 'twice'],
-    ['note="you and me"', 'and'],
-    ['span:"open', 'quote'],
-  ])('%s has a problem: %s', (text, problem) => expect(parseText(text).tokens.find((token) => token.problem)?.problem).toBe(problem));
+    ['serviceName=cart&spanName=get%20/x', 'service:cart name:"get /x"'],
+    ['serviceName=all&spanName=all', ''],
+    ['remoteServiceName=db&minDuration=1000&maxDuration=5000000', 'remote:db duration>=1ms duration<=5s'],
+    ['annotationQuery=error and http.method=GET and finagle.retry', 'status:error http.method=GET has:finagle.retry'],
+    ['annotationQuery=q%3Da%3Db', 'q="a=b"'],
+    ['annotationQuery=name%3Dx', '"name"=x'],
+  ])('%s', (theirs, ours) => expect(zipkins(theirs)).toBe(ours));
 
-  it('knows where each word stands', () => {
-    const text = '  service:a   error';
-    expect(parseText(text).tokens.map((token) => text.slice(token.start, token.end))).toEqual(['service:a', 'error']);
+  it('are told from ours', () => {
+    expect(isZipkins(new URLSearchParams('serviceName=a'))).toBe(true);
+    expect(isZipkins(new URLSearchParams('q=service:a&serviceName=b'))).toBe(false);
+    expect(isZipkins(new URLSearchParams('sort=longest'))).toBe(false);
   });
 });
 
-describe('the address', () => {
-  it('is empty for the plain search', () => expect(writeQuery(read(''), defaults).toString()).toBe(''));
+it('brings a search back from its address', () => {
+  const query = { q: 'service:a "x y" or kind:server', time: { kind: 'between', start_ms: 1000, end_ms: 2000 } as const };
+  expect(readQuery(writeQuery(query, defaults), defaults)).toEqual(query);
+});
 
-  it("takes Zipkin's parameters and writes them back", () => {
-    const query = 'serviceName=cart&spanName=get&remoteServiceName=db&annotationQuery=a%3Db+and+error&minDuration=1000&maxDuration=5000&lookback=1h&limit=20';
-    expect(writeQuery(read(query), defaults).toString()).toBe(query);
+it('writes a plain address for the plain page', () => expect(writeQuery({ q: '', time: { kind: 'last', ms: 900_000 } }, defaults).toString()).toBe(''));
+
+describe('tokens', () => {
+  it('say what a word is', () => {
+    const text = 'service:cart -http.status_code>=500 duration>200ms (has:a or "time out") "k k"="v v" x';
+    expect(tokens(text).map(({ text: word, kind }) => `${kind} ${word}`)).toEqual([
+      'field service:cart', 'tag -http.status_code>=500', 'duration duration>200ms', 'word (', 'field has:a', 'word or', 'text "time out"', 'word )', 'tag "k k"="v v"', 'text x',
+    ]);
   });
-
-  it('takes "all" as no condition, and durations with units', () => {
-    expect(read('serviceName=all&spanName=all&minDuration=10ms')).toMatchObject({ service: undefined, span: undefined, min_us: 10_000 });
-  });
-
-  it('keeps values with an equals sign whole', () => expect(read('annotationQuery=q%3Da%3Db').tags).toEqual([{ key: 'q', value: 'a=b' }]));
-
-  it('refuses limits that make no sense', () => {
-    expect(read('limit=0').limit).toBe(100);
-    expect(read('limit=99999999').limit).toBe(10_000);
+  it('stand where they stand in the text', () => {
+    const text = '  service:a   "b';
+    expect(tokens(text).map(({ start, end }) => text.slice(start, end))).toEqual(['service:a', '"b']);
   });
 });
 
-it('asks the API with lookback in milliseconds and no end for "last"', () => {
-  expect(apiParams(read('serviceName=cart&lookback=1h')).toString()).toBe('serviceName=cart&lookback=3600000&limit=100');
+it.each([['a', 'a'], ['get /x', '"get /x"'], ['a"b\\', '"a\\"b\\\\"'], ['or', '"or"'], ['', '""'], ['5*', '"5*"'], ['-a', '"-a"']])('quotes %s where it must', (text, expected) => expect(quoted(text)).toBe(expected));
+
+it('quotes keys that are the language’s own', () => {
+  expect(tagTerm('http.route', '/x')).toBe('http.route=/x');
+  expect(tagTerm('name', 'x')).toBe('"name"=x');
+  expect(term('service', 'a b')).toBe('service:"a b"');
 });
 
-it('offers the query without each of its terms', () => {
-  const terms = writeTerms(parseText('service:cart error a=b').conditions);
-  expect(terms.map((term) => term.text)).toEqual(['service:cart', 'error', 'a=b']);
-  expect(terms.map((term) => writeText(term.without))).toEqual(['error a=b', 'service:cart a=b', 'service:cart error']);
+it('adds a term and takes it out again', () => {
+  expect(toggleTerm('', 'kind:server')).toBe('kind:server');
+  expect(toggleTerm('service:a', 'kind:server')).toBe('service:a kind:server');
+  expect(toggleTerm('service:a kind:server x', 'kind:server')).toBe('service:a x');
+  expect(toggleTerm('a or b', 'kind:server')).toBe('(a or b) kind:server');
+  expect(hasTerm('service:a kind:server', 'kind:server')).toBe(true);
 });
 
-it('knows a trace id', () => {
+it('drops each of the terms that all have to hold', () => {
+  expect(withoutEach('service:cart "x y" a=b').map(({ without }) => without)).toEqual(['"x y" a=b', 'service:cart a=b', 'service:cart "x y"']);
+  expect(withoutEach('a or b')).toEqual([]);
+  expect(isSimple('not a')).toBe(false);
+});
+
+it('knows trace ids', () => {
   expect(asTraceId(' 463AC35C9F6413AD ')).toBe('463ac35c9f6413ad');
-  expect(asTraceId('463ac35c9f6413ad48485a3953bb6124')).toBe('463ac35c9f6413ad48485a3953bb6124');
-  expect(asTraceId('error')).toBeUndefined();
+  expect(asTraceId('463ac35c')).toBeUndefined();
 });

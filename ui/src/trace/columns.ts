@@ -104,6 +104,7 @@ export function parseTrace(bytes: ArrayBuffer): Trace {
   };
   check(columns);
   const parent = parents(depth);
+  const errors = errorsBefore(flags);
   const critical = criticalPath(columns);
   return {
     ...columns,
@@ -112,12 +113,12 @@ export function parseTrace(bytes: ArrayBuffer): Trace {
     duration_us: header.duration,
     missingParents: header.missingParents,
     parent,
-    errorsBefore: errorsBefore(flags),
+    errorsBefore: errors,
     depth_max: depth.reduce((most, value) => Math.max(most, value), 0),
     self: selfTimes(columns),
     critical,
-    groups: groupSiblings(columns),
-    leading: leading(flags, parent, critical),
+    groups: groupSiblings({ ...columns, errorsBefore: errors }),
+    leading: leading(flags, columns.subtree, parent, critical),
   };
 }
 
@@ -162,24 +163,35 @@ function selfTimes({ spanCount, start, duration, subtree }: Pick<Trace, 'spanCou
   return self;
 }
 
-/** So many rows of each kind open by themselves: beyond, the first screen would be no overview. */
-const LEADING_MAX = 200;
+/** So many lines open by themselves for the critical path, and for errors: beyond, the first screen would be no overview. */
+const LEADING_LINES_MAX = 400;
 
-function leading(flags: Uint8Array, parent: Int32Array, critical: CriticalPath): Uint8Array {
+function leading(flags: Uint8Array, subtree: Uint32Array, parent: Int32Array, critical: CriticalPath): Uint8Array {
   const opened = new Uint8Array(flags.length);
   let budget = 0;
   const open = (row: number) => {
-    for (let above = parent[row]!; above >= 0 && budget > 0 && opened[above] === 0; above = parent[above]!) {
-      opened[above] = 1;
-      budget--;
+    const way: number[] = [];
+    let lines = 0;
+    for (let above = parent[row]!; above >= 0 && opened[above] === 0; above = parent[above]!) {
+      way.push(above);
+      // Whoever is opened shows all its children.
+      for (let child = above + 1; child < above + subtree[above]! && lines <= budget; child += subtree[child]!) lines++;
     }
+    if (lines > budget) return;
+    budget -= lines;
+    for (const above of way) opened[above] = 1;
   };
-  budget = LEADING_MAX;
+  budget = LEADING_LINES_MAX;
   // The path's heaviest spans first: what took long is worth a line.
   const heavy = [...new Set(critical.row)].sort((a, b) => critical.share[b]! - critical.share[a]!);
-  for (const row of heavy) open(row);
-  budget = LEADING_MAX;
-  for (let row = 0; row < flags.length && budget > 0; row++) if (flags[row]! & FLAG_ERROR) open(row);
+  for (const row of heavy.slice(0, LEADING_LINES_MAX)) open(row);
+  budget = LEADING_LINES_MAX;
+  let tried = 0;
+  for (let row = 0; row < flags.length && tried < LEADING_LINES_MAX; row++) {
+    if ((flags[row]! & FLAG_ERROR) === 0) continue;
+    tried++;
+    open(row);
+  }
   return opened;
 }
 

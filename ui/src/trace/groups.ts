@@ -1,9 +1,11 @@
-// Repeated siblings: calls of one name and service under one parent, five or more, become one group that a timeline can show as one
-// line. In: the columns. Out: each row's group and a table of groups. Failed calls make a group of their own: an error is never hidden
-// among calls that went well.
+// Repeated siblings: small calls of one name and service under one parent, five or more, become one group that a timeline can show as
+// one line. In: the columns. Out: each row's group and a table of groups. Failed calls make a group of their own, and calls with an
+// error below them none: an error is never hidden among calls that went well.
 import { FLAG_ERROR } from './flags';
 
 export const GROUP_MIN = 5;
+/** Rows below a call that may still be one of many: what does more than this is worth its own line. */
+const SUBTREE_MAX = 4;
 
 export interface Groups {
   count: number;
@@ -27,6 +29,7 @@ interface Columns {
   flags: Uint8Array;
   duration: Float64Array;
   names: readonly string[];
+  errorsBefore: Uint32Array;
 }
 
 export function groupSiblings(trace: Columns): Groups {
@@ -38,6 +41,7 @@ export function groupSiblings(trace: Columns): Groups {
   const collect = (first: number, end: number) => {
     byKey.clear();
     for (let child = first; child < end; child += subtree[child]!) {
+      if (subtree[child]! > SUBTREE_MAX || trace.errorsBefore[child + subtree[child]!]! > trace.errorsBefore[child + 1]!) continue;
       const key = (trace.service[child]! * trace.names.length + trace.name[child]!) * 2 + (trace.flags[child]! & FLAG_ERROR);
       const list = byKey.get(key);
       if (list) list.push(child);

@@ -1,5 +1,6 @@
 //! Keys with typed values as columns: tags, details of annotations, attributes of what spans share.
 
+use super::Text;
 use crate::StrId;
 use crate::value::ValueRef;
 
@@ -51,6 +52,15 @@ impl Attributes {
         self.keys.push(key.0);
         self.types.push(kind);
         self.values.push(word);
+    }
+
+    /// A text that lies in the arena, or will.
+    #[expect(clippy::inline_always, reason = "see `SpanBatch::tag_text`")]
+    #[inline(always)]
+    pub(super) fn push_text(&mut self, key: StrId, text: Text) {
+        self.keys.push(key.0);
+        self.types.push(TYPE_STR);
+        self.values.push(u64::from(text.start) | u64::from(text.len) << 32);
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {

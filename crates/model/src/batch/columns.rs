@@ -65,12 +65,14 @@ pub struct AttributeColumns<'a> {
 
 impl Text {
     /// Where it lies in the batch's texts: its first byte in the lower half, its length, below 2^31, in the upper one.
+    #[inline]
     pub const fn place(self) -> u64 {
         self.start as u64 | (self.len as u64) << 32
     }
 }
 
 impl Attributes {
+    #[inline]
     fn columns(&self) -> AttributeColumns<'_> {
         let Self { keys, types, values } = self;
         AttributeColumns { keys, types, words: values }
@@ -79,6 +81,7 @@ impl Attributes {
 
 impl SpanBatch {
     /// The batch column by column.
+    #[inline]
     pub fn columns(&self) -> BatchColumns<'_> {
         BatchColumns {
             trace_high: &self.trace_high,

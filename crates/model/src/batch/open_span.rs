@@ -1,6 +1,6 @@
 //! The span being filled: its tags, annotations, links and warnings, until its row is committed or it is dropped.
 
-use super::{ARENA_BYTES_MAX, BatchFull, ExtraRow, LinkRow, SpanBatch, SpanRow};
+use super::{ARENA_BYTES_MAX, BatchFull, ExtraRow, LinkRow, SpanBatch, SpanRow, Text};
 use crate::tag_orders::{FEW_TAGS, sort_few, swaps_of};
 use crate::value::{SpanFlags, ValueRef};
 use crate::{StrId, Time, compare_utf16};
@@ -10,6 +10,13 @@ impl SpanBatch {
     #[inline]
     pub fn tag(&mut self, key: StrId, value: ValueRef<'_>) {
         self.tags.push(&mut self.text, &mut self.bytes, key, value);
+    }
+
+    /// Adds a tag whose text lies in the batch already, or will (see [`SpanBatch::stage_text`]).
+    #[expect(clippy::inline_always, reason = "three words, for each tag of each span")]
+    #[inline(always)]
+    pub fn tag_text(&mut self, key: StrId, value: Text) {
+        self.tags.push_text(key, value);
     }
 
     /// Adds an annotation (event, log) to the span being filled.
@@ -23,6 +30,15 @@ impl SpanBatch {
     /// Adds an attribute to the annotation added last.
     pub fn annotation_detail(&mut self, key: StrId, value: ValueRef<'_>) {
         self.annotation_details.push(&mut self.text, &mut self.bytes, key, value);
+        if let Some(end) = self.annotation_detail_ends.last_mut() {
+            *end = self.annotation_details.len();
+        }
+    }
+
+    /// Adds an attribute to the annotation added last, as [`SpanBatch::tag_text`].
+    #[inline]
+    pub fn annotation_detail_text(&mut self, key: StrId, value: Text) {
+        self.annotation_details.push_text(key, value);
         if let Some(end) = self.annotation_detail_ends.last_mut() {
             *end = self.annotation_details.len();
         }
@@ -131,7 +147,9 @@ impl SpanBatch {
     }
 
     /// Ends the span being filled: its row joins the columns, with the tags and annotations pushed since the last one.
+    #[inline]
     pub fn commit(&mut self, row: SpanRow) -> Result<(), BatchFull> {
+        debug_assert!(self.staged.is_empty(), "settle_texts comes first");
         if self.text.len() > ARENA_BYTES_MAX || self.bytes.len() > ARENA_BYTES_MAX {
             self.discard_open();
             return Err(BatchFull);
@@ -163,14 +181,27 @@ impl SpanBatch {
         Ok(())
     }
 
+    /// Drops the span being filled, and the texts behind this length of [`SpanBatch::text_bytes`].
+    pub fn discard_open_since(&mut self, text_bytes: usize) {
+        self.discard_open();
+        self.text.truncate(text_bytes);
+    }
+
+    /// How many bytes of texts there are, but for those that are interned.
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Drops what was pushed since the last commit. Interned texts and endpoints stay; they cost little.
     pub fn discard_open(&mut self) {
+        self.staged.clear();
         self.clear_open_tags();
         self.clear_open_annotations();
         self.links.truncate(self.links_committed);
         self.warnings.truncate(self.warnings_committed);
     }
 
+    #[inline]
     fn take_open_extra(&mut self, extra: Option<ExtraRow>) -> u32 {
         let links = (self.links_committed as u32, self.links.len() as u32);
         let warnings = (self.warnings_committed as u32, self.warnings.len() as u32);

@@ -11,6 +11,7 @@
 
 use super::GROUPING;
 use super::routes::MetricKind;
+use crate::duration_buckets::{FINE_BITS, bucket, quantile_ns};
 use std::collections::{BTreeMap, HashMap};
 use tracewell_model::{Kind, SpanFlags, SpanRef, StatusCode, ValueRef};
 use tracewell_store::{DependencyWindow, ReadError, Store};
@@ -22,8 +23,6 @@ pub(super) const POINTS_MAX: u64 = 11_000;
 const VALUES_MAX: usize = 500_000;
 /// Changes that are held; about 50 bytes each.
 const CHANGES_MAX: usize = 1_000_000;
-/// Buckets of each doubling, as a power of two.
-const BUCKET_BITS: u32 = 6;
 /// Where errors are counted; calls are counted at 0.
 const ERRORS: u16 = 1;
 
@@ -132,7 +131,7 @@ impl<'q> Changes<'q> {
             self.held += changes.len() - before;
         };
         match query.metric {
-            MetricKind::Latencies => change(bucket(span.duration().unwrap_or_default().as_nanos())),
+            MetricKind::Latencies => change(bucket(span.duration().unwrap_or_default().as_nanos(), FINE_BITS)),
             MetricKind::Calls => change(0),
             MetricKind::Errors => {
                 change(0);
@@ -192,51 +191,6 @@ fn of_counts(query: &MetricQuery, counts: &BTreeMap<u16, i64>) -> f64 {
         MetricKind::Errors => count(ERRORS) / count(0),
         MetricKind::Latencies => quantile_ns(counts, query.quantile) / 1e6,
     }
-}
-
-/// A quantile as Prometheus' `histogram_quantile` interpolates it.
-fn quantile_ns(counts: &BTreeMap<u16, i64>, quantile: f64) -> f64 {
-    let total = counts.values().sum::<i64>() as f64;
-    if total <= 0.0 || quantile.is_nan() {
-        return f64::NAN;
-    }
-    if quantile < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if quantile > 1.0 {
-        return f64::INFINITY;
-    }
-    let rank = quantile * total;
-    let mut below = 0.0;
-    for (bucket, count) in counts {
-        let count = *count as f64;
-        if below + count >= rank {
-            let (from, width) = bucket_bounds(*bucket);
-            return from + width * ((rank - below) / count);
-        }
-        below += count;
-    }
-    f64::NAN
-}
-
-/// The bucket of a duration.
-fn bucket(nanos: u64) -> u16 {
-    let Some(exponent) = nanos.checked_ilog2().filter(|exponent| *exponent >= BUCKET_BITS) else {
-        return nanos as u16;
-    };
-    let within = (nanos >> (exponent - BUCKET_BITS)) as u16 & ((1 << BUCKET_BITS) - 1);
-    ((exponent - BUCKET_BITS + 1) << BUCKET_BITS) as u16 + within
-}
-
-/// Where a bucket begins, and how wide it is, nanoseconds.
-fn bucket_bounds(bucket: u16) -> (f64, f64) {
-    let doublings = bucket >> BUCKET_BITS;
-    if doublings == 0 {
-        return (f64::from(bucket), 1.0);
-    }
-    let within = (bucket & ((1 << BUCKET_BITS) - 1)) + (1 << BUCKET_BITS);
-    let width = 2f64.powi(i32::from(doublings) - 1);
-    (f64::from(within) * width, width)
 }
 
 /// Whether the span metrics of OpenTelemetry count a span as failed: OTLP's status, which Jaeger's tag `error=true` and any
@@ -346,19 +300,5 @@ mod tests {
         let points = Points { first_ms: 100_000, step_ms: 1, count: POINTS_MAX };
         let many = MetricQuery { by_operation: true, points, ..query(MetricKind::Calls) };
         assert_eq!(metric_series(&store(&spans), &many), Ok(Err(TooMuch)));
-    }
-
-    #[test]
-    fn buckets_follow_each_other() {
-        let mut last = (0.0, 0.0);
-        for index in 0..=bucket(u64::MAX) {
-            let (from, width) = bucket_bounds(index);
-            assert_eq!(from, last.0 + last.1, "{index}");
-            last = (from, width);
-        }
-        for nanos in [0, 1, 63, 64, 65, 127, 128, 1_000_000, u64::MAX / 3] {
-            let (from, width) = bucket_bounds(bucket(nanos));
-            assert!(from <= nanos as f64 && (nanos as f64) < from + width, "{nanos}");
-        }
     }
 }

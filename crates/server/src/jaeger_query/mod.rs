@@ -156,7 +156,11 @@ impl JaegerQueryApi {
             ["trace", id] if id.bytes().all(|byte| byte.is_ascii_hexdigit()) && !id.is_empty() => {
                 return answer::redirect(&format!("/zipkin/traces/{id}"));
             }
-            ["search"] => return answer::redirect("/zipkin/"),
+            // What was searched for stands in the query: our page translates it.
+            ["search"] => match request.uri().query() {
+                Some(query) => return answer::redirect(&format!("/zipkin/?{query}")),
+                None => return answer::redirect("/zipkin/"),
+            },
             [""] if self.base_path.is_empty() => return answer::redirect("/zipkin/"),
             ["dependencies"] => return answer::redirect("/zipkin/dependency"),
             _ => {}

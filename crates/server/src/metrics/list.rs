@@ -109,6 +109,12 @@ pub(super) const METRICS: &[Metric] = &[
     metric("tracewell_store_segments_merged", Counter, "Small segments that became part of larger ones.", of_store!(segments_merged)),
     metric("tracewell_store_segments_expired", Counter, "Segments removed because of their age or the limit on space.", of_store!(segments_expired)),
     metric("tracewell_store_segments_damaged", Gauge, "Segments with damage that was found.", of_store!(segments_damaged)),
+    metric("tracewell_store_sealed_bytes", Counter, "Bytes of segments written of recent spans.", of_store!(sealed_bytes)),
+    metric("tracewell_store_merged_bytes", Counter, "Bytes of segments written by merging.", of_store!(merged_bytes)),
+    metric("tracewell_store_expired_bytes", Counter, "Bytes of segments removed because of their age or the limit on space.", of_store!(expired_bytes)),
+    metric("tracewell_store_catalog_written_bytes", Counter, "Bytes written to the catalog of segments.", of_store!(catalog_written_bytes)),
+    metric("tracewell_store_sealing_seconds", Counter, "Time spent making segments of recent spans, beside the writes.", Read::Value(|s| s.store.sealing_us as f64 / 1e6)),
+    metric("tracewell_store_merging_seconds", Counter, "Time spent merging small segments, beside the writes.", Read::Value(|s| s.store.merging_us as f64 / 1e6)),
     metric("tracewell_store_takes_writes", Gauge, "1 while the store takes spans, 0 while it refuses them all.", Read::Value(|s| f64::from(u8::from(s.health.writes_refused.is_none())))),
     metric("process_resident_memory_bytes", Gauge, "Memory of the process.", Read::Value(|s| s.process.resident_memory_bytes as f64)),
     metric("process_cpu_seconds", Counter, "Processor time used.", Read::Value(|s| s.process.cpu_seconds)),
@@ -125,6 +131,11 @@ Made from the list in `crates/server/src/metrics/list.rs`; a test holds it to th
 
 `GET /prometheus` (also `/actuator/prometheus`) answers all of them as Prometheus text, or as OpenMetrics where the client asks for
 `application/openmetrics-text`. `GET /metrics` answers Zipkin's own as JSON, under Zipkin's names (`counter.zipkin_collector.spans.http`).
+
+How many bytes are written for a byte that is kept, since the start: log, sealed, merged and catalog bytes, by those of segments now
+and expired: `(tracewell_store_log_written_bytes_total + tracewell_store_sealed_bytes_total + tracewell_store_merged_bytes_total +
+tracewell_store_catalog_written_bytes_total) / (tracewell_store_segment_bytes + tracewell_store_expired_bytes_total)`; of segments alone
+without the log's and the catalog's.
 
 | metric | kind | labels | what it tells |
 |---|---|---|---|

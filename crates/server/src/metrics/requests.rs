@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const BOUNDS_SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// What a request was for, as the metrics name it: Zipkin's names where it has one.
-pub(crate) const ROUTES: [&str; 50] = [
+pub(crate) const ROUTES: [&str; 62] = [
     "NOT_FOUND",
     "/api/v1/spans",
     "/api/v2/spans",
@@ -33,6 +33,18 @@ pub(crate) const ROUTES: [&str; 50] = [
     "/api/tracewell/v1/traces",
     "/api/tracewell/v1/trace/{traceId}",
     "/api/tracewell/v1/trace/{traceId}/span/{row}",
+    "/api/tracewell/v1/parse",
+    "/api/tracewell/v1/search",
+    "/api/tracewell/v1/search/stream",
+    "/api/tracewell/v1/histogram",
+    "/api/tracewell/v1/facets",
+    "/api/tracewell/v1/complete",
+    "/api/tracewell/v1/services",
+    "/api/tracewell/v1/map",
+    "/api/tracewell/v1/percentile",
+    "/api/tracewell/v1/compare",
+    "/api/tracewell/v1/live",
+    "/api/tracewell/v1/status",
     "/v1/traces",
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "/api/traces",

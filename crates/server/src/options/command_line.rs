@@ -14,6 +14,15 @@ pub enum Command {
     Serve(Box<Options>),
     /// Send the traffic of a shop to a server.
     Demo(DemoOptions),
+    /// Look at every byte of a data directory that no server uses.
+    Check {
+        /// Where it is, and how the server over it is configured.
+        options: Box<Options>,
+        /// Whether to put right what can be.
+        repair: bool,
+        /// Whether the answer is JSON.
+        json: bool,
+    },
     /// Print all options: as the documentation, or as a sample file.
     PrintOptions {
         /// As a sample file.
@@ -31,19 +40,25 @@ pub fn parse_command_line(
     Ok(match matches.subcommand() {
         Some(("options", matches)) => Ok(Command::PrintOptions { toml: matches.get_flag("toml") }),
         Some(("demo", matches)) => Ok(Command::Demo(DemoOptions::from_arg_matches(matches)?)),
-        Some((_, matches)) => resolve(matches, variables),
-        None => resolve(&matches, variables),
+        Some(("check", matches)) => resolve(matches, variables).map(|options| Command::Check {
+            options: Box::new(options),
+            repair: matches.get_flag("repair"),
+            json: matches.get_flag("json"),
+        }),
+        Some((_, matches)) => resolve(matches, variables).map(|options| Command::Serve(Box::new(options))),
+        None => resolve(&matches, variables).map(|options| Command::Serve(Box::new(options))),
     })
 }
 
 fn resolve(
     matches: &ArgMatches,
     variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Command, OptionError> {
+) -> Result<Options, OptionError> {
     let variables: HashMap<String, String> = variables.into_iter().collect();
     let mut given = Given { flags: HashMap::new(), variables, ..Given::default() };
     for definition in Options::DEFINITIONS {
-        if let Some(text) = matches.get_one::<String>(definition.name) {
+        // Not every command has every flag.
+        if let Ok(Some(text)) = matches.try_get_one::<String>(definition.name) {
             given.flags.insert(definition.flag(), text.clone());
         }
     }
@@ -51,7 +66,7 @@ fn resolve(
     if let Some(file) = file {
         given.read_file(Path::new(&file))?;
     }
-    Options::resolve(&given).map(|options| Command::Serve(Box::new(options)))
+    Options::resolve(&given)
 }
 
 fn command() -> clap::Command {
@@ -63,6 +78,13 @@ fn command() -> clap::Command {
     let options = clap::Command::new("options")
         .about("Print all options, as Markdown")
         .arg(Arg::new("toml").long("toml").action(ArgAction::SetTrue).help("Print a sample file for --config"));
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let check = clap::Command::new("check")
+        .about("Look at every byte of a data directory that no server uses: is it damaged, and what is lost?")
+        .after_help(CHECK_EXIT_CODES)
+        .arg(flag("repair", "Put right what can be; damaged files are kept in the folder `damaged`"))
+        .arg(flag("json", "Answer as JSON"));
+    let check = with_some_options(check, |name| name == "data_dir");
     with_options(
         clap::Command::new("tracewell")
             .about("Collects, keeps, finds and draws traces: a drop-in for Zipkin and Jaeger")
@@ -72,15 +94,24 @@ fn command() -> clap::Command {
     )
     .subcommand(with_options(serve))
     .subcommand(demo)
+    .subcommand(check)
     .subcommand(options)
 }
 
+const CHECK_EXIT_CODES: &str = "Exit codes: 0 nothing is damaged; 1 something is; 2 it could not be checked; \
+    3 something was damaged, and --repair has put it right or aside, so that a server opens the directory";
+
 fn with_options(command: clap::Command) -> clap::Command {
+    with_some_options(command, |_| true)
+}
+
+fn with_some_options(command: clap::Command, wanted: impl Fn(&str) -> bool) -> clap::Command {
     let config = Arg::new("config")
         .long("config")
         .value_name("FILE")
         .help("Read options from a TOML file [env: TRACEWELL_CONFIG]");
-    Options::DEFINITIONS.iter().fold(command.arg(config), |command, definition| {
+    let definitions = Options::DEFINITIONS.iter().filter(|definition| wanted(definition.name));
+    definitions.fold(command.arg(config), |command, definition| {
         let mut notes = vec![];
         if !definition.default.is_empty() {
             notes.push(format!("[default: {}]", definition.default));
@@ -114,6 +145,14 @@ mod tests {
             let Command::Serve(options) = parse(arguments) else { panic!("not serve") };
             assert_eq!(options.query_timeout.as_secs(), 5);
         }
+    }
+
+    #[test]
+    fn check_takes_the_directory_and_two_flags() {
+        let Command::Check { options, repair, json } = parse(&["check", "--data-dir", "d", "--repair"]) else {
+            panic!("not check")
+        };
+        assert_eq!((options.data_dir.to_str(), repair, json), (Some("d"), true, false));
     }
 
     #[test]

@@ -13,6 +13,8 @@ sample), its default. A variable that is set to nothing counts as not set.
 
 Durations are written `500ms`, `11s`, `15m`, `2h`, `7d`; a number alone is milliseconds, as Zipkin has it. Sizes are written `1000`,
 `64KiB`, `10MiB`, `2GiB`.
+
+`tracewell check` looks whether the data directory is whole: [check.md](check.md).
 ";
 
 const WITHOUT_EFFECT: &str = "

@@ -128,8 +128,7 @@ impl<'a> Columns<'a> {
         if self.event_time[from..].is_sorted() {
             return;
         }
-        let mut sorted: Vec<_> =
-            self.event_time.drain(from..).zip(self.event_text.drain(from..)).collect();
+        let mut sorted: Vec<_> = self.event_time.drain(from..).zip(self.event_text.drain(from..)).collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (time, text) in sorted {
             self.event_time.push(time);

@@ -1,13 +1,33 @@
-//! The page's own API (docs/page-api.md): summaries of traces, a trace laid out for drawing, and one of its spans.
+//! The page's own API (docs/page-api.md): summaries of traces, a trace laid out for drawing, and one of its spans; and what
+//! is found and counted by the query language.
 
+mod asked;
+mod compare;
+mod complete;
+mod facets;
+mod figures;
+mod histogram;
 mod layout;
+mod live;
+mod map;
+mod old_links;
+mod page_query;
+mod parse;
+mod percentile;
+mod red;
+mod scan;
+mod search;
+mod status;
 mod summary;
+mod value_text;
+
+pub(crate) use page_query::{PageQuery, query};
 
 use crate::answer::{self, Answer, JSON_UTF8};
 use crate::queries::QueryError;
 use crate::zipkin::{Asked, BadParameter, ZipkinApi, trace_id_of_path, trace_query};
 use http::{HeaderName, HeaderValue, StatusCode};
-use tracewell_model::{SpanBatch, SpanId, SpanRef, TraceId, TraceTree};
+use tracewell_model::{SpanBatch, SpanId, SpanRef, TraceId, TraceTree, merge_spans};
 use tracewell_store::Store;
 use tracewell_wire::zipkin_v2::encode_span;
 
@@ -22,10 +42,7 @@ pub(crate) async fn traces(api: &ZipkinApi, asked: &Asked<'_>) -> Answer {
         Err(bad) => return bad_request(&bad),
     };
     if !api.options().search_enabled {
-        return problem(
-            StatusCode::NOT_FOUND,
-            "search is switched off on this server (search-enabled): open a trace by its id",
-        );
+        return search_is_off();
     }
     let Some(query) = query else {
         return answer::answer(StatusCode::OK, JSON_UTF8, summary::summaries_json(std::iter::empty()));
@@ -43,7 +60,7 @@ pub(crate) async fn traces(api: &ZipkinApi, asked: &Asked<'_>) -> Answer {
 pub(crate) async fn trace(api: &ZipkinApi, id: &str, asked: &Asked<'_>) -> Answer {
     let takes_gzip = asked.takes_gzip;
     read_trace(api, id, move |id, trace| {
-        answer::compressible(TRACE_LAYOUT, layout::layout(id, &tree(trace)), takes_gzip)
+        answer::compressible(TRACE_LAYOUT, layout::layout(id, &outline(trace)), takes_gzip)
     })
     .await
 }
@@ -54,7 +71,7 @@ pub(crate) async fn span(api: &ZipkinApi, id: &str, row: &str) -> Answer {
         return problem(StatusCode::BAD_REQUEST, "expected a row, or a span id of 16 lower-hex digits");
     };
     read_trace(api, id, move |_, trace| {
-        let tree = tree(trace);
+        let tree = outline(trace);
         let rows = tree.depth_first();
         let row = match wanted {
             Wanted::Row(row) => Some(row).filter(|&row| row < rows.len()),
@@ -64,7 +81,8 @@ pub(crate) async fn span(api: &ZipkinApi, id: &str, row: &str) -> Answer {
             return problem(StatusCode::NOT_FOUND, "the trace has no such span");
         };
         let mut body = Vec::new();
-        encode_span(tree.spans.span(rows[row].0), &mut body);
+        let whole = WholeSpan::of(trace, &tree, rows[row].0);
+        encode_span(whole.span(), &mut body);
         let mut answer = answer::answer(StatusCode::OK, JSON_UTF8, body);
         answer.headers_mut().insert(ROW, HeaderValue::from(row));
         answer
@@ -107,9 +125,34 @@ async fn read_trace(
     api.queries().run(read).await.unwrap_or_else(|error| failed(&error))
 }
 
-fn tree(trace: &SpanBatch) -> TraceTree {
+/// The tree of a trace, without the tags of its spans.
+fn outline(trace: &SpanBatch) -> TraceTree {
     let spans: Vec<SpanRef<'_>> = trace.spans().collect();
-    TraceTree::build(&spans)
+    TraceTree::outline(&spans)
+}
+
+/// A merged span with everything it has, put together without merging the rest of its trace.
+struct WholeSpan {
+    merged: SpanBatch,
+    at: usize,
+}
+
+impl WholeSpan {
+    fn of(trace: &SpanBatch, outline: &TraceTree, node: usize) -> Self {
+        let id = outline.spans.span(node).id();
+        // What merges spans looks at all pieces of an id, and for the long form of the trace's id.
+        let long = trace.spans().find(|span| span.trace_id().high() != 0 && span.id() != id);
+        let pieces: Vec<SpanRef<'_>> = trace.spans().filter(|span| span.id() == id).chain(long).collect();
+        let merged = merge_spans(&pieces);
+        // Merged spans come by id, those of one id always in the same order.
+        let before = (0..node).rev().take_while(|&other| outline.spans.span(other).id() == id).count();
+        let first = merged.spans().position(|span| span.id() == id).unwrap_or_default();
+        Self { merged, at: first + before }
+    }
+
+    fn span(&self) -> SpanRef<'_> {
+        self.merged.span(self.at)
+    }
 }
 
 fn bad_request(bad: &BadParameter) -> Answer {
@@ -126,6 +169,10 @@ fn failed(error: &QueryError) -> Answer {
             problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
         }
     }
+}
+
+fn search_is_off() -> Answer {
+    problem(StatusCode::NOT_FOUND, "search is switched off on this server (search-enabled): open a trace by its id")
 }
 
 fn problem(status: StatusCode, text: &str) -> Answer {

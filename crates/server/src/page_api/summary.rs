@@ -34,12 +34,15 @@ pub(super) struct ServiceSummary {
 }
 
 pub(super) fn summaries_json<'a>(traces: impl Iterator<Item = &'a SpanBatch>) -> Vec<u8> {
-    serde_json::to_vec(&Summaries { traces: traces.map(summarize).collect() }).unwrap_or_default()
+    serde_json::to_vec(&Summaries {
+        traces: traces.map(|trace| summarize(&trace.spans().collect::<Vec<_>>())).collect(),
+    })
+    .unwrap_or_default()
 }
 
-fn summarize(trace: &SpanBatch) -> Summary {
-    let spans: Vec<SpanRef<'_>> = trace.spans().collect();
-    let tree = TraceTree::build(&spans);
+/// Of all spans of a trace, of which there is at least one.
+pub(super) fn summarize(spans: &[SpanRef<'_>]) -> Summary {
+    let tree = TraceTree::build(spans);
     let root = tree.root.map(|root| tree.spans.span(root));
     let (start, end) = bounds(&tree.spans);
     Summary {
@@ -79,7 +82,7 @@ fn services(tree: &TraceTree) -> Vec<ServiceSummary> {
 }
 
 /// The time of a span that none of its children covers.
-fn self_time(tree: &TraceTree, node: usize) -> Time {
+pub(super) fn self_time(tree: &TraceTree, node: usize) -> Time {
     let interval = |span: SpanRef<'_>| Some((span.start()?, span.start()?.saturating_add(span.duration()?)));
     let Some((start, end)) = interval(tree.spans.span(node)) else { return Time::ZERO };
     let mut own = Time::ZERO;
@@ -127,7 +130,7 @@ mod tests {
             span(4, 1, "c", 1090, 50),
             span(5, 1, "c", 990, 15),
         ]);
-        let summary = summarize(&trace);
+        let summary = summarize(&trace.spans().collect::<Vec<_>>());
         let times: Vec<_> = summary.services.iter().map(|service| (service.name.as_str(), service.self_time)).collect();
         assert_eq!(times, [("c", 65), ("a", 55), ("b", 40)]);
         assert_eq!((summary.timestamp, summary.duration), (990, 150));
@@ -138,7 +141,8 @@ mod tests {
     fn without_a_root_there_is_no_root_name() {
         let mut failed = span(2, 1, "b", 1, 1);
         failed.tags.push(("error".to_owned(), Value::Str(String::new())));
-        let summary = summarize(&batch(&[failed]));
+        let failed = batch(&[failed]);
+        let summary = summarize(&failed.spans().collect::<Vec<_>>());
         assert_eq!((summary.root_service.as_str(), summary.root_name.as_str()), ("", ""));
         assert_eq!((summary.error_count, summary.services[0].error_count), (1, 1));
         let json = String::from_utf8(summaries_json([batch(&[span(1, 0, "a", 5, 7)])].iter())).unwrap();

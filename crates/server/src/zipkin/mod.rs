@@ -155,6 +155,7 @@ impl ZipkinApi {
             Route::Prometheus => self.prometheus(&asked),
             Route::Actuator => self.actuator(),
             Route::Redirect(location) => self.redirect(location, query),
+            Route::RedirectToTrace(id) => self.redirect(&format!("/zipkin/trace/{id}"), query),
             Route::UiConfig => self.ui_config(),
             Route::Page => self.page.index(asked.headers),
             Route::Asset(path) => match self.page.asset(path, asked.headers) {
@@ -165,12 +166,17 @@ impl ZipkinApi {
             Route::PageTraces => page_api::traces(self, &asked).await,
             Route::PageTrace(id) => page_api::trace(self, id, &asked).await,
             Route::PageSpan(id, row) => page_api::span(self, id, row).await,
+            Route::PageQuery(query) => page_api::query(self, query, &asked).await,
         };
         (answer, name)
     }
 
     pub(crate) fn queries(&self) -> &Queries {
         &self.app.queries
+    }
+
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -1,5 +1,6 @@
 //! Which request goes where: Zipkin's routes, with its habit of answering 404 for a wrong method, and 405 below `/zipkin/`.
 
+use crate::page_api::PageQuery;
 use http::{Method, StatusCode};
 
 /// Which parts are switched on.
@@ -24,18 +25,25 @@ pub(super) enum Route<'a> {
     Dependencies,
     AutocompleteKeys,
     AutocompleteValues,
-    Health { actuator: bool },
-    Info { actuator: bool },
+    Health {
+        actuator: bool,
+    },
+    Info {
+        actuator: bool,
+    },
     Metrics,
     Prometheus,
     Actuator,
     Redirect(&'static str),
+    /// To a trace's page, as Jaeger's addresses name it.
+    RedirectToTrace(&'a str),
     UiConfig,
     Page,
     Asset(&'a str),
     PageTraces,
     PageTrace(&'a str),
     PageSpan(&'a str, &'a str),
+    PageQuery(PageQuery),
 }
 
 impl Route<'_> {
@@ -57,12 +65,13 @@ impl Route<'_> {
             Self::Metrics => "/metrics",
             Self::Prometheus => "/prometheus",
             Self::Actuator => "/actuator",
-            Self::Redirect(_) => "REDIRECTION",
+            Self::Redirect(_) | Self::RedirectToTrace(_) => "REDIRECTION",
             Self::UiConfig => "/zipkin/config.json",
             Self::Page | Self::Asset(_) => "/zipkin/",
             Self::PageTraces => "/api/tracewell/v1/traces",
             Self::PageTrace(_) => "/api/tracewell/v1/trace/{traceId}",
             Self::PageSpan(..) => "/api/tracewell/v1/trace/{traceId}/span/{row}",
+            Self::PageQuery(query) => query.route(),
         }
     }
 }
@@ -76,10 +85,18 @@ pub(super) fn route<'a>(method: &Method, segments: &[&'a str], enabled: Enabled)
         ["" | "zipkin"] | ["favicon.ico"] if enabled.ui => {
             Ok(Route::Redirect(if segments == ["favicon.ico"] { "/zipkin/favicon.ico" } else { "/zipkin/" }))
         }
+        ["search"] if enabled.ui => Ok(Route::Redirect("/zipkin/search")),
+        ["dependencies" | "system-architecture"] if enabled.ui => Ok(Route::Redirect("/zipkin/map")),
+        ["monitor"] if enabled.ui => Ok(Route::Redirect("/zipkin/services")),
+        ["trace", id] if enabled.ui && is_trace_id(id) => Ok(Route::RedirectToTrace(id)),
         ["zipkin", below @ ..] if enabled.ui => below_zipkin(method, below, enabled),
         ["api", below @ ..] => api(method, below, enabled).ok_or(StatusCode::NOT_FOUND),
         _ => admin(method, segments),
     }
+}
+
+fn is_trace_id(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn below_zipkin<'a>(method: &Method, segments: &[&'a str], enabled: Enabled) -> Result<Route<'a>, StatusCode> {
@@ -93,6 +110,8 @@ fn below_zipkin<'a>(method: &Method, segments: &[&'a str], enabled: Enabled) -> 
         ["config.json"] => Ok(Route::UiConfig),
         [""] | ["index.html" | "dependency" | "traceViewer"] => Ok(Route::Page),
         ["map" | "open" | "compare" | "services" | "live" | "status"] => Ok(Route::Page),
+        // As Jaeger's page calls them: this page turns them into its own.
+        ["search" | "dependencies" | "system-architecture" | "monitor"] => Ok(Route::Page),
         ["trace" | "traces", id] if !id.is_empty() => Ok(Route::Page),
         [file] | ["assets", file] if !file.is_empty() => Ok(Route::Asset(file)),
         // Zipkin's file server is asked last; it knows no HEAD of what is not there.
@@ -117,6 +136,7 @@ fn api<'a>(method: &Method, segments: &[&'a str], enabled: Enabled) -> Option<Ro
         (&Method::GET, ["tracewell", "v1", "traces"]) => Route::PageTraces,
         (&Method::GET, ["tracewell", "v1", "trace", id]) if !id.is_empty() => Route::PageTrace(id),
         (&Method::GET, ["tracewell", "v1", "trace", id, "span", row]) => Route::PageSpan(id, row),
+        (&Method::GET, ["tracewell", "v1", query @ ..]) => Route::PageQuery(PageQuery::of(query)?),
         _ => return None,
     };
     let collects = matches!(route, Route::Spans | Route::SpansV1);
@@ -163,6 +183,15 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_jaegers_page_lead_to_this_one() {
+        let to = |segments: &[&'static str]| route(&Method::GET, segments, ALL);
+        assert_eq!(to(&["search"]), Ok(Route::Redirect("/zipkin/search")));
+        assert_eq!(to(&["trace", "463AC35C9F6413AD"]), Ok(Route::RedirectToTrace("463AC35C9F6413AD")));
+        assert_eq!(to(&["trace", "463ac35c\r\nx"]), Err(StatusCode::NOT_FOUND));
+        assert_eq!(to(&["zipkin", "search"]), Ok(Route::Page));
+    }
+
+    #[test]
     fn parts_can_be_switched_off() {
         let off = Enabled { collector: false, query: false, ui: false };
         for (method, path) in [(Method::POST, "spans"), (Method::GET, "services")] {
@@ -175,7 +204,9 @@ mod tests {
 
     #[test]
     fn every_name_is_one_of_the_metrics() {
-        for route in [Route::Spans, Route::Page, Route::PageSpan("", ""), Route::Redirect(""), Route::Actuator] {
+        let queries = PageQuery::ALL.map(Route::PageQuery);
+        let others = [Route::Spans, Route::Page, Route::PageSpan("", ""), Route::Redirect(""), Route::Actuator];
+        for route in queries.into_iter().chain(others) {
             assert!(ROUTES.contains(&route.name()), "{}", route.name());
         }
     }

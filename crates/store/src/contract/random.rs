@@ -62,7 +62,15 @@ impl Random {
     }
 }
 
+/// Forty days: what is in a trace arrives days later.
+const LATE_SECONDS: u64 = 40 * 24 * 3600;
+
 impl Shape {
+    /// The same with spans that are late, and a few of the far past and future.
+    pub fn late(self) -> Self {
+        Self { seconds: LATE_SECONDS, ..self }
+    }
+
     /// Some mixture.
     pub fn random(random: &mut Random) -> Self {
         Self {
@@ -126,6 +134,7 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
     let start = Time::from_micros(shape.time_us(random));
     let start = if random.one_in(6) { start.saturating_add(Time::from_nanos(random.below(3000))) } else { start };
     let duration = random.pick(&[0, 1, 1000, 20_000, 20_001, 3_000_000]);
+    let (start, duration) = strange_times(random, shape).unwrap_or((start, Time::from_micros(duration)));
     let mut flags = SpanFlags::NONE;
     for flag in [SpanFlags::DEBUG, SpanFlags::SHARED, SpanFlags::SAMPLED] {
         if random.one_in(5) {
@@ -140,7 +149,7 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
         kind: Kind::from_u8(random.below(6) as u8).unwrap_or_default(),
         flags,
         start: (!random.one_in(6)).then_some(start),
-        duration: (!random.one_in(4)).then_some(Time::from_micros(duration)),
+        duration: (!random.one_in(4)).then_some(duration),
         local,
         remote,
         resource,
@@ -148,6 +157,15 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
         extra,
     };
     assert_eq!(batch.commit(row), Ok(()));
+}
+
+/// Now and then those of a clock that was never set, or set wrong; only among spans of many days.
+fn strange_times(random: &mut Random, shape: &Shape) -> Option<(Time, Time)> {
+    if shape.seconds < LATE_SECONDS || !random.one_in(20) {
+        return None;
+    }
+    let starts = [Time::from_nanos(1), Time::from_micros(1), Time::from_micros(1 << 55), Time::from_micros(u64::MAX)];
+    Some((random.pick(&starts), Time::from_micros(random.pick(&[0, 20_000, 1 << 60]))))
 }
 
 fn random_endpoint(batch: &mut SpanBatch, random: &mut Random) -> EndpointId {

@@ -1,5 +1,6 @@
 //! A disk for tests that behaves, by a seed, as badly as disks may: it forgets what was not synced, in any order and sector by
-//! sector; it tears the write during which the power goes; a failed sync leaves who knows what; it fills up; bits flip.
+//! sector; it tears the write during which the power goes; a failed sync leaves who knows what; it fills up; it refuses to
+//! write, rename or remove; bits flip.
 //!
 //! What a crash leaves is decided when it happens, so a test can look at the disk before and after.
 
@@ -62,6 +63,8 @@ struct State {
     crash_at: Option<u64>,
     /// Syncs until one fails.
     fail_sync_in: Option<u64>,
+    /// Steps until one is refused.
+    fail_step_in: Option<u64>,
     off: bool,
     locked: bool,
     /// Grows with every crash; what was opened before one is dead.
@@ -124,6 +127,11 @@ impl State {
         if self.off {
             return Err(power_is_off());
         }
+        let left = self.fail_step_in.map(|left| left.saturating_sub(1));
+        self.fail_step_in = left.filter(|&left| left > 0);
+        if left == Some(0) {
+            return Err(SeamError::Failed("the simulated disk refuses a step".to_owned()));
+        }
         self.steps += 1;
         if self.crash_at.is_some_and(|at| self.steps >= at) {
             self.off = true;
@@ -161,6 +169,7 @@ impl State {
         self.locked = false;
         self.crash_at = None;
         self.fail_sync_in = None;
+        self.fail_step_in = None;
         self.life += 1;
     }
 
@@ -216,6 +225,7 @@ impl SimDisk {
             steps: 0,
             crash_at: None,
             fail_sync_in: None,
+            fail_step_in: None,
             off: false,
             locked: false,
             life: 0,
@@ -249,6 +259,11 @@ impl SimDisk {
     /// The sync so many from now fails, once.
     pub(crate) fn fail_sync_in(&self, syncs: u64) {
         self.state().fail_sync_in = Some(syncs);
+    }
+
+    /// The step so many from now (a write, a name that is made, changed or removed) is refused, once: nothing of it is done.
+    pub(crate) fn fail_step_in(&self, steps: u64) {
+        self.state().fail_step_in = Some(steps);
     }
 
     pub(crate) fn is_off(&self) -> bool {

@@ -4,15 +4,15 @@
 use super::options::EmbeddedOptions;
 use super::parts::Parts;
 use super::write::GroupWriter;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogValue};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskLock};
-use crate::seams::{Blobs, Log};
+use crate::seams::{Blobs, Log, SeamError};
 use crate::search::View;
 use crate::segment::Segment;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
 use crate::write_queue::{TakenBy, Waiting, WriteQueue};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracewell_model::SpanBatch;
 
@@ -74,6 +74,14 @@ pub(super) struct Counters {
     pub(super) segments_expired: AtomicU64,
     /// Those that could not even be opened.
     pub(super) segments_damaged: AtomicU64,
+    /// Written by sealing.
+    pub(super) sealed_bytes: AtomicU64,
+    /// Written by merging.
+    pub(super) merged_bytes: AtomicU64,
+    pub(super) expired_bytes: AtomicU64,
+    pub(super) catalog_written_bytes: AtomicU64,
+    pub(super) sealing_us: AtomicU64,
+    pub(super) merging_us: AtomicU64,
 }
 
 /// Wakes the thread that seals and keeps house.
@@ -82,6 +90,8 @@ pub(super) struct House {
     pub(super) called: Mutex<bool>,
     pub(super) call: Condvar,
     pub(super) closing: AtomicBool,
+    /// Rounds without anything to seal.
+    pub(super) idle_rounds: AtomicU32,
 }
 
 impl House {
@@ -144,6 +154,13 @@ impl Engine {
         lock(&self.refusals).failed.get_or_insert_with(|| why.to_owned());
     }
 
+    /// Replaces what the catalog says; see [`Catalog::set`].
+    pub(super) fn set_catalog(&self, catalog: &mut Catalog, value: CatalogValue) -> Result<(), SeamError> {
+        catalog.set(value)?;
+        self.counters.catalog_written_bytes.fetch_add(catalog.bytes(), Relaxed);
+        Ok(())
+    }
+
     pub(super) fn report_damage(&self, what: String) {
         tracing::error!(damage = what, "damaged data");
         let mut damage = lock(&self.damage);
@@ -174,6 +191,8 @@ impl Engine {
         drop(parts);
         let Counters { batches_written, spans_written, writes_refused, .. } = &self.counters;
         let Counters { segments_sealed, segments_merged, segments_expired, segments_damaged, .. } = &self.counters;
+        let Counters { sealed_bytes, merged_bytes, expired_bytes, catalog_written_bytes, .. } = &self.counters;
+        let Counters { sealing_us, merging_us, .. } = &self.counters;
         StoreStats {
             spans_stored: segment_spans + memory_spans,
             batches_written: batches_written.load(Relaxed),
@@ -192,6 +211,12 @@ impl Engine {
             segments_merged: segments_merged.load(Relaxed),
             segments_expired: segments_expired.load(Relaxed),
             segments_damaged: segments_damaged.load(Relaxed) + damaged,
+            sealed_bytes: sealed_bytes.load(Relaxed),
+            merged_bytes: merged_bytes.load(Relaxed),
+            expired_bytes: expired_bytes.load(Relaxed),
+            catalog_written_bytes: catalog_written_bytes.load(Relaxed),
+            sealing_us: sealing_us.load(Relaxed),
+            merging_us: merging_us.load(Relaxed),
         }
     }
 }

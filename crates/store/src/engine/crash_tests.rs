@@ -1,5 +1,5 @@
-//! The whole engine over the simulated disk, thousands of times: random batches, power cuts at any step, failed syncs, a full
-//! disk, retention; then a restart. Nothing acknowledged is missing, nothing is there that was refused or never sent, nothing
+//! The whole engine over the simulated disk, thousands of times: random batches, power cuts at any step, failed syncs and other
+//! steps, a full disk, merging, retention, a clock that jumps, spans of any time; then a restart. Nothing acknowledged is missing, nothing is there that was refused or never sent, nothing
 //! is there twice, and no damage is reported where there is none.
 //!
 //! `TRACEWELL_CRASH_SEEDS=100000` runs more seeds, `TRACEWELL_CRASH_SEED=7` one of them.
@@ -8,7 +8,9 @@ use super::EmbeddedStore;
 use super::core::{Engine, lock};
 use super::options::EmbeddedOptions;
 use super::write::GroupWriter;
+use crate::check::CheckOptions;
 use crate::clock::TestClock;
+use crate::disk::Disk;
 use crate::disk::sim::{Random, SimDisk};
 use crate::store::{Store, WriteDone, WriteError, WriterCall};
 use std::collections::HashMap;
@@ -56,13 +58,23 @@ fn batch(number: u64, random: &mut Random) -> SpanBatch {
             id: SpanId::new(number * 16 + at + 1),
             name,
             kind: Kind::Client,
-            start: (!random.one_in(5)).then(|| Time::from_micros(1 + random.below(1 << 50))),
+            start: (!random.one_in(5)).then(|| start(random)),
+            duration: random.one_in(3).then(|| start(random)),
             local,
             ..SpanRow::default()
         };
         batch.commit(row).unwrap();
     }
     batch
+}
+
+/// Now and then from the far past or future.
+fn start(random: &mut Random) -> Time {
+    match random.below(8) {
+        0 => Time::from_nanos(random.below(3)),
+        1 => Time::from_micros(u64::MAX >> random.below(20)),
+        _ => Time::from_micros(1 + random.below(1 << 50)),
+    }
 }
 
 fn send(sent: &mut Vec<Sent>, random: &mut Random, number: u64, write: impl FnOnce(SpanBatch, WriteDone)) {
@@ -151,6 +163,7 @@ struct Figures {
     expired: u64,
     crashed_opening: u64,
     crashed_sealing: u64,
+    clock_jumps: u64,
 }
 
 impl Run {
@@ -178,6 +191,9 @@ impl Run {
             0..3 => self.disk.crash_in(1 + self.random.below(150)),
             3 => self.disk.fail_sync_in(1 + self.random.below(60)),
             _ => (),
+        }
+        if self.random.one_in(4) {
+            self.disk.fail_step_in(1 + self.random.below(100));
         }
         if self.random.one_in(5) {
             self.disk.set_capacity_bytes(self.disk.used_bytes() + self.random.below(200_000));
@@ -209,7 +225,7 @@ impl Run {
                     send(&mut self.sent, &mut self.random, number, |batch, done| engine.submit(batch, done));
                 }
                 11..17 => while writer.write_group(engine, false) {},
-                17 => self.clock.advance_us(self.random.below(40) * SECOND_US),
+                17 => self.pass_time(),
                 18 => {
                     let was_off = self.disk.is_off();
                     engine.keep_house();
@@ -222,7 +238,27 @@ impl Run {
         }
     }
 
+    /// Whatever happened, nothing of it was damage.
+    fn check_directory(&self) {
+        let log_file_bytes = self.options.log_file_bytes;
+        let options = CheckOptions { repair: false, log_file_bytes, tag_keys: vec![] };
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let report = crate::check::check(&disk, &*self.clock, &options).unwrap();
+        assert_eq!(report.findings, vec![], "{}", self.context);
+    }
+
+    fn pass_time(&mut self) {
+        let day_us = 24 * 3600 * SECOND_US;
+        match self.random.below(12) {
+            0 => self.clock.advance_us(self.random.below(4000) * day_us),
+            1 => self.clock.set_back_us(self.random.below(4000) * day_us),
+            _ => return self.clock.advance_us(self.random.below(40) * SECOND_US),
+        }
+        self.figures.clock_jumps += 1;
+    }
+
     fn finish(mut self) -> Figures {
+        self.check_directory();
         let engine = Engine::open(self.options.clone(), Arc::new(self.disk.clone()), self.clock.clone());
         let engine = engine.unwrap_or_else(|error| panic!("{}: {error}", self.context));
         check(&engine, &self.sent, self.retention(), &self.context);
@@ -238,6 +274,10 @@ impl Run {
         self.disk.power_cycle();
         let engine = self.open().unwrap();
         check(&engine, &self.sent, self.retention(), &self.context);
+        drop(engine);
+        self.disk.kill_process();
+        self.check_directory();
+        let engine = self.open().unwrap();
         let named: Vec<_> = self.disk.names().into_iter().filter(|name| name.starts_with("segments/")).collect();
         assert_eq!(named.len() as u64, engine.stats().segments, "{}: {named:?}", self.context);
         for sent in &self.sent {
@@ -267,13 +307,15 @@ fn crashes_lose_nothing_acknowledged_and_invent_nothing() {
     let merged = sum(|figures| figures.merged);
     let (sealed, expired) = (sum(|figures| figures.sealed), sum(|figures| figures.expired));
     let (opening, sealing) = (sum(|figures| figures.crashed_opening), sum(|figures| figures.crashed_sealing));
+    let jumps = sum(|figures| figures.clock_jumps);
     println!("{count} seeds: {acknowledged} batches acknowledged, {refused} refused, {failed} failed;");
     println!(
-        "{sealed} segments sealed, {merged} merged, {expired} expired; {opening} crashes opening, {sealing} sealing"
+        "{sealed} segments sealed, {merged} merged, {expired} expired; {opening} crashes opening, {sealing} sealing; the clock jumped {jumps} times"
     );
     if count >= 1000 {
         assert!(acknowledged > 10 * count && refused > count && failed > count && sealed > count);
         assert!(merged > count / 20 && expired > count / 10 && opening > count / 20 && sealing > count / 20);
+        assert!(jumps > count / 10);
     }
 }
 

@@ -7,13 +7,12 @@
 use super::core::{Condemned, Engine, lock};
 use super::parts::Parts;
 use crate::catalog::SegmentEntry;
-use crate::memtable::Memtable;
 use crate::seams::SeamError;
-use crate::segment::{Segment, write_segment};
+use crate::segment::{Segment, write_merged};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use tracewell_model::SpanBatch;
+use std::time::Instant;
 
 /// Fewer neighbours than this are left as they are.
 const MERGED_SEGMENTS_MIN: usize = 4;
@@ -38,6 +37,7 @@ impl Engine {
         let (run, segments) = self.run_to_merge(&catalog.value().segments)?;
         let gone = catalog.value().segments[run.clone()].to_vec();
         let (first, last) = (gone.first()?, gone.last()?);
+        let started = Instant::now();
         let merged = (|| {
             let written = self.merged(&segments)?;
             let entry = SegmentEntry {
@@ -54,9 +54,10 @@ impl Engine {
             }
             let mut value = catalog.value().clone();
             value.segments.splice(run, [entry]);
-            catalog.set(value)?;
+            self.set_catalog(&mut catalog, value)?;
             Ok((entry, Arc::new(segment)))
         })();
+        self.counters.merging_us.fetch_add(started.elapsed().as_micros() as u64, Relaxed);
         let (entry, segment) = match merged {
             Ok(merged) => merged,
             Err(error) => return Some(Err(error)),
@@ -65,6 +66,7 @@ impl Engine {
         drop(segments);
         self.show_merged(&mut self.change_parts(), entry, segment, &gone);
         self.counters.segments_merged.fetch_add(gone.len() as u64, Relaxed);
+        self.counters.merged_bytes.fetch_add(entry.bytes, Relaxed);
         tracing::debug!(
             segment = entry.name(),
             segments = gone.len(),
@@ -108,11 +110,7 @@ impl Engine {
 
     /// The bytes of a segment with the spans of all of these.
     fn merged(&self, segments: &[Arc<Segment>]) -> Result<Vec<u8>, SeamError> {
-        let memtable = Memtable::new(self.options.tag_keys.clone().into());
-        for segment in segments {
-            segment.each_block(|batch: SpanBatch| memtable.insert(Arc::new(batch))).map_err(|error| failed(&error))?;
-        }
-        Ok(write_segment(&memtable).map_err(|error| failed(&error))?.bytes)
+        Ok(write_merged(segments, &self.options.tag_keys).map_err(|error| failed(&error))?.bytes)
     }
 
     fn show_merged(&self, parts: &mut Parts, entry: SegmentEntry, segment: Arc<Segment>, gone: &[SegmentEntry]) {

@@ -32,7 +32,8 @@ pub struct EmbeddedOptions {
     /// matter: neither do old traces vanish that were sent late, nor stay those that claim to be from the future.
     /// Default: 7 days.
     pub retention_age_us: u64,
-    /// The oldest segments are removed when segments and log take more. Default: no limit.
+    /// The oldest segments are removed so that segments and log do not take more, with the room that the log takes ahead (at
+    /// most half of this counts, so that less than 512 MiB may not be enough). Default: no limit.
     pub retention_bytes_max: Option<u64>,
     /// The oldest segments are removed when less of the disk is free; when less than half of this is, and nothing can be
     /// removed, writes are refused as [`crate::WriteError::DiskFull`]. Default: 1 GiB, at most a tenth of the disk.

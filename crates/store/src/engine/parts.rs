@@ -81,7 +81,11 @@ impl Parts {
 
     /// How long ago the oldest of the newest batches arrived; zero when there is none.
     pub(super) fn active_age_us(&self, now_us: u64) -> u64 {
-        lock(&self.span).map_or(0, |span| now_us.saturating_sub(span.first_arrived_us))
+        let mut span = lock(&self.span);
+        let Some(span) = &mut *span else { return 0 };
+        // A clock that was set back must not keep them from growing old.
+        span.first_arrived_us = span.first_arrived_us.min(now_us);
+        now_us - span.first_arrived_us
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -2,18 +2,25 @@
 
 use super::core::{Condemned, Engine, lock};
 use crate::catalog::SegmentEntry;
+use crate::segment::forget_scratch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Unless configured, so much of the disk is kept free, or a tenth of a smaller disk.
 const FREE_BYTES_MIN_DEFAULT: u64 = 1 << 30;
 
+/// After so many rounds, a second each, without anything to seal, the memory kept for the next segment is given back.
+const IDLE_ROUNDS_MAX: u32 = 10;
+
 impl Engine {
     /// One round of everything that is done beside the writes.
     pub(super) fn keep_house(&self) {
         self.rotate_by_age();
         if self.seal_all() {
+            self.house.idle_rounds.store(0, Relaxed);
             self.merge_all();
+        } else if self.house.idle_rounds.fetch_add(1, Relaxed) == IDLE_ROUNDS_MAX {
+            forget_scratch();
         }
         self.retain();
         self.remove_condemned();
@@ -30,10 +37,11 @@ impl Engine {
         }
         let mut value = catalog.value().clone();
         let gone: Vec<_> = value.segments.drain(..expired).collect();
-        if let Err(error) = catalog.set(value) {
+        if let Err(error) = self.set_catalog(&mut catalog, value) {
             tracing::warn!(%error, "retention failed, it is tried again");
             return;
         }
+        let expired_bytes: u64 = gone.iter().map(|entry| entry.bytes).sum();
         let mut parts = self.change_parts();
         let mut condemned = lock(&self.condemned);
         for entry in gone {
@@ -43,6 +51,7 @@ impl Engine {
             condemned.push(Condemned { name: entry.name(), bytes: entry.bytes, segment });
         }
         self.counters.segments_expired.fetch_add(expired as u64, Relaxed);
+        self.counters.expired_bytes.fetch_add(expired_bytes, Relaxed);
     }
 
     /// How many of the oldest are older than is kept. The time of a segment is at most that of any later one and at most
@@ -66,8 +75,10 @@ impl Engine {
     fn excess(&self, segments: &[SegmentEntry]) -> usize {
         let mut bytes_to_free = self.missing_free_bytes();
         if let Some(bytes_max) = self.options.retention_bytes_max {
-            let total: u64 = segments.iter().map(|entry| entry.bytes).sum::<u64>() + self.log.stats().used_bytes;
-            bytes_to_free = bytes_to_free.max(total.saturating_sub(bytes_max));
+            let taken = segments.iter().map(|entry| entry.bytes).sum::<u64>() + self.log_bytes(bytes_max);
+            // The next segment is written before the oldest goes.
+            let next = segments.last().map_or(0, |entry| entry.bytes).min(bytes_max / 8);
+            bytes_to_free = bytes_to_free.max((taken + next).saturating_sub(bytes_max));
         }
         let mut excess = 0;
         let mut freed = 0;
@@ -76,6 +87,13 @@ impl Engine {
             excess += 1;
         }
         excess
+    }
+
+    /// What the log takes of the disk, with room taken ahead: of that, no more than half of all counts, so that a small limit
+    /// leaves room for segments.
+    fn log_bytes(&self, bytes_max: u64) -> u64 {
+        let log = self.log.stats();
+        log.used_bytes.max(log.allocated_bytes.min(bytes_max / 2))
     }
 
     /// How much less of the disk is free than should be, counting as free what is about to be.

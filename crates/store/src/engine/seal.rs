@@ -8,6 +8,7 @@ use crate::seams::SeamError;
 use crate::segment::{Segment, write_segment};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 /// A log of more files than this is sealed, so that the next start does not read more.
 const LOG_FILES_MAX: u64 = 8;
@@ -64,6 +65,7 @@ impl Engine {
     pub(super) fn seal_next(&self, trim: bool) -> Option<Result<(), SeamError>> {
         let mut catalog = lock(&self.catalog);
         let sealing = self.parts().sealing.front()?.clone();
+        let started = Instant::now();
         let sealed = (|| {
             let written = write_segment(&sealing.memtable);
             let written = written.map_err(|error| SeamError::Failed(error.to_string()))?;
@@ -81,9 +83,10 @@ impl Engine {
             let mut value = catalog.value().clone();
             value.covered_below = entry.sequence_end;
             value.segments.push(entry);
-            catalog.set(value)?;
+            self.set_catalog(&mut catalog, value)?;
             Ok((entry, Arc::new(segment)))
         })();
+        self.counters.sealing_us.fetch_add(started.elapsed().as_micros() as u64, Relaxed);
         let (entry, segment) = match sealed {
             Ok(sealed) => sealed,
             Err(error) => return Some(Err(error)),
@@ -94,6 +97,7 @@ impl Engine {
         self.memory_bytes.store(parts.memory_bytes(), Relaxed);
         drop(parts);
         self.counters.segments_sealed.fetch_add(1, Relaxed);
+        self.counters.sealed_bytes.fetch_add(entry.bytes, Relaxed);
         tracing::debug!(segment = entry.name(), spans = entry.spans, bytes = entry.bytes, "sealed");
         if trim && let Err(error) = self.log.trim(entry.sequence_end) {
             tracing::warn!(%error, "the log was not trimmed");

@@ -60,8 +60,15 @@ impl FileLog {
                 None => empty.push(number),
             }
         }
-        if let Some((_, _, bytes)) = replay.open_question {
-            replay.report.torn_tail_bytes += bytes;
+        if let Some((number, offset, bytes)) = replay.open_question {
+            let file = file_path(number);
+            // A file that is in use has its full length: one that was cut ended with a whole group.
+            if self.disk.open(&file, OpenFile::Read)?.size_bytes()? < self.file_bytes {
+                let first = replay.needed;
+                replay.report.damage.push(format!("{file} at byte {offset}: records from {first} on are damaged"));
+            } else {
+                replay.report.torn_tail_bytes += bytes;
+            }
         }
         let last_group_start = replay.last_group_start;
         let mut report = replay.report;
@@ -73,19 +80,22 @@ impl FileLog {
         Ok(report)
     }
 
-    /// Makes durable what was read and cuts what was not: what is shown from now on must still be there after a power cut,
+    /// Makes durable what was read, then cuts what was not: what is shown from now on must still be there after a power cut,
     /// and what was refused must not come back. The last group is written once more, because a sync that failed may have
     /// left it in the cache of the system without it being on the disk, where no further sync would bring it.
     fn settle_last_file(&self, state: &State, last_group_start: u64) -> Result<(), SeamError> {
         let Some(last) = state.files.back() else { return Ok(()) };
         let file = self.disk.open(&file_path(last.number), OpenFile::Write)?;
-        if file.size_bytes()? > last.end {
-            file.truncate(last.end)?;
-        }
         let mut group = vec![0; last.end.saturating_sub(last_group_start) as usize];
         file.read_at(&mut group, last_group_start)?;
         file.write_at(&group, last_group_start)?;
-        file.sync()
+        file.sync()?;
+        // Only now: in a file that was cut, what is not whole is damage.
+        if file.size_bytes()? > last.end {
+            file.truncate(last.end)?;
+            file.sync()?;
+        }
+        Ok(())
     }
 }
 

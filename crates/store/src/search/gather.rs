@@ -1,11 +1,11 @@
 //! All spans of a trace from all parts of a view, in the order they arrived, equal copies once.
 
 use super::{Parts, group};
+use crate::copies::drop_copies;
 use crate::memtable::MemSnapshot;
 use crate::segment::Segment;
 use crate::store::ReadError;
 use hashbrown::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use tracewell_model::{SpanBatch, SpanRef, TraceGrouping, TraceId};
 
@@ -99,58 +99,40 @@ impl Gathered {
         traces
     }
 
-    /// Those of the traces that are wanted, a batch each. `traces` are what [`Gathered::traces`] has answered.
-    pub(super) fn batches_of(
-        &self,
-        traces: &[(TraceId, Vec<SpanRef<'_>>)],
-        wanted: impl Fn(TraceId) -> bool,
-    ) -> Result<Vec<SpanBatch>, ReadError> {
-        if let ([(id, spans)], [batch]) = (traces, self.batches.as_slice())
+    /// The traces about which `wanted` says something, with what it says, a batch each.
+    pub(super) fn into_batches<T>(
+        mut self,
+        grouping: TraceGrouping,
+        wanted: impl Fn(TraceId, &[SpanRef<'_>]) -> Option<T>,
+    ) -> Result<Vec<(TraceId, T, SpanBatch)>, ReadError> {
+        let traces = self.traces(grouping);
+        if let ([(id, spans)], [batch]) = (traces.as_slice(), self.batches.as_slice())
             && spans.len() == batch.len()
             && self.rows.iter().enumerate().all(|(at, &(_, row))| at == row as usize)
         {
             // Read for this alone.
-            let whole = wanted(*id).then(|| SpanBatch::clone(batch));
-            return Ok(whole.into_iter().collect());
+            let Some(says) = wanted(*id, spans) else { return Ok(vec![]) };
+            let id = *id;
+            drop(traces);
+            let batch = self.batches.pop().unwrap_or_default();
+            return Ok(vec![(id, says, Arc::unwrap_or_clone(batch))]);
         }
-        traces.iter().filter(|(id, _)| wanted(*id)).map(|(_, spans)| to_batch(spans)).collect()
+        let mut batches = vec![];
+        for (id, spans) in &traces {
+            if let Some(says) = wanted(*id, spans) {
+                batches.push((*id, says, to_batch(spans)?));
+            }
+        }
+        Ok(batches)
     }
 }
 
 /// One batch of these spans.
-pub(super) fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
+fn to_batch(spans: &[SpanRef<'_>]) -> Result<SpanBatch, ReadError> {
     let mut batch = SpanBatch::new();
     for span in spans {
         batch.push_copy(*span).map_err(|full| ReadError::Failed(full.to_string()))?;
     }
     batch.shrink_to_fit();
     Ok(batch)
-}
-
-/// Keeps the first of spans that say the same. In time linear in their number, however many share an id: only those with
-/// equal hashes of all they say are compared.
-pub(super) fn drop_copies(spans: &mut Vec<SpanRef<'_>>) {
-    let mut ids: HashMap<u64, bool> = HashMap::with_capacity(spans.len());
-    let mut repeated = false;
-    for span in spans.iter() {
-        ids.entry(span.id().value()).and_modify(|twice| (*twice, repeated) = (true, true)).or_default();
-    }
-    if !repeated {
-        return;
-    }
-    let hasher = rapidhash::quality::RandomState::default();
-    let mut seen: HashMap<u64, Vec<SpanRef<'_>>> = HashMap::new();
-    spans.retain(|span| {
-        if !ids.get(&span.id().value()).is_some_and(|twice| *twice) {
-            return true;
-        }
-        let mut state = hasher.build_hasher();
-        span.hash_same(&mut state);
-        let same_hash = seen.entry(state.finish()).or_default();
-        let new = !same_hash.iter().any(|other| other.same(*span));
-        if new {
-            same_hash.push(*span);
-        }
-        new
-    });
 }

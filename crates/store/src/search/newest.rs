@@ -4,11 +4,13 @@
 //!
 //! What the filter asks of every match, as far as the segments' filters know of it, passes over blocks and traces unread.
 
-use super::gather::{Gathered, drop_copies};
-use super::split;
+use super::gather::Gathered;
+use super::split::{self, SplitFilter};
 use super::{Parts, group};
+use crate::copies::drop_copies;
 use crate::segment::SegmentFilter;
 use crate::store::{ReadError, SearchVisitor, SpanSearch};
+use crate::watch::go_on;
 use hashbrown::HashSet;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::ControlFlow;
@@ -54,10 +56,30 @@ fn wider(search: &SpanSearch<'_>) -> TraceQuery {
                 let min_us = Some(duration.as_micros()).filter(|&min_us| is_lower_bound && min_us > 0);
                 query.min_duration_us = query.min_duration_us.max(min_us);
             }
+            Condition::Tag { key, comparison: Comparison::Equal, value } => {
+                // Numbers are equal in more than one way of writing them.
+                let plain =
+                    |text: &&str| !value.is_number() || text.parse::<i64>().is_ok_and(|n| n.to_string() == **text);
+                if let Some(text) = value.pattern().exact().filter(plain) {
+                    require(&mut query, key, text);
+                }
+            }
+            Condition::Has(pattern) => {
+                if let Some(key) = pattern.exact() {
+                    require(&mut query, key, "");
+                }
+            }
             _ => {}
         }
     }
     query
+}
+
+/// A key comes once in a query. The empty value is any.
+fn require(query: &mut TraceQuery, key: &str, value: &str) {
+    if query.annotations.iter().all(|(known, _)| known != key) {
+        query.annotations.push((key.to_owned(), value.to_owned()));
+    }
 }
 
 struct Newest<'a> {
@@ -66,6 +88,7 @@ struct Newest<'a> {
     query: &'a TraceQuery,
     /// By part: `None` where no trace that lies in it alone can answer.
     filters: Vec<Option<SegmentFilter<'a>>>,
+    split_filter: SplitFilter<'a>,
     /// Traces that lie in several parts, by the lower halves of their ids.
     several: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
@@ -80,7 +103,7 @@ struct Waiting {
     what: What,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     Segment(usize),
     Block(usize, u32),
@@ -100,9 +123,11 @@ impl<'a> Newest<'a> {
         query: &'a TraceQuery,
         visitor: &'a mut dyn SearchVisitor,
     ) -> Self {
-        let filters = parts.segments.iter().map(|segment| SegmentFilter::new(segment, query)).collect();
+        let filters =
+            parts.segments.iter().map(|segment| SegmentFilter::of_span(segment, query, search.filter)).collect();
+        let split_filter = SplitFilter::new(parts, query, Some(search.filter));
         let (several, queue) = (HashSet::new(), BinaryHeap::new());
-        Self { parts, search, query, filters, several, queue, visitor }
+        Self { parts, search, query, filters, split_filter, several, queue, visitor }
     }
 
     fn run(mut self) -> Result<(), ReadError> {
@@ -121,6 +146,7 @@ impl<'a> Newest<'a> {
         self.wait_split(0);
         let mut flow = ControlFlow::Continue(());
         while let Some(Waiting { newest_us, what }) = self.queue.pop().filter(|_| flow.is_continue()) {
+            go_on()?;
             flow = self.look_into(newest_us, what)?;
         }
         if flow.is_continue() {
@@ -153,7 +179,7 @@ impl<'a> Newest<'a> {
             What::Split(at) => {
                 let low = self.parts.split.traces[at].1;
                 // Those that lie in a memtable too wait by themselves.
-                if !self.several.contains(&low) {
+                if !self.several.contains(&low) && self.split_filter.may_answer(at)? {
                     self.wait(newest_us, What::Spread(low));
                 }
                 self.wait_split(at + 1);

@@ -2,10 +2,12 @@
 //! sealed. Few, in ordinary traffic; found by comparing the parts' ids, and remembered as long as the parts live.
 
 use super::Parts;
-use crate::segment::Segment;
+use crate::segment::{PieceFilter, Segment};
+use crate::store::ReadError;
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, PoisonError};
+use tracewell_model::{SpanFilter, TraceQuery};
 
 /// Of this many sets of segments the split traces are remembered: a process has few stores, and a store's set of segments
 /// changes only when one is added or removed.
@@ -19,6 +21,8 @@ const NEW_SEGMENTS_MAX: usize = 4;
 pub(super) struct SplitTraces {
     /// The latest start of any of its spans in a segment, and the lower half of its id; the newest first.
     pub(super) traces: Vec<(u64, u64)>,
+    /// Of each of these: the segments, and its number there.
+    pub(super) pieces: Vec<Vec<(u32, u32)>>,
     /// By the lower half of its id: the segments it lies in, by their places in the list, oldest first.
     pub(super) segments: HashMap<u64, Vec<u32>>,
 }
@@ -90,7 +94,50 @@ fn find(segments: &[Arc<Segment>], places: &HashMap<u64, u32>, known: Option<&Kn
     let latest = |(&low, at): (&u64, &Vec<u32>)| (at.iter().map(|at| start_us_max(low, at)).max().unwrap_or(0), low);
     let mut traces: Vec<(u64, u64)> = found.iter().map(latest).collect();
     traces.sort_unstable_by_key(|&trace| Reverse(trace));
-    SplitTraces { traces, segments: found }
+    let pieces = |(_, low): &(u64, u64)| {
+        let piece = |&at: &u32| Some((at, segments[at as usize].find_trace(*low)?));
+        found.get(low).into_iter().flatten().filter_map(piece).collect()
+    };
+    let pieces = traces.iter().map(pieces).collect();
+    SplitTraces { traces, pieces, segments: found }
+}
+
+/// Passes over traces that lie in several segments and cannot answer a query.
+pub(super) struct SplitFilter<'a> {
+    parts: &'a Parts<'a>,
+    query: &'a TraceQuery,
+    of_span: Option<&'a SpanFilter>,
+    /// By segment, made when one of its traces is asked about.
+    filters: Vec<Option<PieceFilter<'a>>>,
+}
+
+impl<'a> SplitFilter<'a> {
+    /// Of a query as for [`PieceFilter::new`].
+    pub(super) fn new(parts: &'a Parts<'a>, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
+        Self { parts, query, of_span, filters: parts.segments.iter().map(|_| None).collect() }
+    }
+
+    /// Whether a trace may answer, by its place among [`SplitTraces::traces`]. No part but segments has spans of it.
+    pub(super) fn may_answer(&mut self, at: usize) -> Result<bool, ReadError> {
+        let Self { parts, query, of_span, filters } = self;
+        let pieces = &parts.split.pieces[at];
+        let (mut all, mut may_meet, mut meets) = (0, 0, 0);
+        for &(segment, trace) in pieces {
+            let filter = filters[segment as usize]
+                .get_or_insert_with(|| PieceFilter::new(&parts.segments[segment as usize], query, *of_span));
+            all |= filter.all();
+            may_meet |= filter.may_meet(trace);
+        }
+        if may_meet & all != all {
+            return Ok(false);
+        }
+        for &(segment, trace) in pieces {
+            if let Some(filter) = &mut filters[segment as usize] {
+                meets |= filter.meets(trace)?;
+            }
+        }
+        Ok(meets & all == all)
+    }
 }
 
 /// The traces of memtables that lie in another part too.

@@ -5,8 +5,8 @@ use super::bytes::zigzag;
 use super::column::{self, Encoding};
 use super::dictionary::{Role, ValueType};
 use super::dictionary_builder::{DictionaryBuilder, ValueCodes};
-use super::gather::Values;
 use super::footer::{BlockEntry, ColumnEntry};
+use super::gather::Values;
 use super::numbers::{BitLengths, NumberForm, bits_of, is_near, put_numbers};
 use super::packing::Packer;
 use super::rows::{IS_PLACE, Row, Rows, range_of};
@@ -82,6 +82,7 @@ impl LastSeen {
     }
 
     /// What was seen last, 0 if nothing was; from now on it is `code`.
+    #[inline]
     fn replace(&mut self, known: u32, code: u32) -> u32 {
         let known = known as usize;
         if self.entries.len() <= known {
@@ -93,15 +94,10 @@ impl LastSeen {
 }
 
 /// The columns of codes, one a row.
-const OF_ROWS: [u32; 7] = [
-    columns::NAME,
-    columns::LOCAL,
-    columns::REMOTE,
-    columns::RESOURCE,
-    columns::SHAPE,
-    columns::KIND,
-    columns::SCOPE,
-];
+const OF_ROWS: [u32; 7] =
+    [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE, columns::SHAPE, columns::KIND, columns::SCOPE];
+/// The place of names among them.
+const NAME: usize = 0;
 /// Those of them that may tell the values of a tag.
 const TELLING: [u32; 4] = [columns::NAME, columns::LOCAL, columns::REMOTE, columns::RESOURCE];
 
@@ -136,9 +132,22 @@ impl BlockWriter {
         })
     }
 
+    /// Forgets what was found out about the columns of another segment.
+    pub(super) fn begin(&mut self) {
+        self.choices.by_number.clear();
+        self.packer.begin();
+        self.value_filters = ValueFiltersBuilder::default();
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let Self { values, text, bytes, column, best, stored, .. } = self;
+        let buffers = [text.capacity(), bytes.capacity(), column.capacity(), best.capacity(), stored.capacity()];
+        values.memory_bytes() + buffers.iter().sum::<usize>()
+    }
+
     /// What the footer is written with.
-    pub(super) fn into_parts(self) -> (Packer, ValueFiltersBuilder) {
-        (self.packer, self.value_filters)
+    pub(super) fn parts(&mut self) -> (&mut Packer, &ValueFiltersBuilder) {
+        (&mut self.packer, &self.value_filters)
     }
 
     /// Appends the columns of a block.
@@ -350,7 +359,7 @@ impl BlockWriter {
                     if key.role != Role::AnnotationDetail {
                         self.value_filters.add(attribute, &self.lengths, self.text.as_bytes(), home);
                     }
-                    self.put_texts(number, codes, place)?;
+                    self.put_texts(number, of_rows, codes, place)?;
                 }
                 ValueType::Str | ValueType::Bool => {
                     self.codes.clear();
@@ -388,16 +397,10 @@ impl BlockWriter {
         let Self { lengths, text, .. } = self;
         lengths.clear();
         text.clear();
-        let mut source = (u32::MAX, "");
         for (&word, &row) in words.iter().zip(of_rows) {
-            let value = if word & IS_PLACE == 0 {
-                codes.value(word as u32)
-            } else {
-                let number = rows[row as usize].source;
-                if number != source.0 {
-                    source = (number, all.sources[number as usize].texts());
-                }
-                &source.1[range_of(word)]
+            let value = match word & IS_PLACE {
+                0 => codes.value(word as u32),
+                _ => all.text_at(rows[row as usize].source, word),
             };
             lengths.push(value.len() as u32);
             text.push_str(value);
@@ -416,15 +419,22 @@ impl BlockWriter {
     }
 
     /// `text`, as ids, by templates or as it is.
-    fn put_texts(&mut self, number: u32, codes: &mut ValueCodes, place: &mut Place) -> Result<(), SegmentError> {
-        let Self { column, lengths, text, packer, templates: scratch, .. } = self;
+    fn put_texts(
+        &mut self,
+        number: u32,
+        of_rows: &[u32],
+        codes: &mut ValueCodes,
+        place: &mut Place,
+    ) -> Result<(), SegmentError> {
+        let Self { column, lengths, text, packer, templates: scratch, of_rows: columns, .. } = self;
         if column::put_ids(column, lengths, text.as_bytes()) {
             return place.put(number, column, packer);
         }
         let templates = &mut codes.templates;
         if templates.wanted() {
             column.push(Encoding::Templates as u8);
-            if templates.put(column, lengths, text, packer, scratch)? {
+            let names = of_rows.iter().map(|&row| columns[NAME][row as usize]);
+            if templates.put(column, lengths, text, names, packer, scratch)? {
                 return place.put_as_it_is(number, column);
             }
             column.clear();
@@ -446,9 +456,8 @@ impl BlockWriter {
             Some(NOTHING) => return None,
             Some(best) => usize::from(best),
             None => {
-                let wrong: [usize; TELLING.len()] = std::array::from_fn(|at| {
-                    wrong_guesses(&columns[at], of_rows, codes, &mut last[at])
-                });
+                let wrong: [usize; TELLING.len()] =
+                    std::array::from_fn(|at| wrong_guesses(&columns[at], of_rows, codes, &mut last[at]));
                 let (best, _) = wrong.iter().enumerate().min_by_key(|(_, wrong)| **wrong)?;
                 best
             }
@@ -456,9 +465,12 @@ impl BlockWriter {
         let (known, last) = (&columns[best], &mut last[best]);
         last.begin();
         guesses.clear();
-        guesses.extend(of_rows.iter().zip(codes.iter()).map(|(&row, &code)| {
-            if last.replace(known[row as usize], code) == code { 0 } else { code + 1 }
-        }));
+        guesses.extend(
+            of_rows
+                .iter()
+                .zip(codes.iter())
+                .map(|(&row, &code)| if last.replace(known[row as usize], code) == code { 0 } else { code + 1 }),
+        );
         let worth = is_worth_guessing(guesses);
         choice.remember(if worth { best as u8 } else { NOTHING });
         worth.then_some(TELLING[best])

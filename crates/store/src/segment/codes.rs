@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 pub(crate) struct TextCodes {
     text: String,
     ends: Vec<usize>,
-    /// Twice as many as texts at least, a power of two; a text is at the place of its hash or behind it.
+    /// A power of two, a third more than texts at least; a text is at the place of its hash or behind it.
     slots: Vec<Slot>,
     hasher: rapidhash::fast::RandomState,
     seed: u64,
@@ -17,24 +17,18 @@ pub(crate) struct TextCodes {
     last: u32,
 }
 
-/// A text in the table.
+/// A text in the table, by what tells texts of up to 16 bytes apart, and most others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot {
-    key: Key,
-    code: u32,
-}
-
-/// What tells texts of up to 16 bytes apart, and most others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
     /// Of a short text its first and its last bytes, which meet or overlap; of a longer one its hash and its last bytes.
     words: [u64; 2],
     len: u32,
+    code: u32,
 }
 
 const SHORT_BYTES_MAX: usize = 16;
 const SLOTS_MIN: usize = 16;
-const FREE: Slot = Slot { key: Key { words: [0; 2], len: 0 }, code: u32::MAX };
+const FREE: Slot = Slot { words: [0; 2], len: 0, code: u32::MAX };
 
 impl Default for TextCodes {
     fn default() -> Self {
@@ -57,40 +51,40 @@ impl TextCodes {
         if text.len() > SHORT_BYTES_MAX && (self.last as usize) < self.ends.len() && self.get(self.last) == text {
             return self.last;
         }
-        if self.ends.len() * 2 >= self.slots.len() {
+        if self.ends.len() * 4 >= self.slots.len() * 3 {
             self.grow();
         }
-        let key = self.key(text.as_bytes());
+        let words = self.words(text.as_bytes());
+        let len = text.len() as u32;
         let mask = self.slots.len() - 1;
-        let mut at = self.place(key);
+        let mut at = self.place(words, len) & mask;
         loop {
-            let slot = &self.slots[at & mask];
-            if slot.key == key && slot.code != FREE.code {
-                if text.len() <= SHORT_BYTES_MAX || self.get(slot.code) == text {
-                    self.last = slot.code;
-                    return slot.code;
-                }
-            } else if slot.code == FREE.code {
-                return self.add(text, key, at & mask);
+            let slot = self.slots[at];
+            if slot.code == FREE.code {
+                return self.add(text, at, words);
             }
-            at += 1;
+            let alike = slot.words == words && slot.len == len;
+            if alike && (text.len() <= SHORT_BYTES_MAX || self.get(slot.code) == text) {
+                self.last = slot.code;
+                return slot.code;
+            }
+            at = (at + 1) & mask;
         }
     }
 
-    fn add(&mut self, text: &str, key: Key, at: usize) -> u32 {
+    fn add(&mut self, text: &str, at: usize, words: [u64; 2]) -> u32 {
         let code = self.ends.len() as u32;
         self.text.push_str(text);
         self.ends.push(self.text.len());
-        self.slots[at] = Slot { key, code };
+        self.slots[at] = Slot { words, len: text.len() as u32, code };
         self.last = code;
         code
     }
 
     #[inline]
-    fn key(&self, bytes: &[u8]) -> Key {
-        let len = bytes.len() as u32;
+    fn words(&self, bytes: &[u8]) -> [u64; 2] {
         let last = bytes.last_chunk::<8>().map(|last| u64::from_le_bytes(*last));
-        let words = match (bytes.first_chunk::<8>(), last) {
+        match (bytes.first_chunk::<8>(), last) {
             (Some(_), Some(last)) if bytes.len() > SHORT_BYTES_MAX => {
                 let mut hasher = self.hasher.build_hasher();
                 hasher.write(bytes);
@@ -101,14 +95,14 @@ impl TextCodes {
                 (Some(first), Some(last)) => [u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()],
                 _ => [bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0],
             },
-        };
-        Key { words, len }
+        }
     }
 
     /// The place where the search for a text begins, before it is cut to the size of the table.
     #[inline]
-    fn place(&self, Key { words: [first, last], len }: Key) -> usize {
-        let product = u128::from(first ^ self.seed) * u128::from(last ^ self.seed.rotate_left(32) ^ u64::from(len) << 17);
+    fn place(&self, [first, last]: [u64; 2], len: u32) -> usize {
+        let product =
+            u128::from(first ^ self.seed) * u128::from(last ^ self.seed.rotate_left(32) ^ u64::from(len) << 17);
         let mixed = (product as u64 ^ (product >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 32) as usize
     }
@@ -123,15 +117,18 @@ impl TextCodes {
         self.slots.clear();
         self.slots.resize(len, FREE);
         for code in 0..self.ends.len() as u32 {
-            let key = self.key(self.get(code).as_bytes());
-            let mut at = self.place(key) & (len - 1);
+            let text = self.get(code);
+            let words = self.words(text.as_bytes());
+            let text_len = text.len() as u32;
+            let mut at = self.place(words, text_len) & (len - 1);
             while self.slots[at] != FREE {
                 at = (at + 1) & (len - 1);
             }
-            self.slots[at] = Slot { key, code };
+            self.slots[at] = Slot { words, len: text_len, code };
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, code: u32) -> &str {
         let code = code as usize;
         &self.text[code.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[code]]

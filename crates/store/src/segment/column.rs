@@ -428,6 +428,11 @@ pub(super) const NIBBLES: [u8; 256] = {
 const NO_NIBBLE: u8 = 0xff;
 
 fn put_hex(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let (words, text) = text.as_chunks::<8>();
+    for &digits in words {
+        let Some(bytes) = hex_word(u64::from_le_bytes(digits)) else { return false };
+        out.extend_from_slice(&bytes.to_le_bytes());
+    }
     let mut wrong = 0;
     out.extend(text.as_chunks().0.iter().map(|&[high, low]| {
         let (high, low) = (NIBBLES[usize::from(high)], NIBBLES[usize::from(low)]);
@@ -435,6 +440,27 @@ fn put_hex(out: &mut Vec<u8>, text: &[u8]) -> bool {
         high << 4 | low
     }));
     wrong & 0xf0 == 0
+}
+
+/// The four bytes that eight lower-case digits print, the first digit and the first byte lowest.
+fn hex_word(digits: u64) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = ONES << 7;
+    if digits & TOPS != 0 {
+        return None;
+    }
+    // The top bit of each byte says whether it is at least that character; none carries into the next.
+    let at_least = |character: u8| (digits + ONES * u64::from(128 - character)) & TOPS;
+    let decimal = at_least(b'0') & !at_least(b'9' + 1);
+    let letter = at_least(b'a') & !at_least(b'f' + 1);
+    if decimal | letter != TOPS {
+        return None;
+    }
+    // Letters lie 39 behind the character that would follow 9.
+    let nibbles = digits - ONES * u64::from(b'0') - (letter >> 7) * 39;
+    let pairs = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    Some((fours | fours >> 16) as u32)
 }
 
 fn push_hex(text: &mut String, byte: u8) {
@@ -491,6 +517,17 @@ mod tests {
             let hex = round_trip(|out| assert!(put_ids(out, &[len, len], ids.concat().as_bytes())));
             assert_eq!([0, 1].map(|at| text(&hex, at).unwrap()), ids);
             assert!(text(&hex, 2).is_err());
+        }
+        for digit in 0..=255u8 {
+            for at in 0..8 {
+                let mut digits = *b"09af3c77";
+                digits[at] = digit;
+                let nibble = |byte: u8| u32::from(NIBBLES[usize::from(byte)]);
+                let byte = |at: usize| nibble(digits[2 * at]) << 4 | nibble(digits[2 * at + 1]);
+                let expected = (0..4).fold(0, |word, at| word | byte(at) << (8 * at));
+                let expected = Some(expected).filter(|_| NIBBLES[usize::from(digit)] != NO_NIBBLE);
+                assert_eq!(hex_word(u64::from_le_bytes(digits)), expected);
+            }
         }
         for no_id in ["0123456789abcdeF", "0123456789abcde", "01234567-89ab-cdef-0123+456789abcdef", ""] {
             let mut out = vec![7];

@@ -45,6 +45,12 @@ impl ValueCodes {
         Some(code)
     }
 
+    /// A value was met again whose number is known.
+    #[inline]
+    pub(crate) fn count_use(&mut self) {
+        self.uses += 1;
+    }
+
     /// The value of a number, be the dictionary given up or not.
     pub(crate) fn value(&self, code: u32) -> &str {
         self.given_up.as_ref().unwrap_or(&self.codes).get(code)

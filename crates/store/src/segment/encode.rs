@@ -3,11 +3,15 @@
 use super::block_writer::{BlockRows, BlockWriter};
 use super::dictionary_builder::DictionaryBuilder;
 use super::footer::{BlockEntry, HEADER_BYTES, TraceTable, write_end, write_footer};
+use super::link_counter::LinkCounter;
 use super::read_batches::read_batches;
+use super::read_segments::read_segments;
 use super::rows::Rows;
 use super::terms_builder::TermsBuilder;
-use super::{SegmentBytes, SegmentError, SegmentSummary, Stages};
-use crate::memtable::{Memtable, RowsByTrace, TraceRows, min_known};
+use super::{Segment, SegmentBytes, SegmentError, SegmentSummary, Stages};
+use crate::memtable::{Memtable, TraceRows, min_known};
+use std::cell::Cell;
+use std::sync::Arc;
 
 /// A block ends when it has this many rows; one that would get more ends before the trace, unless the trace alone is longer.
 const BLOCK_ROWS_MAX: usize = 4096;
@@ -28,24 +32,82 @@ pub(crate) fn write_segment_in_stages(
     let sealed = memtable.rows_by_trace();
     stages.end("a: rows by trace");
     let mut dictionary = DictionaryBuilder::new(memtable.tag_keys());
-    let rows = read_batches(&sealed, &mut dictionary);
+    let mut scratch = Scratch::take();
+    read_batches(&sealed, &mut dictionary, &mut scratch.rows);
     stages.end("b: rows in numbers");
-    let RowsByTrace { traces, .. } = sealed;
+    write_rows(&sealed.traces, dictionary, scratch, stages)
+}
+
+/// Writes all spans of several segments, which stand in the order in which their spans arrived, as one. Damage is an error.
+pub(crate) fn write_merged(segments: &[Arc<Segment>], tag_keys: &[String]) -> Result<SegmentBytes, SegmentError> {
+    let mut dictionary = DictionaryBuilder::new(tag_keys);
+    let mut scratch = Scratch::take();
+    let traces = read_segments(segments, &mut dictionary, &mut scratch.rows)?;
+    write_rows(&traces, dictionary, scratch, &mut Stages::unmeasured())
+}
+
+/// Gives back what this thread keeps for the next segment.
+pub(crate) fn forget_scratch() {
+    SCRATCH.take();
+}
+
+/// What a segment needs while it is written, kept by the thread for the next one: fresh memory costs as much as a tenth of the
+/// work.
+#[derive(Default)]
+struct Scratch {
+    rows: Rows,
+    block_writer: Option<BlockWriter>,
+}
+
+/// More than this is not kept.
+const SCRATCH_BYTES_MAX: usize = 32 << 20;
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
+impl Scratch {
+    fn take() -> Self {
+        SCRATCH.take()
+    }
+
+    fn keep(rows: Rows, block_writer: BlockWriter) {
+        if rows.memory_bytes() + block_writer.memory_bytes() <= SCRATCH_BYTES_MAX {
+            SCRATCH.set(Self { rows, block_writer: Some(block_writer) });
+        }
+    }
+}
+
+/// The segment of these traces, whose rows and dictionaries are complete.
+fn write_rows(
+    traces: &[TraceRows],
+    dictionary: DictionaryBuilder,
+    scratch: Scratch,
+    stages: &mut Stages<'_>,
+) -> Result<SegmentBytes, SegmentError> {
+    let Scratch { rows, block_writer } = scratch;
+    let mut block_writer = match block_writer {
+        Some(writer) => writer,
+        None => BlockWriter::new()?,
+    };
+    block_writer.begin();
     let terms = TermsBuilder::new(&dictionary, &rows)?;
+    let links = LinkCounter::new(&dictionary);
     let longest = vec![0; dictionary.texts.len()];
     let mut writer = Writer {
         rows,
         dictionary,
         terms,
+        links,
         longest,
-        block_writer: BlockWriter::new()?,
+        block_writer,
         block: Block::default(),
         blocks: vec![],
         traces: TraceTable { first_rows: vec![0], ..TraceTable::default() },
         out: vec![0; HEADER_BYTES],
         stages,
     };
-    for trace in &traces {
+    for trace in traces {
         writer.put_trace(trace)?;
     }
     writer.finish()
@@ -55,6 +117,7 @@ struct Writer<'a, 'b> {
     rows: Rows,
     dictionary: DictionaryBuilder,
     terms: TermsBuilder,
+    links: LinkCounter,
     /// A zero for each text; see [`Rows::spread_longest`].
     longest: Vec<u8>,
     block_writer: BlockWriter,
@@ -103,6 +166,7 @@ impl Writer<'_, '_> {
         let Some(high) = self.rows.rows[rows.clone()].first().map(|row| row.trace_high) else { return Ok(()) };
         self.block.traces += 1;
         self.rows.spread_longest(rows.clone(), &mut self.longest);
+        self.links.add_trace(&self.rows, rows.clone());
         let home = self.blocks.len() as u32;
         for row in rows {
             if self.block.is_full() {
@@ -143,6 +207,7 @@ impl Writer<'_, '_> {
             begun_before: block.begun_before,
             mixed_highs: block.mixed_highs,
         };
+        self.links.end_block();
         let entry = self.block_writer.write(&block_rows, rows, dictionary, terms, out, stages)?;
         let first_trace = block.first_trace + block.traces;
         self.block = Block { first_row: end, first_trace, ..Block::default() };
@@ -152,10 +217,12 @@ impl Writer<'_, '_> {
 
     fn finish(mut self) -> Result<SegmentBytes, SegmentError> {
         self.end_block()?;
-        let Self { dictionary, terms, blocks, traces, mut out, block_writer, stages, .. } = self;
-        let (mut packer, value_filters) = block_writer.into_parts();
-        let footer = write_footer(&blocks, &traces, &dictionary, terms, &value_filters, &mut packer)?;
+        let Self { mut rows, dictionary, terms, links, blocks, traces, mut out, mut block_writer, stages, .. } = self;
+        let (packer, value_filters) = block_writer.parts();
+        let footer = write_footer(&blocks, &traces, &dictionary, terms, value_filters, links.into_bytes(), packer)?;
         write_end(&mut out, &footer);
+        rows.sources.clear();
+        Scratch::keep(rows, block_writer);
         stages.end("i: footer");
         let summary = SegmentSummary {
             spans: traces.first_rows.last().map_or(0, |&rows| u64::from(rows)),

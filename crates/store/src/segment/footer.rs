@@ -5,6 +5,7 @@ use super::bytes::{Malformed, Reader, put_varint, unzigzag, zigzag};
 use super::column::{self, Column};
 use super::dictionary::{Dictionary, Role, TextTable};
 use super::dictionary_builder::DictionaryBuilder;
+use super::links::BlockLinks;
 use super::packing::{Packer, unpack};
 use super::parity::Pages;
 use super::terms::Terms;
@@ -126,6 +127,7 @@ pub(crate) struct Footer {
     pub(crate) dictionary: Dictionary,
     pub(crate) terms: Terms,
     pub(crate) value_filters: ValueFilters,
+    pub(crate) links: BlockLinks,
     /// The attribute that holds the texts of annotations, if there are any.
     pub(crate) annotation_text: Option<u32>,
     /// How long each section is in the file.
@@ -133,7 +135,7 @@ pub(crate) struct Footer {
 }
 
 /// One more than the largest number of a section.
-const SECTIONS: usize = 8;
+const SECTIONS: usize = 9;
 const SECTION_BLOCKS: u8 = 1;
 const SECTION_TRACES: u8 = 2;
 const SECTION_DICTIONARY: u8 = 3;
@@ -142,6 +144,7 @@ const SECTION_TERMS_V1: u8 = 4;
 const SECTION_TERMS: u8 = 5;
 const SECTION_TEMPLATES: u8 = 6;
 const SECTION_VALUE_FILTERS: u8 = 7;
+const SECTION_LINKS: u8 = 8;
 
 /// What a section of the footer holds.
 pub(crate) fn section_name(tag: u8) -> &'static str {
@@ -152,6 +155,7 @@ pub(crate) fn section_name(tag: u8) -> &'static str {
         SECTION_TERMS_V1 | SECTION_TERMS => "terms",
         SECTION_TEMPLATES => "templates",
         SECTION_VALUE_FILTERS => "filters of values",
+        SECTION_LINKS => "links",
         _ => "of a newer server",
     }
 }
@@ -163,6 +167,7 @@ pub(crate) fn write_footer(
     dictionary: &DictionaryBuilder,
     terms: TermsBuilder,
     value_filters: &ValueFiltersBuilder,
+    mut links: Vec<u8>,
     packer: &mut Packer,
 ) -> Result<Vec<u8>, SegmentError> {
     let mut out = vec![];
@@ -181,6 +186,7 @@ pub(crate) fn write_footer(
     if !section.is_empty() {
         put_section(&mut out, SECTION_VALUE_FILTERS, &mut section, packer)?;
     }
+    put_section(&mut out, SECTION_LINKS, &mut links, packer)?;
     Ok(out)
 }
 
@@ -235,6 +241,7 @@ impl Footer {
         let terms_v1 = sections[usize::from(SECTION_TERMS_V1)].take();
         let templates = sections[usize::from(SECTION_TEMPLATES)].take();
         let value_filters = sections[usize::from(SECTION_VALUE_FILTERS)].take();
+        let links = sections[usize::from(SECTION_LINKS)].take();
         let mut section = |tag: u8| sections[usize::from(tag)].take().ok_or(Malformed("a section is missing"));
         let blocks = read_blocks(&section(SECTION_BLOCKS)?, footer_offset)?;
         let traces = TraceTable::read(&section(SECTION_TRACES)?)?;
@@ -246,6 +253,7 @@ impl Footer {
         };
         let value_filters = value_filters.map(|bytes| ValueFilters::read(&bytes, blocks.len())).transpose()?;
         let value_filters = value_filters.unwrap_or_default();
+        let links = links.map(|bytes| BlockLinks::read(&bytes, &blocks)).transpose()?.unwrap_or_default();
         let rows = blocks.last().map_or(0, |block| block.first_row + block.rows);
         let begun = blocks.last().map_or(0, |block| block.first_trace + block.traces);
         if traces.first_rows.last() != Some(&rows) || begun as usize != traces.lows.len() {
@@ -259,7 +267,7 @@ impl Footer {
         };
         let annotation_text = dictionary.attributes.iter().position(|a| a.key.role == Role::AnnotationValue);
         let annotation_text = annotation_text.map(|at| at as u32);
-        Ok(Self { summary, blocks, traces, dictionary, terms, value_filters, annotation_text, section_bytes })
+        Ok(Self { summary, blocks, traces, dictionary, terms, value_filters, links, annotation_text, section_bytes })
     }
 }
 

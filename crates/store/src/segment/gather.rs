@@ -25,6 +25,10 @@ impl Values {
         (&self.words[range.clone()], &self.rows[range])
     }
 
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.words.capacity() * 8 + self.rows.capacity() * 4
+    }
+
     pub(super) fn gather(&mut self, block: &[Row], all: &Rows, dictionary: &DictionaryBuilder) {
         self.count(block, all, dictionary);
         let Self { words, rows, places, .. } = self;

@@ -18,6 +18,8 @@ mod equal;
 mod filter;
 mod footer;
 mod gather;
+mod link_counter;
+mod links;
 mod masks;
 mod numbers;
 mod operations;
@@ -25,6 +27,7 @@ mod packing;
 mod parity;
 mod rare;
 mod read_batches;
+mod read_segments;
 mod rows;
 mod sizes;
 mod stages;
@@ -34,11 +37,14 @@ mod terms_builder;
 #[cfg(test)]
 mod tests;
 mod value_filters;
+mod verify;
 
 pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
-pub(crate) use encode::{write_segment, write_segment_in_stages};
-pub(crate) use filter::SegmentFilter;
+pub(crate) use encode::{forget_scratch, write_merged, write_segment, write_segment_in_stages};
+pub(crate) use filter::{PieceFilter, SegmentFilter};
+pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
+pub(crate) use verify::{Verified, Wrong, verify_segment};
 
 use crate::part::next_part_id;
 use crate::seams::{Blobs, SeamError};
@@ -53,9 +59,9 @@ use operations::Operations;
 use packing::unpack;
 use parity::{Pages, split_end};
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use terms::Fact;
 use tracewell_model::SpanBatch;
 
@@ -105,6 +111,8 @@ pub(crate) struct Segment {
     damage: Mutex<BTreeMap<u32, String>>,
     /// The names of a service's spans with their kinds, of the services that were asked for.
     operations: Mutex<HashMap<u32, Operations>>,
+    /// The keys of resources' attributes; nothing if they cannot be read.
+    resource_keys: OnceLock<Option<BTreeSet<u32>>>,
 }
 
 impl Segment {
@@ -122,7 +130,15 @@ impl Segment {
             damage.insert(NO_BLOCK, reports.join("; "));
         }
         let (damage, operations) = (Mutex::new(damage), Mutex::default());
-        Ok(Self { id: next_part_id(), name: name.to_owned(), blobs, footer, damage, operations })
+        Ok(Self {
+            id: next_part_id(),
+            name: name.to_owned(),
+            blobs,
+            footer,
+            damage,
+            operations,
+            resource_keys: OnceLock::new(),
+        })
     }
 
     pub(crate) fn summary(&self) -> &SegmentSummary {
@@ -164,6 +180,8 @@ impl Segment {
     pub(crate) fn read_trace(&self, trace: u32, batch: &mut SpanBatch) -> Result<(), SegmentError> {
         let rows = self.trace_rows(trace);
         let first = self.footer.blocks.partition_point(|block| block.first_row + block.rows <= rows.start);
+        let spans = rows.len().min(SPANS_RESERVED_MAX);
+        batch.reserve(spans, spans * TAGS_A_SPAN, spans * TEXT_BYTES_A_SPAN);
         for (at, block) in (0u32..).zip(&self.footer.blocks).skip(first) {
             if block.first_row >= rows.end {
                 break;
@@ -213,16 +231,6 @@ impl Segment {
         Ok(())
     }
 
-    /// Calls `each` with the spans of every block, in the order of rows. Damage is an error.
-    pub(crate) fn each_block(&self, mut each: impl FnMut(SpanBatch)) -> Result<(), SegmentError> {
-        for (at, block) in (0u32..).zip(&self.footer.blocks) {
-            let mut batch = SpanBatch::new();
-            self.read_rows(at, 0..block.rows, &mut batch)?;
-            each(batch);
-        }
-        Ok(())
-    }
-
     /// Names of services, with each the names of its spans and remote services.
     pub(crate) fn each_name(&self, mut each: impl FnMut(&str, SpanName<'_>)) {
         let Footer { dictionary, terms, .. } = &self.footer;
@@ -267,6 +275,23 @@ impl Segment {
         }
     }
 
+    /// Whether some resource may have an attribute with this key.
+    fn may_have_in_resource(&self, key: &str) -> bool {
+        let Some(key) = self.footer.dictionary.texts.find(key) else { return false };
+        let keys = self.resource_keys.get_or_init(|| {
+            let mut keys = BTreeSet::new();
+            let resources = self.footer.dictionary.resources.iter().skip(1);
+            let mut all = vec![];
+            for resource in resources {
+                rare::each_resource_key(resource, |key| all.push(key)).ok()?;
+            }
+            keys.extend(all);
+            Some(keys)
+        });
+        // What cannot be read may have anything.
+        keys.as_ref().is_none_or(|keys| keys.contains(&key))
+    }
+
     fn trace_rows(&self, trace: u32) -> Range<u32> {
         let rows = &self.footer.traces.first_rows;
         rows[trace as usize]..rows[trace as usize + 1]
@@ -309,6 +334,17 @@ impl Segment {
         number: u32,
         whole: Option<&BlockBytes>,
     ) -> Result<Option<Arc<Column>>, SegmentError> {
+        self.column_in(ColumnCache::of_process(), block, number, whole)
+    }
+
+    /// The same with another cache.
+    fn column_in(
+        &self,
+        cache: &ColumnCache,
+        block: u32,
+        number: u32,
+        whole: Option<&BlockBytes>,
+    ) -> Result<Option<Arc<Column>>, SegmentError> {
         let columns = &self.block(block).columns;
         let entry_of = |number: u32| {
             let at = columns.binary_search_by_key(&number, |column| column.number).ok()?;
@@ -318,20 +354,20 @@ impl Segment {
         let predicted = || Prediction::of(number).and_then(|by| Some((entry_of(by.number)?, Some(by))));
         let Some((entry, prediction)) = stored.or_else(predicted) else { return Ok(None) };
         let key = (self.id, block, number);
-        if let Some(column) = ColumnCache::of_process().get(key) {
+        if let Some(column) = cache.get(key) {
             return Ok(Some(column));
         }
         let mut column = self.read_column(block, entry, whole)?;
         let malformed = |error: Malformed| self.malformed(entry.offset, error);
         if let Some(Prediction { by, .. }) = prediction {
-            let by = self.column_from(block, by, whole)?;
+            let by = self.column_in(cache, block, by, whole)?;
             column = match number {
                 START => column.after_ends(by.as_deref()).map_err(malformed)?,
                 _ => column.resolve(&self.entries_of(block, by).map_err(malformed)?).map_err(malformed)?,
             };
         } else if let Column::Guessed { by, .. } = column {
-            let by = self.column_from(block, by, whole)?;
-            let shapes = self.column_from(block, SHAPE, whole)?;
+            let by = self.column_in(cache, block, by, whole)?;
+            let shapes = self.column_in(cache, block, SHAPE, whole)?;
             let known = self.entries_of(block, by).and_then(|known| {
                 let shapes = self.entries_of(block, shapes)?;
                 self.of_rows_with(number.wrapping_sub(FIRST_ATTRIBUTE), &shapes, &known)
@@ -339,7 +375,7 @@ impl Segment {
             column = known.and_then(|known| column.resolve(&known)).map_err(malformed)?;
         }
         let column = Arc::new(column);
-        ColumnCache::of_process().put(key, Arc::clone(&column));
+        cache.put(key, Arc::clone(&column));
         Ok(Some(column))
     }
 
@@ -408,6 +444,11 @@ impl Segment {
     }
 }
 
+/// What a trace that is read has room for before its first span.
+const SPANS_RESERVED_MAX: usize = 4096;
+const TAGS_A_SPAN: usize = 8;
+const TEXT_BYTES_A_SPAN: usize = 96;
+
 /// Where [`Segment::damage`] keeps what concerns no block.
 const NO_BLOCK: u32 = u32::MAX;
 
@@ -471,7 +512,6 @@ fn read_header(blobs: &dyn Blobs, name: &str, len: u64) -> Result<(Header, Vec<S
     Err(damaged(name, 0, "both copies of the header"))
 }
 
-/// Reads the footer, and repairs it where it is damaged.
 fn read_footer(
     blobs: &dyn Blobs,
     name: &str,
@@ -479,6 +519,18 @@ fn read_footer(
     header: Header,
     reports: &mut Vec<String>,
 ) -> Result<Footer, SegmentError> {
+    let footer = read_footer_bytes(blobs, name, len, header, reports)?;
+    Footer::read(&footer, header.footer_offset).map_err(|error| damaged(name, header.footer_offset, error.0))
+}
+
+/// Reads the bytes of the footer, and repairs them where they are damaged.
+fn read_footer_bytes(
+    blobs: &dyn Blobs,
+    name: &str,
+    len: u64,
+    header: Header,
+    reports: &mut Vec<String>,
+) -> Result<Vec<u8>, SegmentError> {
     let offset = header.footer_offset;
     let beyond = || damaged(name, offset, "the footer reaches beyond the end");
     let footer_len = usize::try_from(header.footer_len).ok().filter(|_| header.footer_len <= len).ok_or_else(beyond)?;
@@ -501,7 +553,7 @@ fn read_footer(
             return Err(damaged(name, offset, "the footer's checksum is wrong"));
         }
     }
-    Footer::read(&footer, offset).map_err(malformed)
+    Ok(footer)
 }
 
 /// Version 1: the footer is there twice.

@@ -40,6 +40,7 @@ impl BitLengths {
         (self.open, self.open_bits) = (0, 0);
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, value: u64) {
         let length = 64 - value.leading_zeros();
         self.lengths.push(length as u8);

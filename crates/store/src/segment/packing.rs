@@ -31,6 +31,11 @@ impl Packer {
         Ok(Self { compressor, packed: vec![], in_vain: vec![] })
     }
 
+    /// Begins another segment, with other columns.
+    pub(crate) fn begin(&mut self) {
+        self.in_vain.clear();
+    }
+
     /// Compressed, or as they are where that is not longer.
     pub(crate) fn pack<'a>(&'a mut self, bytes: &'a [u8]) -> Result<&'a [u8], SegmentError> {
         if bytes.len() < PACKED_BYTES_MIN {

@@ -30,6 +30,23 @@ pub(crate) fn read_resource(
     Ok(id)
 }
 
+/// Calls `each` with the keys of a resource's attributes, texts of the dictionary.
+pub(crate) fn each_resource_key(bytes: &[u8], mut each: impl FnMut(u32)) -> Result<(), Malformed> {
+    let reader = &mut Reader::new(bytes);
+    reader.varint_u32()?;
+    reader.varint_u32()?;
+    for _ in 0..reader.count()? {
+        each(reader.varint_u32()?);
+        match ValueType::from_u8(reader.u8()?).ok_or(Malformed("a value's type is unknown"))? {
+            ValueType::Str | ValueType::Bytes | ValueType::Nested => reader.bytes().map(|_| ())?,
+            ValueType::Bool => reader.u8().map(|_| ())?,
+            ValueType::I64 => reader.varint().map(|_| ())?,
+            ValueType::F64 => reader.u64().map(|_| ())?,
+        }
+    }
+    Ok(())
+}
+
 /// A scope's bytes; never empty.
 pub(crate) fn put_scope(out: &mut Vec<u8>, texts: &mut TextCodes, scope: ScopeRef<'_>) {
     for text in [scope.name, scope.version, scope.schema_url] {
@@ -130,6 +147,72 @@ fn put_attributes(out: &mut Vec<u8>, texts: &mut TextCodes, attributes: Attribut
             ValueRef::Bytes(value) | ValueRef::Nested(value) => put_bytes(out, value),
         }
     }
+}
+
+/// The bytes of a resource with the numbers of texts that `text` gives for those of another segment.
+pub(crate) fn copy_resource(bytes: &[u8], out: &mut Vec<u8>, text: &mut NewCodes<'_>) -> Result<(), Malformed> {
+    let reader = &mut Reader::new(bytes);
+    put_varint(out, text(reader.varint_u32()?)?.into());
+    put_varint(out, reader.varint()?);
+    copy_attributes(reader, out, text)?;
+    reader.end()
+}
+
+/// The same of a scope.
+pub(crate) fn copy_scope(bytes: &[u8], out: &mut Vec<u8>, text: &mut NewCodes<'_>) -> Result<(), Malformed> {
+    let reader = &mut Reader::new(bytes);
+    for _ in 0..3 {
+        put_varint(out, text(reader.varint_u32()?)?.into());
+    }
+    put_varint(out, reader.varint()?);
+    copy_attributes(reader, out, text)?;
+    reader.end()
+}
+
+/// The same of what [`put_extra`] has written.
+pub(crate) fn copy_extra(bytes: &[u8], out: &mut Vec<u8>, text: &mut NewCodes<'_>) -> Result<(), Malformed> {
+    let reader = &mut Reader::new(bytes);
+    out.push(reader.u8()?);
+    put_bytes(out, reader.bytes()?);
+    put_bytes(out, reader.bytes()?);
+    for _ in 0..4 {
+        put_varint(out, reader.varint()?);
+    }
+    let links = reader.count()?;
+    put_varint(out, links as u64);
+    for _ in 0..links {
+        out.extend_from_slice(reader.take(3 * 8 + 1)?);
+        put_bytes(out, reader.bytes()?);
+        put_varint(out, reader.varint()?);
+        put_varint(out, reader.varint()?);
+        copy_attributes(reader, out, text)?;
+    }
+    let warnings = reader.count()?;
+    put_varint(out, warnings as u64);
+    for _ in 0..warnings {
+        put_bytes(out, reader.bytes()?);
+    }
+    reader.end()
+}
+
+/// The new number of a text.
+type NewCodes<'a> = dyn FnMut(u32) -> Result<u32, Malformed> + 'a;
+
+fn copy_attributes(reader: &mut Reader<'_>, out: &mut Vec<u8>, text: &mut NewCodes<'_>) -> Result<(), Malformed> {
+    let count = reader.count()?;
+    put_varint(out, count as u64);
+    for _ in 0..count {
+        put_varint(out, text(reader.varint_u32()?)?.into());
+        let value_type = reader.u8()?;
+        out.push(value_type);
+        match ValueType::from_u8(value_type).ok_or(Malformed("a value's type is unknown"))? {
+            ValueType::Str | ValueType::Bytes | ValueType::Nested => put_bytes(out, reader.bytes()?),
+            ValueType::Bool => out.push(reader.u8()?),
+            ValueType::I64 => put_varint(out, reader.varint()?),
+            ValueType::F64 => out.extend_from_slice(reader.take(8)?),
+        }
+    }
+    Ok(())
 }
 
 fn read_attributes(

@@ -6,7 +6,7 @@ use super::bytes::zigzag;
 use super::dictionary::{AttributeKey, EndpointEntry, Role, ValueType};
 use super::dictionary_builder::DictionaryBuilder;
 use super::rare::{put_extra, put_resource, put_scope};
-use super::rows::{AnnotationRow, IS_PLACE, Row, Rows, Source, range_of};
+use super::rows::{AnnotationRow, Row, Rows, Source, place_text, range_of};
 use super::terms::duration_bucket;
 use crate::memtable::RowsByTrace;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use tracewell_model::{
 };
 
 /// Reads all spans and fills the dictionaries.
-pub(super) fn read_batches(sealed: &RowsByTrace, dictionary: &mut DictionaryBuilder) -> Rows {
-    let mut rows = Rows::new(sealed.places.len());
+pub(super) fn read_batches(sealed: &RowsByTrace, dictionary: &mut DictionaryBuilder, rows: &mut Rows) {
+    rows.begin(sealed.places.len());
     rows.sources.extend(sealed.batches.iter().map(|batch| Source::Batch(batch.clone())));
-    rows.values.reserve_exact(sealed.batches.iter().map(|batch| batch.columns().tags.words.len()).sum());
+    rows.values.reserve(sealed.batches.iter().map(|batch| batch.columns().tags.words.len()).sum());
     let mut reader = BatchReader { dictionary, rows, codes: BatchCodes::default(), shape: vec![] };
     let mut places = &sealed.places[..];
     for (source, batch) in (0u32..).zip(&sealed.batches) {
@@ -27,14 +27,12 @@ pub(super) fn read_batches(sealed: &RowsByTrace, dictionary: &mut DictionaryBuil
         reader.codes.begin(batch);
         reader.read_batch(source, batch, of_batch);
     }
-    let rows = reader.rows;
     dictionary.end();
-    rows
 }
 
 struct BatchReader<'a> {
     dictionary: &'a mut DictionaryBuilder,
-    rows: Rows,
+    rows: &'a mut Rows,
     codes: BatchCodes,
     shape: Vec<u32>,
 }
@@ -142,12 +140,8 @@ impl BatchReader<'_> {
         let code = &mut self.codes.endpoints[id.0 as usize];
         if *code == UNKNOWN {
             let texts = &mut self.dictionary.texts;
-            let entry = batch.endpoint_ref(id).map(|EndpointRef { service, ipv4, ipv6, port, ipv4_text }| EndpointEntry {
-                service: texts.code(service),
-                ipv4,
-                ipv6,
-                port,
-                ipv4_text: texts.code(ipv4_text),
+            let entry = batch.endpoint_ref(id).map(|EndpointRef { service, ipv4, ipv6, port, ipv4_text }| {
+                EndpointEntry { service: texts.code(service), ipv4, ipv6, port, ipv4_text: texts.code(ipv4_text) }
             });
             let entry = entry.unwrap_or_default();
             *code = self.dictionary.endpoints.code(&entry);
@@ -202,14 +196,14 @@ impl BatchReader<'_> {
             shape
         };
         let DictionaryBuilder { shapes, values, .. } = &mut *self.dictionary;
-        let out = &mut self.rows.values;
+        let Rows { values: out, texts, .. } = &mut *self.rows;
         for (&attribute, &word) in shapes.get(shape).iter().zip(&words[tags]) {
             let (key, codes) = &mut values[attribute as usize];
             out.push(match key.value_type {
                 ValueType::Str => {
-                    let range = range_of(word);
-                    *text_bytes = text_bytes.saturating_add(range.len() as u32);
-                    codes.code(&columns.text[range]).map_or(word | IS_PLACE, u64::from)
+                    let text = &columns.text[range_of(word)];
+                    *text_bytes = text_bytes.saturating_add(text.len() as u32);
+                    codes.code(text).map_or_else(|| place_text(texts, text, word), u64::from)
                 }
                 value_type => other_word(value_type, word, text_bytes),
             });
@@ -270,9 +264,9 @@ impl BatchReader<'_> {
         if key.value_type != ValueType::Str {
             return other_word(key.value_type, word, text_bytes);
         }
-        let range = range_of(word);
-        *text_bytes = text_bytes.saturating_add(range.len() as u32);
-        codes.code(&columns.text[range]).map_or(word | IS_PLACE, u64::from)
+        let text = &columns.text[range_of(word)];
+        *text_bytes = text_bytes.saturating_add(text.len() as u32);
+        codes.code(text).map_or_else(|| place_text(&mut self.rows.texts, text, word), u64::from)
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) struct AnnotationRow {
 }
 
 /// All spans of a segment.
+#[derive(Default)]
 pub(super) struct Rows {
     pub(super) sources: Vec<Source>,
     pub(super) rows: Vec<Row>,
@@ -64,6 +65,8 @@ pub(super) struct Rows {
     /// The same of the attributes of annotations.
     pub(super) annotation_values: Vec<u64>,
     pub(super) extras: Vec<u8>,
+    /// Short texts without a number, which are next to each other here and far apart in the sources.
+    pub(super) texts: String,
     /// The service of each endpoint, as a text.
     pub(super) services: Vec<u32>,
     /// The attribute that the texts of annotations are.
@@ -74,7 +77,10 @@ pub(super) struct Rows {
 pub(super) enum Source {
     Batch(Arc<SpanBatch>),
     /// Of a block of a segment that is merged.
-    Arena { text: String, bytes: Vec<u8> },
+    Arena {
+        text: String,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Source {
@@ -96,6 +102,24 @@ impl Source {
 /// In a word of [`Rows::values`] that is a text's: a place and no number. Lengths are below 2^31, so the bit is free.
 pub(super) const IS_PLACE: u64 = 1 << 63;
 
+/// In the word of a text that is a place: one in [`Rows::texts`]. Those of sources are below 2^31, so the bit is free.
+const IS_NEAR: u64 = 1 << 31;
+/// Texts up to this length go to [`Rows::texts`], ...
+const NEAR_BYTES_MAX: usize = 64;
+/// ... which takes so many bytes at most.
+const NEAR_TEXTS_BYTES_MAX: usize = 8 << 20;
+
+/// The word of a text without a number that is at `place` in its source.
+#[inline]
+pub(super) fn place_text(texts: &mut String, text: &str, place: u64) -> u64 {
+    if text.len() > NEAR_BYTES_MAX || texts.len() + text.len() > NEAR_TEXTS_BYTES_MAX {
+        return place | IS_PLACE;
+    }
+    let start = texts.len() as u64;
+    texts.push_str(text);
+    start | (text.len() as u64) << 32 | IS_PLACE | IS_NEAR
+}
+
 /// Where in the source a text or bytes lie.
 pub(super) fn range_of(word: u64) -> Range<usize> {
     let (start, len) = (word as u32 as usize, (word >> 32) as usize & 0x7fff_ffff);
@@ -103,17 +127,37 @@ pub(super) fn range_of(word: u64) -> Range<usize> {
 }
 
 impl Rows {
-    pub(super) fn new(spans: usize) -> Self {
-        Self {
-            sources: vec![],
-            rows: vec![Row::default(); spans],
-            values: vec![],
-            annotations: vec![],
-            annotation_values: vec![],
-            extras: vec![],
-            services: vec![0],
-            annotation_text: None,
+    /// Forgets all and keeps the memory; makes room for so many rows, of which every one is to be set.
+    pub(super) fn begin(&mut self, spans: usize) {
+        let Self { sources, rows, values, annotations, annotation_values, extras, texts, services, .. } = self;
+        sources.clear();
+        rows.resize(spans, Row::default());
+        values.clear();
+        annotations.clear();
+        annotation_values.clear();
+        extras.clear();
+        texts.clear();
+        services.clear();
+        services.push(0);
+        self.annotation_text = None;
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let Self { rows, values, annotations, annotation_values, extras, texts, .. } = self;
+        rows.capacity() * size_of::<Row>()
+            + annotations.capacity() * size_of::<AnnotationRow>()
+            + (values.capacity() + annotation_values.capacity()) * 8
+            + extras.capacity()
+            + texts.capacity()
+    }
+
+    /// The text without a number that a word of a row of this source stands for.
+    #[inline]
+    pub(super) fn text_at(&self, source: u32, word: u64) -> &str {
+        if word & IS_NEAR != 0 {
+            return &self.texts[range_of(word & !IS_NEAR)];
         }
+        &self.sources[source as usize].texts()[range_of(word)]
     }
 
     /// Remembers the service of an endpoint.

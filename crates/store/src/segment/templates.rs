@@ -9,7 +9,6 @@ use super::column::{put_narrow_codes, read_narrow_codes};
 use super::dictionary::TextTable;
 use super::numbers::{BitLengths, is_near, read_bit_lengths, undo_delta};
 use super::packing::{Packer, read_part};
-use std::fmt::Write as _;
 
 /// Stands for a number. A column with texts that have one is not written this way.
 const NUMBER: char = '\0';
@@ -28,7 +27,14 @@ const FAILURES_MAX: u32 = 2;
 pub(crate) struct Templates {
     pub(crate) texts: TextCodes,
     failures: u32,
+    /// By the key of a value: the template of the last one with it.
+    recent: Vec<u32>,
+    /// Where in each template the numbers are, and where the places of each end.
+    slots: Vec<u32>,
+    slot_ends: Vec<u32>,
 }
+
+const RECENT: usize = 64;
 
 /// What one column needs on its way, kept for the next.
 #[derive(Debug, Default)]
@@ -61,18 +67,23 @@ impl Templates {
         self.failures < FAILURES_MAX
     }
 
-    /// Appends texts that lie one behind the other. Answers whether they have few templates; if not, `out` is as it was.
+    /// Appends texts that lie one behind the other. Answers whether they have few templates; if not, `out` is as it was. Texts
+    /// with the same key often have the same template.
     pub(crate) fn put(
         &mut self,
         out: &mut Vec<u8>,
         lengths: &[u32],
         text: &str,
+        keys: impl Iterator<Item = u32>,
         packer: &mut Packer,
         scratch: &mut TemplateScratch,
     ) -> Result<bool, SegmentError> {
         let known = self.texts.len();
-        if !self.split(lengths, text, scratch) {
+        if !self.split(lengths, text, keys, scratch) {
             self.texts.truncate(known);
+            self.slot_ends.truncate(known);
+            self.slots.truncate(self.slot_ends.last().map_or(0, |&end| end as usize));
+            self.recent.clear();
             self.failures += 1;
             return Ok(false);
         }
@@ -102,19 +113,38 @@ impl Templates {
         Ok(true)
     }
 
-    fn split(&mut self, lengths: &[u32], text: &str, scratch: &mut TemplateScratch) -> bool {
+    fn split(
+        &mut self,
+        lengths: &[u32],
+        text: &str,
+        keys: impl Iterator<Item = u32>,
+        scratch: &mut TemplateScratch,
+    ) -> bool {
         let TemplateScratch { template, codes, numbers, .. } = scratch;
         codes.clear();
         numbers.clear();
         let known = self.texts.len();
+        self.recent.resize(RECENT, 0);
         let mut from = 0;
-        for (at, &len) in lengths.iter().enumerate() {
+        for ((at, &len), key) in lengths.iter().enumerate().zip(keys) {
             let value = &text[from..from + len as usize];
             from += len as usize;
+            let recent = self.recent[key as usize % RECENT];
+            if self.fits(recent, value.as_bytes(), numbers) {
+                codes.push(recent);
+                continue;
+            }
             if !split_numbers(value, template, numbers) {
                 return false;
             }
-            codes.push(self.texts.code(template));
+            let code = self.texts.code(template);
+            codes.push(code);
+            self.recent[key as usize % RECENT] = code;
+            if code as usize == self.slot_ends.len() {
+                let places = template.bytes().enumerate().filter(|(_, byte)| *byte == NUMBER as u8);
+                self.slots.extend(places.map(|(at, _)| at as u32));
+                self.slot_ends.push(self.slots.len() as u32);
+            }
             let new = self.texts.len() - known;
             let too_many = new > NEW_FREE + at / 8 || self.texts.len() > TEMPLATES_MAX;
             if too_many || self.texts.text_bytes() > TEMPLATE_BYTES_MAX {
@@ -122,6 +152,26 @@ impl Templates {
             }
         }
         true
+    }
+
+    fn slots_of(&self, code: u32) -> &[u32] {
+        let code = code as usize;
+        let from = code.checked_sub(1).map_or(0, |before| self.slot_ends[before] as usize);
+        &self.slots[from..self.slot_ends[code] as usize]
+    }
+
+    /// Appends the numbers of a text if the template, filled with them, gives the text. It then is the one that would be made
+    /// of the text: numbers take all digits they can, and what stands between them has none but zeros in front.
+    fn fits(&self, code: u32, text: &[u8], numbers: &mut Vec<u64>) -> bool {
+        if code as usize >= self.slot_ends.len() {
+            return false;
+        }
+        let before = numbers.len();
+        let fits = fill(self.texts.get(code).as_bytes(), self.slots_of(code), text, numbers);
+        if fits.is_none() {
+            numbers.truncate(before);
+        }
+        fits.is_some()
     }
 
     /// Numbers by template and slot.
@@ -132,7 +182,7 @@ impl Templates {
         codes.iter().for_each(|&code| groups[code as usize].values += 1);
         let mut first = 0;
         for (code, group) in (0u32..).zip(groups.iter_mut()).filter(|(_, group)| group.values > 0) {
-            group.slots = slots_of(self.texts.get(code));
+            group.slots = self.slots_of(code).len();
             group.first = first;
             first += group.slots * group.values;
         }
@@ -148,6 +198,27 @@ impl Templates {
             from += group.slots;
         }
     }
+}
+
+/// See [`Templates::fits`].
+fn fill(template: &[u8], slots: &[u32], mut text: &[u8], numbers: &mut Vec<u64>) -> Option<()> {
+    let mut from = 0;
+    for &slot in slots {
+        text = text.strip_prefix(&template[from..slot as usize])?;
+        from = slot as usize + 1;
+        let (mut number, mut len) = (0u64, 0);
+        for digit in text.iter().take(DIGITS_MAX).take_while(|byte| byte.is_ascii_digit()) {
+            number = number * 10 + u64::from(digit - b'0');
+            len += 1;
+        }
+        // Printing it gives back what was there.
+        if len == 0 || len > 1 && text[0] == b'0' {
+            return None;
+        }
+        numbers.push(number);
+        text = &text[len..];
+    }
+    (*text == template[from..]).then_some(())
 }
 
 fn slots_of(template: &str) -> usize {
@@ -188,6 +259,22 @@ fn split_numbers(text: &str, template: &mut String, numbers: &mut Vec<u64>) -> b
     true
 }
 
+/// Prints a number.
+fn push_number(text: &mut String, mut number: u64) {
+    const DIGITS_OF_ANY: usize = 20;
+    let mut digits = [0; DIGITS_OF_ANY];
+    let mut from = DIGITS_OF_ANY;
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits[from..].iter().for_each(|&digit| text.push(char::from(digit)));
+}
+
 /// The texts of a column, as templates and numbers: printed when asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TemplateTexts {
@@ -216,7 +303,7 @@ impl TemplateTexts {
         for (slot, literal) in template.split(NUMBER).enumerate() {
             if let Some(slot) = slot.checked_sub(1) {
                 let number = self.number(at, slot).ok_or(Malformed("the numbers of texts are too few"))?;
-                write!(printed, "{number}").map_err(|_| Malformed("a number cannot be printed"))?;
+                push_number(printed, number);
             }
             printed.push_str(literal);
         }
@@ -296,7 +383,8 @@ mod tests {
         let mut scratch = TemplateScratch::default();
         let lengths: Vec<u32> = values.iter().map(|value| value.len() as u32).collect();
         let mut out = vec![];
-        if !templates.put(&mut out, &lengths, &values.concat(), &mut packer, &mut scratch).unwrap() {
+        let keys = lengths.iter().copied();
+        if !templates.put(&mut out, &lengths, &values.concat(), keys, &mut packer, &mut scratch).unwrap() {
             assert_eq!((out.len(), templates.texts.len()), (0, 0));
             return false;
         }

@@ -74,6 +74,12 @@ pub(crate) const fn duration_bucket(duration_us: u64) -> u8 {
 }
 
 impl Terms {
+    /// How many terms there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.terms.len()
+    }
+
     /// The blocks of one term, ascending.
     pub(crate) fn blocks(&self, term: Term) -> &[(u32, u8)] {
         self.terms.binary_search(&term).map_or(&[], |at| self.blocks_at(at))

@@ -22,7 +22,7 @@ struct FactNumbers {
 const PRESENT: u32 = 0;
 const NAMES: u32 = 1;
 /// A table of so many services and values is a list, a larger one a map.
-const LIST_MAX: usize = 1 << 15;
+const LIST_MAX: usize = 1 << 20;
 
 /// See the module's text.
 pub(super) struct TermsBuilder {
@@ -166,8 +166,7 @@ impl TermsBuilder {
 
     /// All terms: counts by kind, then columns.
     pub(super) fn write(mut self, out: &mut Vec<u8>, packer: &mut Packer) -> Result<(), SegmentError> {
-        // Sorted already but for the blocks, which lie one behind the other: what a stable sort makes use of.
-        self.found.sort_by_key(|term| (term.key, term.block));
+        self.sort();
         self.found.dedup_by(|next, term| {
             let same = (next.key, next.block) == (term.key, term.block);
             if same {
@@ -184,6 +183,28 @@ impl TermsBuilder {
             from = to;
         }
         put_terms(out, &terms, packer)
+    }
+
+    /// Ascending by key and block. Facts are nearly as many as terms: each goes to the place of its fact, in order.
+    fn sort(&mut self) {
+        let facts = self.numbers.values.last().map_or(0, |&end| end as usize);
+        let mut places = vec![0u32; facts + 1];
+        self.found.iter().for_each(|term| places[(term.key >> 32) as usize + 1] += 1);
+        let mut next = 0;
+        for place in &mut places {
+            next += *place;
+            *place = next;
+        }
+        let mut sorted = vec![FoundTerm { key: 0, block: 0, byte: 0 }; self.found.len()];
+        for term in &self.found {
+            let place = &mut places[(term.key >> 32) as usize];
+            sorted[*place as usize] = *term;
+            *place += 1;
+        }
+        for of_fact in sorted.chunk_by_mut(|a, b| a.key >> 32 == b.key >> 32) {
+            of_fact.sort_by_key(|term| (term.key, term.block));
+        }
+        self.found = sorted;
     }
 
     fn term(&self, key: u64) -> Term {
@@ -246,7 +267,8 @@ impl Gathered {
     }
 }
 
-/// The longest duration of each service by block, next to which a term's byte is written: often they are equal.
+/// The longest duration of each service by block, next to which a term's byte is written: often they are equal. As they are
+/// read: numbers may be any.
 #[derive(Default)]
 pub(super) struct Longest {
     of_service: HashMap<u32, Vec<u8>>,
@@ -254,17 +276,20 @@ pub(super) struct Longest {
 
 impl Longest {
     pub(super) fn set(&mut self, service: u32, blocks: &[(u32, u8)]) {
-        let bytes = self.of_service.entry(service).or_default();
-        for &(block, byte) in blocks {
-            if bytes.len() <= block as usize {
-                bytes.resize(block as usize + 1, 0);
-            }
-            bytes[block as usize] = byte;
-        }
+        set_longest(self.of_service.entry(service).or_default(), blocks);
     }
 
     pub(super) fn of(&self, service: u32) -> &[u8] {
         self.of_service.get(&service).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn set_longest(bytes: &mut Vec<u8>, blocks: &[(u32, u8)]) {
+    for &(block, byte) in blocks {
+        if bytes.len() <= block as usize {
+            bytes.resize(block as usize + 1, 0);
+        }
+        bytes[block as usize] = byte;
     }
 }
 
@@ -276,7 +301,8 @@ pub(super) fn put_terms(
 ) -> Result<(), SegmentError> {
     let (mut kinds, mut firsts, mut seconds, mut services) = ([0u64; 5], vec![], vec![], vec![]);
     let (mut counts, mut steps, mut bytes) = (vec![], vec![], vec![]);
-    let mut present = Longest::default();
+    // By service, whose numbers are below that of the texts.
+    let mut present: Vec<Vec<u8>> = vec![];
     let mut last = (u8::MAX, 0, 0, 0);
     for &((fact, service), blocks) in terms {
         let (kind, a, b) = fact.numbers();
@@ -290,10 +316,12 @@ pub(super) fn put_terms(
         last = (kind, a, b, service);
         counts.push(blocks.len() as u32);
         let mut next = 0;
+        let service = service as usize;
         if fact == Fact::Present {
-            present.set(service, blocks);
+            present.resize_with(present.len().max(service + 1), Vec::new);
+            set_longest(&mut present[service], blocks);
         }
-        let longest = present.of(service);
+        let longest = present.get(service).map_or(&[][..], Vec::as_slice);
         for &(block, byte) in blocks {
             steps.push(block - next);
             next = block + 1;

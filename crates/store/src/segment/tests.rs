@@ -60,6 +60,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn merged_segments_hold_what_each_of_them_held(seed: u64, count in 0usize..20, parts in 1usize..6) {
+        let batches = random_batches(seed, count, None);
+        assert_holds(&merged(&batches, parts), &batches);
+    }
+}
+
+/// The spans of batches by way of several segments.
+fn merged(batches: &[Arc<SpanBatch>], parts: usize) -> Segment {
+    let of_part = batches.len().div_ceil(parts).max(1);
+    let segment = |part: &[Arc<SpanBatch>]| Arc::new(open(&write_segment(&memtable(part)).unwrap().bytes).unwrap());
+    let segments: Vec<Arc<Segment>> = batches.chunks(of_part).map(segment).collect();
+    open(&write_merged(&segments, &["http.method".to_owned()]).unwrap().bytes).unwrap()
+}
+
+#[test]
+fn merged_segments_of_many_blocks_are_what_one_would_have_been() {
+    let shape = Shape { traces: 3, span_ids: 2000, batch_spans: 2000, seconds: 10, rare_fields: true };
+    let batches = random_batches(6, 12, Some(shape));
+    let merged = merged(&batches, 4);
+    assert_holds(&merged, &batches);
+    let one = open(&write_segment(&memtable(&batches)).unwrap().bytes).unwrap();
+    assert_eq!(merged.footer.terms.len(), one.footer.terms.len());
+    assert_eq!((merged.summary(), merged.footer.blocks.len()), (one.summary(), one.footer.blocks.len()));
+}
+
 #[test]
 fn a_segment_of_many_blocks_comes_back() {
     let shape = Shape { traces: 3, span_ids: 2000, batch_spans: 2000, seconds: 10, rare_fields: true };
@@ -92,6 +121,7 @@ fn values_that_are_all_different_leave_the_dictionary_and_are_still_found() {
         }
         batches.push(Arc::new(batch));
     }
+    assert_holds(&merged(&batches, 5), &batches);
     let segment = Arc::new(open(&write_segment(&memtable(&batches)).unwrap().bytes).unwrap());
     assert_holds(&segment, &batches);
     let complete = |key: &str| segment.footer.dictionary.tag_columns(key).all(|(_, column)| column.complete);

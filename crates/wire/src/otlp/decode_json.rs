@@ -264,7 +264,7 @@ impl<'a> Decoder<'a> {
         self.reader.end_object()?;
         let value = self.value.as_ref();
         match (target, meaning) {
-            (Target::Tag, Meaning::Peer { of_every_kind }) => self.peer.saw(of_every_kind),
+            (Target::Tag, Meaning::Peer(rank)) => self.peer.saw(rank),
             (Target::Tag, Meaning::Warnings) => {
                 if let ValueRef::Nested(bytes) = value {
                     let batch = &mut *self.batch;

@@ -4,6 +4,7 @@ use super::any_value::{self, ARRAY, BOOL, DOUBLE, INT, MAP, STRING, last_field, 
 use super::error::{OtlpError, Result};
 use super::names::{CHILD_OF, DROPPED_ATTRIBUTES, Meaning, REF_TYPE};
 use super::peer::{PeerKeys, assign_remote};
+use super::plain::PlainSpans;
 use super::shared::{Resource, Scope, Target};
 use super::time_text::negative_duration_warning;
 use crate::Limits;
@@ -28,6 +29,19 @@ pub fn decode_protobuf(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> R
     decoded
 }
 
+/// The same without [`PlainSpans`], to compare with.
+#[cfg(test)]
+pub(super) fn decode_protobuf_by_reader(body: &[u8], limits: &Limits, batch: &mut SpanBatch) -> Result<usize> {
+    let mark = batch.mark();
+    let mut decoder = Decoder::new(limits, batch);
+    decoder.plain.give_up();
+    let decoded = decoder.request(Reader::new(body));
+    if decoded.is_err() {
+        batch.rollback(mark);
+    }
+    decoded
+}
+
 /// The start, end and extra fields of a span while it is being read.
 #[derive(Default)]
 pub(super) struct OpenSpan {
@@ -42,7 +56,19 @@ pub(super) struct OpenSpan {
 impl OpenSpan {
     /// Ends the span: its row joins the batch.
     #[inline]
-    pub(super) fn commit(mut self, batch: &mut SpanBatch, scratch: &mut String) -> Result<()> {
+    pub(super) fn commit(self, batch: &mut SpanBatch, scratch: &mut String) -> Result<()> {
+        let (peer, kind, extra) = (self.peer, self.row.kind, self.extra);
+        self.commit_row(batch, Some(extra).filter(|extra| *extra != ExtraRow::default()))?;
+        if peer.count_for(kind) {
+            assign_remote(batch, scratch);
+        }
+        Ok(())
+    }
+
+    /// The same for a span whose other side is known.
+    #[expect(clippy::inline_always, reason = "a span has many fields to be handed over")]
+    #[inline(always)]
+    pub(super) fn commit_row(mut self, batch: &mut SpanBatch, extra: Option<ExtraRow>) -> Result<()> {
         let (start, end) = (Time::from_nanos(self.start_nanos), Time::from_nanos(self.end_nanos));
         if self.start_nanos != 0 || self.end_nanos != 0 {
             self.row.start = Some(start);
@@ -54,23 +80,19 @@ impl OpenSpan {
                 batch.warning(&negative_duration_warning(start, end));
             }
         }
-        self.row.extra = Some(self.extra).filter(|extra| *extra != ExtraRow::default());
+        self.row.extra = extra;
         batch.commit(self.row)?;
-        if self.peer.count_for(self.row.kind) {
-            assign_remote(batch, scratch);
-        }
         Ok(())
     }
 }
 
 const STRING_KEY: u8 = STRING as u8;
-const KEY_OF_NAME: u8 = key(1, BYTES) as u8;
-const KEY_OF_VALUE: u8 = key(2, BYTES) as u8;
 
-struct Decoder<'a, 'b> {
-    limits: &'b Limits,
-    batch: &'b mut SpanBatch,
-    names: SeenNames<'a, Meaning>,
+pub(super) struct Decoder<'a, 'b> {
+    pub(super) limits: &'b Limits,
+    pub(super) batch: &'b mut SpanBatch,
+    pub(super) names: SeenNames<'a, Meaning>,
+    pub(super) plain: PlainSpans<'a>,
     nested: Vec<u8>,
     scratch: String,
     spans: usize,
@@ -80,11 +102,12 @@ struct Decoder<'a, 'b> {
 }
 
 impl<'a, 'b> Decoder<'a, 'b> {
-    fn new(limits: &'b Limits, batch: &'b mut SpanBatch) -> Self {
+    pub(super) fn new(limits: &'b Limits, batch: &'b mut SpanBatch) -> Self {
         Self {
             limits,
             batch,
             names: SeenNames::new(),
+            plain: PlainSpans::new(),
             nested: Vec::new(),
             scratch: String::new(),
             spans: 0,
@@ -94,7 +117,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         }
     }
 
-    fn request(mut self, mut reader: Reader<'a>) -> Result<usize> {
+    pub(super) fn request(&mut self, mut reader: Reader<'a>) -> Result<usize> {
         const RESOURCE_SPANS: u32 = key(1, BYTES);
         while let Some(key) = reader.key()? {
             match key {
@@ -195,6 +218,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
             return Err(OtlpError::TooMany { what: "spans", max: self.spans });
         }
         self.spans += 1;
+        if self.plain_span(reader.rest()) {
+            return Ok(());
+        }
         self.peer = PeerKeys::default();
         let mut span = OpenSpan::default();
         let (mut attributes, mut events, mut links) = (0, 0, 0);
@@ -245,7 +271,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         Ok(())
     }
 
-    fn link(&mut self, links: &mut usize, mut reader: Reader<'a>) -> Result<()> {
+    pub(super) fn link(&mut self, links: &mut usize, mut reader: Reader<'a>) -> Result<()> {
         const TRACE_ID: u32 = key(1, BYTES);
         const SPAN_ID: u32 = key(2, BYTES);
         const TRACE_STATE: u32 = key(3, BYTES);
@@ -288,23 +314,10 @@ impl<'a, 'b> Decoder<'a, 'b> {
     #[inline]
     fn attribute(&mut self, target: Target, attributes: &mut usize, mut reader: Reader<'a>) -> Result<()> {
         count(attributes, "attributes in one place", self.limits.tags_max_per_span)?;
-        if target == Target::Tag
-            && let Some((name, text)) = name_and_text(reader.rest())
-            && text.len() <= self.limits.string_bytes_max
-        {
-            let (key, meaning) = self.name(name)?;
-            if meaning != Meaning::Warnings {
-                if let Meaning::Peer { of_every_kind } = meaning {
-                    self.peer.saw(of_every_kind);
-                }
-                self.batch.tag(key, ValueRef::Str(&lossy(text)));
-                return Ok(());
-            }
-        }
         let (name, value) = read_key_value(&mut reader)?;
         let (key, meaning) = self.name(name)?;
         match (target, meaning) {
-            (Target::Tag, Meaning::Peer { of_every_kind }) => self.peer.saw(of_every_kind),
+            (Target::Tag, Meaning::Peer(rank)) => self.peer.saw(rank),
             (Target::Tag, Meaning::Warnings) => {
                 let batch = &mut *self.batch;
                 if any_value::for_each_text(value, |text| batch.warning(text))?.is_some() {
@@ -331,7 +344,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
     }
 
     #[inline]
-    fn value(&mut self, target: Target, name: StrId, value: Reader<'a>) -> Result<()> {
+    pub(super) fn value(&mut self, target: Target, name: StrId, value: Reader<'a>) -> Result<()> {
         // Nearly every value: a text and nothing else.
         if let [STRING_KEY, len, text @ ..] = value.rest()
             && usize::from(*len) == text.len()
@@ -384,16 +397,6 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let (bytes, bytes_max) = (text.len(), self.limits.string_bytes_max);
         if bytes > bytes_max { Err(OtlpError::TextTooLong { bytes, bytes_max }) } else { Ok(()) }
     }
-}
-
-/// The parts of a `KeyValue` as nearly every one is written: the name, then a text, all lengths in one byte.
-#[inline]
-fn name_and_text(message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [KEY_OF_NAME, name_len @ ..0x80, rest @ ..] = message else { return None };
-    let (name, rest) = rest.split_at_checked(usize::from(*name_len))?;
-    let [KEY_OF_VALUE, value_len @ ..0x80, STRING_KEY, text_len, text @ ..] = rest else { return None };
-    let lens_agree = usize::from(*text_len) == text.len() && usize::from(*value_len) == text.len() + 2;
-    lens_agree.then_some((name, text))
 }
 
 /// What an event's sender left out is its last detail.

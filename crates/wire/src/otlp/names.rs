@@ -27,11 +27,10 @@ pub(super) enum Meaning {
     Plain,
     ServiceName,
     Warnings,
-    /// Says something of the other side: see [`super::peer`].
-    Peer {
-        /// Whatever kind the span is of; otherwise for callers only.
-        of_every_kind: bool,
-    },
+    /// Says something of the other side; its rank there: see [`super::peer`].
+    Peer(u8),
+    /// The other side's port; which of them.
+    PeerPort(u8),
 }
 
 impl NameMeaning for Meaning {
@@ -39,9 +38,10 @@ impl NameMeaning for Meaning {
         match key {
             SERVICE_NAME => Self::ServiceName,
             JAEGER_WARNINGS => Self::Warnings,
-            key => match super::peer::rank(key) {
-                Some(rank) => Self::Peer { of_every_kind: rank < super::peer::FOR_EVERY_KIND },
-                None => Self::Plain,
+            key => match (super::peer::rank(key), super::peer::port_rank(key)) {
+                (Some(rank), _) => Self::Peer(rank as u8),
+                (_, Some(rank)) => Self::PeerPort(rank as u8),
+                _ => Self::Plain,
             },
         }
     }
@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn names_mean_what_the_specification_says() {
         assert_eq!(Meaning::of("service.name"), Meaning::ServiceName);
-        assert_eq!(Meaning::of("peer.service"), Meaning::Peer { of_every_kind: true });
+        assert_eq!(Meaning::of("peer.service"), Meaning::Peer(0));
+        assert_eq!(Meaning::of("server.port"), Meaning::PeerPort(1));
         assert_eq!(Meaning::of(""), Meaning::Plain);
     }
 }

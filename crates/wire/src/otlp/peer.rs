@@ -5,9 +5,10 @@
 
 use super::names::ABSENT_START;
 use crate::jaeger::{is_field_of_otlp, is_from_jaeger};
+use crate::names::Slots;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use tracewell_model::{Endpoint, EndpointRef, Kind, SpanBatch, SpanView, ValueRef};
+use tracewell_model::{Endpoint, EndpointId, EndpointRef, Kind, SpanBatch, SpanView, StrId, ValueRef};
 
 const PEER_SERVICE: &str = "peer.service";
 const PEER_IP: &str = "net.peer.ip";
@@ -30,7 +31,15 @@ const PEERS: [(&str, &str); 12] = [
     ("peer.address", ""),
     ("db.name", ""),
 ];
-pub(super) const FOR_EVERY_KIND: usize = 2;
+const FOR_EVERY_KIND: usize = 2;
+
+/// The keys of ports.
+const PORTS: [&str; 5] = [PEER_PORT, "server.port", "network.peer.port", "server.socket.port", "net.sock.peer.port"];
+
+/// Which of the ports a key is.
+pub(super) fn port_rank(key: &str) -> Option<usize> {
+    PORTS.iter().position(|&port| port == key)
+}
 
 /// Where in the order of names a key stands, if it may name the other side. A port alone does not.
 #[inline]
@@ -61,8 +70,8 @@ pub(super) struct PeerKeys {
 
 impl PeerKeys {
     #[inline]
-    pub(super) fn saw(&mut self, of_every_kind: bool) {
-        self.of_every_kind |= of_every_kind;
+    pub(super) fn saw(&mut self, rank: u8) {
+        self.of_every_kind |= usize::from(rank) < FOR_EVERY_KIND;
         self.of_callers = true;
     }
 
@@ -77,9 +86,10 @@ fn is_caller(kind: Kind) -> bool {
 }
 
 /// The address, where the text is one. Names are told from addresses at their first letter, mostly.
-fn parse_ip(text: &str) -> Option<IpAddr> {
-    let may_be = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'.' || byte == b':');
-    if may_be { text.parse().ok() } else { None }
+#[inline]
+fn parse_ip(text: &[u8]) -> Option<IpAddr> {
+    let may_be = text.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'));
+    if may_be { str::from_utf8(text).ok()?.parse().ok() } else { None }
 }
 
 /// What a span's attributes say of the other side.
@@ -92,34 +102,58 @@ pub(super) struct Peer<'a> {
 
 impl<'a> Peer<'a> {
     pub(super) fn of(span: impl SpanView<'a>) -> Self {
-        let ranks = if is_caller(span.kind()) { PEERS.len() } else { FOR_EVERY_KIND };
         let mut found = [""; PEERS.len()];
         for (key, value) in span.tags() {
             if let (Some(rank), ValueRef::Str(text)) = (rank(key), value) {
                 found[rank] = text;
             }
         }
-        let mut peer = Self::default();
-        let mut port_key = "";
-        let named = found[..ranks].iter().zip(PEERS).filter(|(text, _)| !text.is_empty());
-        for (&text, (name, port)) in named {
-            // A service's name is a name even where it looks like an address.
-            if let Some(ip) = parse_ip(text).filter(|_| name != PEER_SERVICE) {
-                if peer.ip.is_none() {
-                    peer.ip = Some(ip);
-                    port_key = port;
-                }
-            } else if peer.service.is_empty() {
-                peer.service = text;
-                if peer.ip.is_none() {
-                    port_key = port;
-                }
-            }
-        }
+        let Ranked { service, ip, port_key } = Ranked::of(span.kind(), u32::MAX, |rank| found[rank].as_bytes());
+        let mut peer = Self { service: service.map_or("", |rank| found[rank]), ip, port: 0 };
         if !port_key.is_empty() {
             peer.port = span.tags().find(|(key, _)| *key == port_key).map_or(0, |(_, value)| port_of(value));
         }
         peer
+    }
+}
+
+/// What texts say of the other side, by their rank.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ranked {
+    service: Option<usize>,
+    ip: Option<IpAddr>,
+    /// Of the port's key.
+    port_key: &'static str,
+}
+
+impl Ranked {
+    /// `seen` has a bit for each rank that has a text.
+    #[inline]
+    fn of<'t>(kind: Kind, seen: u32, text: impl Fn(usize) -> &'t [u8]) -> Self {
+        let ranks = if is_caller(kind) { PEERS.len() } else { FOR_EVERY_KIND };
+        let mut ranked = Self::default();
+        let mut seen = seen & ((1 << ranks) - 1);
+        while seen != 0 {
+            let rank = seen.trailing_zeros() as usize;
+            seen &= seen - 1;
+            let (text, port_key) = (text(rank), PEERS.get(rank).map_or("", |peer| peer.1));
+            if text.is_empty() {
+                continue;
+            }
+            // A service's name is a name even where it looks like an address.
+            let ip = if rank == 0 { None } else { parse_ip(text) };
+            if let Some(ip) = ip {
+                if ranked.ip.is_none() {
+                    (ranked.ip, ranked.port_key) = (Some(ip), port_key);
+                }
+            } else if ranked.service.is_none() {
+                ranked.service = Some(rank);
+                if ranked.ip.is_none() {
+                    ranked.port_key = port_key;
+                }
+            }
+        }
+        ranked
     }
 }
 
@@ -130,14 +164,78 @@ pub(super) fn assign_remote(batch: &mut SpanBatch, scratch: &mut String) {
     scratch.clear();
     scratch.push_str(service);
     let service = batch.intern(scratch);
+    let remote = intern_endpoint(batch, service, ip, port);
+    batch.assign_remote(remote);
+}
+
+fn intern_endpoint(batch: &mut SpanBatch, service: StrId, ip: Option<IpAddr>, port: u16) -> EndpointId {
     let mut endpoint = Endpoint { service, port, ..Endpoint::default() };
     match ip {
         Some(IpAddr::V4(ip)) => endpoint.ipv4 = Some(ip.octets()),
         Some(IpAddr::V6(ip)) => endpoint.ipv6 = Some(ip.octets()),
         None => {}
     }
-    let remote = batch.intern_endpoint(endpoint);
-    batch.assign_remote(remote);
+    batch.intern_endpoint(endpoint)
+}
+
+/// What the attributes of one span say of the other side, noted as they are met, and which endpoints came of it for spans
+/// before. As [`assign_remote`], which goes through the attributes of a span that is there.
+pub(super) struct SeenPeers<'a> {
+    /// Bits of the ranks whose texts are noted, above them of the ports.
+    seen: u32,
+    texts: [&'a [u8]; PEERS.len()],
+    ports: [u16; PORTS.len()],
+    endpoints: Slots<'a, EndpointId, 64>,
+}
+
+const FIRST_PORT_BIT: usize = PEERS.len();
+
+impl<'a> SeenPeers<'a> {
+    pub(super) fn new() -> Self {
+        Self { seen: 0, texts: [&[]; PEERS.len()], ports: [0; PORTS.len()], endpoints: Slots::default() }
+    }
+
+    /// A span begins.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        self.seen = 0;
+    }
+
+    /// An attribute that is a text; of several with one key the last counts.
+    #[inline]
+    pub(super) fn text(&mut self, rank: u8, text: &'a [u8]) -> Option<()> {
+        *self.texts.get_mut(usize::from(rank))? = text;
+        self.seen |= 1 << rank;
+        Some(())
+    }
+
+    /// A port; of several with one key the first counts.
+    #[inline]
+    pub(super) fn port(&mut self, rank: u8, value: ValueRef<'_>) -> Option<()> {
+        let bit = 1 << (FIRST_PORT_BIT + usize::from(rank));
+        if self.seen & bit == 0 {
+            self.seen |= bit;
+            *self.ports.get_mut(usize::from(rank))? = port_of(value);
+        }
+        Some(())
+    }
+
+    /// The endpoint of the span that began last, whose texts were found to be UTF-8.
+    #[inline]
+    pub(super) fn endpoint(&mut self, kind: Kind, batch: &mut SpanBatch) -> EndpointId {
+        let Self { seen, texts, ports, endpoints } = self;
+        let Ranked { service, ip, port_key } =
+            Ranked::of(kind, *seen, |rank| texts.get(rank).copied().unwrap_or_default());
+        let service = service.and_then(|rank| texts.get(rank)).copied().unwrap_or_default();
+        let has_ports = *seen >> FIRST_PORT_BIT != 0;
+        let port_rank = if has_ports { port_rank(port_key) } else { None };
+        let port = port_rank.filter(|rank| *seen >> (FIRST_PORT_BIT + rank) & 1 == 1).map_or(0, |rank| ports[rank]);
+        let mut new = || {
+            let service = batch.intern(str::from_utf8(service).unwrap_or_default());
+            intern_endpoint(batch, service, ip, port)
+        };
+        if ip.is_none() && port == 0 { endpoints.get(service, new) } else { new() }
+    }
 }
 
 fn port_of(value: ValueRef<'_>) -> u16 {
@@ -255,11 +353,12 @@ mod tests {
             assert_eq!(rank(name), Some(at));
         }
         assert_eq!((rank(PEER_PORT), rank("")), (None, None));
+        assert!(PEERS.iter().all(|(_, port)| port.is_empty() || port_rank(port).is_some()));
         for text in ["1.2.3.4", "::1", "2001:db8::1"] {
-            assert_eq!(parse_ip(text).map(|ip| ip.to_string()).as_deref(), Some(text));
+            assert_eq!(parse_ip(text.as_bytes()).map(|ip| ip.to_string()).as_deref(), Some(text));
         }
         for text in ["", "db", "1.2.3", "1.2.3.4:80", "face"] {
-            assert_eq!(parse_ip(text), None);
+            assert_eq!(parse_ip(text.as_bytes()), None);
         }
     }
 }

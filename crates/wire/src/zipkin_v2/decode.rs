@@ -323,25 +323,28 @@ pub(crate) fn hex_word(digits: &[u8]) -> Option<u64> {
     (seen < 16).then_some(value)
 }
 
-/// All digits of a word at once, a byte each.
 #[inline]
 fn sixteen_digits(digits: &[u8; 16]) -> Option<u64> {
-    const ONES: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
-    let word = u128::from_be_bytes(*digits);
+    let (high, low) = digits.split_first_chunk::<8>()?;
+    let (high, high_faults) = eight_hex_digits(*high);
+    let (low, low_faults) = eight_hex_digits(*low.first_chunk()?);
+    (high_faults | low_faults == 0).then_some(high << 32 | low)
+}
+
+/// Eight digits at once, a byte each, and some bits where one is no lower-case digit.
+#[inline]
+fn eight_hex_digits(digits: [u8; 8]) -> (u64, u64) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_be_bytes(digits);
     let letters = word >> 6 & ONES;
     let values = (word & (ONES * 0x0F)) + letters * 9;
     // The upper halves of digits and of lower-case letters; values above nine belong to letters and no others, none is
     // above fifteen.
-    let halves_fit = word & (ONES * 0xF0) == ONES * 0x30 + letters * 0x30;
-    let values_fit = (values + ONES * 6) >> 4 & ONES == letters && values & (ONES * 0x10) == 0;
-    if !(halves_fit && values_fit) {
-        return None;
-    }
-    let mut packed = values;
-    packed = (packed | packed >> 4) & 0x00FF_00FF_00FF_00FF_00FF_00FF_00FF_00FF;
-    packed = (packed | packed >> 8) & 0x0000_FFFF_0000_FFFF_0000_FFFF_0000_FFFF;
-    packed = (packed | packed >> 16) & 0x0000_0000_FFFF_FFFF_0000_0000_FFFF_FFFF;
-    Some((packed | packed >> 32) as u64)
+    let halves = (word & (ONES * 0xF0)) ^ (ONES * 0x30 + letters * 0x30);
+    let faults = halves | (((values + ONES * 6) >> 4 & ONES) ^ letters) | (values & (ONES * 0x10));
+    let pairs = (values | values >> 4) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF;
+    ((fours | fours >> 16) & 0xFFFF_FFFF, faults)
 }
 
 #[cold]

@@ -3,15 +3,17 @@
 //! What is not so plain is not taken, and then read by [`super::decode`]'s reader, which knows every rule: it alone makes
 //! errors. What is taken here, that takes to the same spans; a test and the fuzz target hold one against the other.
 
-use super::decode::{commit, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
+use super::decode::{commit, hex_word, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
 use super::endpoint::set_ip_text;
+use super::error::DecodeFault;
 use super::span_field::SpanField;
 use crate::Limits;
 use crate::java_text::to_lower_case;
 use crate::json::{Count, ReadObject};
-use crate::json_scan::{eight_digits, find_quote};
-use crate::names::Slots;
-use tracewell_model::{Endpoint, EndpointId, SpanBatch, SpanFlags, SpanRow, StrId, Time, ValueRef};
+use crate::json_scan::{eight_digits, find_quote, find_quote_or_backslash, unescape};
+use crate::names::{Slots, same_name};
+use crate::seen_keys::SeenKeys;
+use tracewell_model::{Endpoint, EndpointId, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId};
 
 /// Lists and objects inside one another, in a body of plain spans.
 const DEPTH: usize = 8;
@@ -25,6 +27,7 @@ pub(super) struct PlainSpans<'a> {
     text: &'a str,
     limits: &'a Limits,
     scratch: String,
+    keys: SeenKeys<'a, ()>,
     seen: Box<Seen<'a>>,
     taken: usize,
     given_up: usize,
@@ -39,17 +42,43 @@ fn next_backslash(bytes: &[u8], from: usize) -> usize {
 /// What was read before, by its bytes.
 #[derive(Default)]
 struct Seen<'a> {
-    keys: Slots<'a, StrId, 64>,
     names: Slots<'a, StrId, 128>,
-    /// Objects from behind their opening brace to behind their first closing one, and how many values they have.
-    endpoints: Slots<'a, (EndpointId, u32), 64>,
+    endpoints: SeenEndpoints<'a>,
+}
+
+/// Endpoints by their bytes, from behind the opening brace to behind the closing one, and how many values they have.
+struct SeenEndpoints<'a>([(&'a [u8], EndpointId, u32); 64]);
+
+impl Default for SeenEndpoints<'_> {
+    fn default() -> Self {
+        Self([(&[], EndpointId(0), 0); 64])
+    }
+}
+
+impl<'a> SeenEndpoints<'a> {
+    /// Where one is or would be kept that begins like this. All begin with `"serviceName":"`, mostly.
+    #[inline]
+    fn slot(&mut self, rest: &[u8]) -> Option<&mut (&'a [u8], EndpointId, u32)> {
+        let name = rest.get(15..)?.first_chunk::<16>()?;
+        let mixed = u128::from_le_bytes(*name);
+        let mixed = ((mixed >> 64) as u64).rotate_left(29) ^ mixed as u64;
+        self.0.get_mut((mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize)
+    }
 }
 
 impl<'a> PlainSpans<'a> {
     pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
-        let backslash = next_backslash(text.as_bytes(), 0);
-        let mut plain =
-            Self { text, limits, scratch: String::new(), seen: Box::default(), taken: 0, given_up: 0, backslash };
+        let (backslash, scratch) = (next_backslash(text.as_bytes(), 0), String::new());
+        let mut plain = Self {
+            text,
+            limits,
+            scratch,
+            keys: SeenKeys::new(),
+            seen: Box::default(),
+            taken: 0,
+            given_up: 0,
+            backslash,
+        };
         if limits.depth_max < DEPTH {
             plain.give_up();
         }
@@ -68,7 +97,8 @@ impl<'a> PlainSpans<'a> {
         if self.given_up > GIVEN_UP_MAX + self.taken / 4 {
             return None;
         }
-        let mark = batch.mark();
+        let text_bytes_before = batch.text_bytes();
+        self.keys.begin_span();
         let (text, bytes) = (self.text, self.text.as_bytes());
         if self.backslash < at {
             self.backslash = next_backslash(bytes, at);
@@ -80,9 +110,9 @@ impl<'a> PlainSpans<'a> {
             self.taken += 1;
             return Some((cursor.at, read));
         }
-        batch.rollback(mark);
-        // The numbers they have in the batch may be those of others now.
-        *self.seen = Seen::default();
+        // What was interned the reader will ask for too.
+        batch.discard_open_since(text_bytes_before);
+        self.keys.forget();
         self.given_up += 1;
         None
     }
@@ -93,14 +123,14 @@ impl<'a> PlainSpans<'a> {
         loop {
             match cursor.field()? {
                 SpanField::TraceId => {
-                    row.trace_id = parse_trace_id(cursor.string()?).ok()?;
+                    row.trace_id = cursor.trace_id()?;
                     has_trace_id = true;
                 }
                 SpanField::Id => {
-                    row.id = parse_span_id(cursor.string()?).ok()?;
+                    row.id = cursor.span_id(parse_span_id)?;
                     has_id = true;
                 }
-                SpanField::ParentId => row.parent = parse_parent_id(cursor.string()?).ok()?,
+                SpanField::ParentId => row.parent = cursor.span_id(parse_parent_id)?,
                 SpanField::Kind => row.kind = parse_kind(cursor.string()?).ok()?,
                 SpanField::Name => {
                     let (name, scratch) = (cursor.string()?, &mut self.scratch);
@@ -134,10 +164,29 @@ impl<'a> PlainSpans<'a> {
         if cursor.skip(b'}') {
             return Some(());
         }
+        let mut key = 0;
         loop {
-            let key = cursor.name()?;
-            let key = self.seen.keys.get(key, || batch.intern(str::from_utf8(key).unwrap_or_default()));
-            batch.tag(key, ValueRef::Str(cursor.string()?));
+            key = match self.keys.behind(key, |text| cursor.is_name(text)) {
+                Some(known) => {
+                    cursor.at += self.keys.get(known)?.text.len() + 3;
+                    known
+                }
+                None => self.keys.learn(key, cursor.name()?, batch)?,
+            };
+            let key = self.keys.get(key)?;
+            let mut place = key.place;
+            if cursor.is_text(key.value) {
+                cursor.at += key.value.len() + 2;
+            } else {
+                place = match cursor.text(&mut self.scratch)? {
+                    Some(value) => {
+                        (key.value, key.place) = (value.as_bytes(), batch.push_text(value));
+                        key.place
+                    }
+                    None => batch.push_text(&self.scratch),
+                };
+            }
+            batch.tag_text(key.id, place);
             inner.add(1);
             if cursor.ends(b'}')? {
                 break;
@@ -168,7 +217,7 @@ impl<'a> PlainSpans<'a> {
         loop {
             match cursor.name()? {
                 b"timestamp" => time = Some(cursor.number()?),
-                b"value" => value = Some(cursor.string()?),
+                b"value" => value = Some(cursor.text(&mut self.scratch)?),
                 _ => return None,
             }
             values.add(1);
@@ -176,7 +225,7 @@ impl<'a> PlainSpans<'a> {
                 break;
             }
         }
-        batch.annotation(Time::from_micros(time?.unsigned_abs()), value?);
+        batch.annotation(Time::from_micros(time?.unsigned_abs()), value?.unwrap_or(&self.scratch));
         Some(())
     }
 
@@ -187,22 +236,15 @@ impl<'a> PlainSpans<'a> {
         read: &mut ReadObject,
     ) -> Option<EndpointId> {
         cursor.expect(b'{')?;
-        let start = cursor.at;
-        // Where an object was read that begins with the same bytes up to a brace, and ended there, it is the same object.
-        let end = start + 1 + memchr::memchr(b'}', &cursor.bytes[start..])?;
-        let bytes = &cursor.bytes[start..end];
-        let (id, values) = match self.seen.endpoints.find(bytes) {
-            Some(known) => known,
-            None => {
-                let new = self.new_endpoint(cursor, batch)?;
-                if cursor.at != end {
-                    return None;
-                }
-                self.seen.endpoints.put(bytes, new);
-                new
+        let rest = cursor.bytes.get(cursor.at..)?;
+        // What begins with the bytes of an object that was read is that object.
+        let (id, values) = match self.seen.endpoints.slot(rest) {
+            Some((known, id, values)) if !known.is_empty() && rest.starts_with(known) => {
+                cursor.at += known.len();
+                (*id, *values)
             }
+            _ => self.new_endpoint(cursor, batch)?,
         };
-        cursor.at = end;
         read.inner_values.get_or_insert_default().add(values);
         Some(id)
     }
@@ -210,6 +252,7 @@ impl<'a> PlainSpans<'a> {
     /// An endpoint behind its opening brace, and how many values it has.
     fn new_endpoint(&mut self, cursor: &mut Cursor<'a>, batch: &mut SpanBatch) -> Option<(EndpointId, u32)> {
         let (mut endpoint, mut values) = (Endpoint::default(), 0);
+        let rest = cursor.bytes.get(cursor.at..)?;
         loop {
             match cursor.name()? {
                 b"serviceName" => {
@@ -221,7 +264,11 @@ impl<'a> PlainSpans<'a> {
             }
             values += 1;
             if cursor.ends(b'}')? {
-                return Some((batch.intern_endpoint(endpoint), values));
+                let id = batch.intern_endpoint(endpoint);
+                if let Some(slot) = self.seen.endpoints.slot(rest) {
+                    *slot = (rest.get(..rest.len() - (cursor.bytes.len() - cursor.at))?, id, values);
+                }
+                return Some((id, values));
             }
         }
     }
@@ -242,6 +289,17 @@ impl<'a> Cursor<'a> {
     /// The next byte that is no white space.
     #[inline]
     fn byte(&mut self) -> Option<u8> {
+        match *self.bytes.get(self.at)? {
+            byte @ b'!'.. => {
+                self.at += 1;
+                Some(byte)
+            }
+            _ => self.byte_behind_space(),
+        }
+    }
+
+    #[inline(never)]
+    fn byte_behind_space(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
             self.at += 1;
@@ -253,9 +311,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "eighty times a span")]
+    #[inline(always)]
     fn expect(&mut self, expected: u8) -> Option<()> {
-        (self.byte()? == expected).then_some(())
+        if self.bytes.get(self.at) == Some(&expected) {
+            self.at += 1;
+            return Some(());
+        }
+        (self.byte_behind_space()? == expected).then_some(())
     }
 
     /// Takes a byte if it is this one.
@@ -267,6 +330,59 @@ impl<'a> Cursor<'a> {
             self.at = at;
         }
         is_it
+    }
+
+    /// Whether this text stands here, between quotes.
+    #[expect(clippy::inline_always, reason = "for each tag of each span")]
+    #[inline(always)]
+    fn is_text(&self, text: &[u8]) -> bool {
+        let here = self.bytes.get(self.at..).and_then(|rest| rest.get(..text.len() + 2));
+        matches!(here, Some([b'"', here @ .., b'"']) if same_name(here, text))
+    }
+
+    /// Whether this name stands here, with its colon.
+    #[expect(clippy::inline_always, reason = "for each tag of each span")]
+    #[inline(always)]
+    fn is_name(&self, name: &[u8]) -> bool {
+        let here = self.bytes.get(self.at..).and_then(|rest| rest.get(..name.len() + 3));
+        matches!(here, Some([b'"', here @ .., b'"', b':']) if same_name(here, name))
+    }
+
+    /// The digits of an id as nearly all are: so many, and no space before them.
+    #[inline]
+    fn digits<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        if N > self.text_bytes_max {
+            return None;
+        }
+        let rest = self.bytes.get(self.at..)?.strip_prefix(b"\"")?;
+        let (digits, [b'"', ..]) = rest.split_first_chunk()? else { return None };
+        self.at += N + 2;
+        Some(digits)
+    }
+
+    #[inline]
+    fn trace_id(&mut self) -> Option<TraceId> {
+        let at = self.at;
+        if let Some(digits) = self.digits::<32>()
+            && let Some((high, low)) = digits.split_first_chunk::<16>()
+            && let (Some(high), Some(low)) = (hex_word(high), hex_word(low))
+            && high | low != 0
+        {
+            return Some(TraceId::from_halves(high, low));
+        }
+        self.at = at;
+        parse_trace_id(self.string()?).ok()
+    }
+
+    /// The digits of a span's id, if they are sixteen.
+    #[inline]
+    fn span_id(&mut self, other: fn(&str) -> Result<SpanId, DecodeFault>) -> Option<SpanId> {
+        let at = self.at;
+        if let Some(word) = self.digits::<16>().and_then(|digits| hex_word(digits)).filter(|&word| word != 0) {
+            return Some(SpanId::new(word));
+        }
+        self.at = at;
+        other(self.string()?).ok()
     }
 
     /// Whether a list or object ends here; otherwise a comma is taken.
@@ -304,8 +420,34 @@ impl<'a> Cursor<'a> {
         Some(&self.text[end - len..end])
     }
 
-    /// A text without escapes.
+    /// A text; `None` inside if it had escapes and lies decoded in `scratch`.
+    #[expect(clippy::option_option, reason = "two questions")]
     #[inline]
+    fn text(&mut self, scratch: &mut String) -> Option<Option<&'a str>> {
+        let at = self.at;
+        match self.string() {
+            Some(text) => Some(Some(text)),
+            None => {
+                self.at = at;
+                self.escaped(scratch).map(|()| None)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn escaped(&mut self, scratch: &mut String) -> Option<()> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let backslash = find_quote_or_backslash(self.bytes, start).filter(|&at| self.bytes[at] == b'\\')?;
+        scratch.clear();
+        self.at = unescape(self.text, start, backslash, scratch).ok()?;
+        self.backslash = next_backslash(self.bytes, self.at);
+        (self.at - 1 - start <= self.text_bytes_max).then_some(())
+    }
+
+    /// A text without escapes.
+    #[expect(clippy::inline_always, reason = "for each text of each span")]
+    #[inline(always)]
     fn bytes(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
         let end = find_quote(self.bytes, self.at)?;
@@ -325,9 +467,14 @@ impl<'a> Cursor<'a> {
         let rest = self.bytes.get(self.at..)?;
         let mut number = 0;
         let mut len = 0;
-        if let Some(eight) = rest.first_chunk().and_then(|&eight| eight_digits(eight)) {
-            number = eight;
-            len = 8;
+        while let Some(eight) =
+            rest.get(len..).and_then(|rest| rest.first_chunk()).and_then(|&eight| eight_digits(eight))
+        {
+            if len + 8 > DIGITS_MAX {
+                return None;
+            }
+            number = number * 100_000_000 + eight;
+            len += 8;
         }
         while let Some(digit) = rest.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
             if len == DIGITS_MAX {
@@ -358,7 +505,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::path::Path;
-    use tracewell_model::write_image;
 
     const BODY: &str = r#"[{"traceId":"2713ce4d5b1b3bd7ace79064ac868c0e","id":"c6b24a44f19d44f5","parentId":"3f15da8fc83ef25d",
 "kind":"CLIENT","name":"getUser","timestamp":1795282126536504,"duration":1845,"localEndpoint":{"serviceName":"api","ipv4":
@@ -367,17 +513,15 @@ mod tests {
 "annotations":[{"timestamp":2,"value":"b"},{"value":"a","timestamp":1}],"tags":{},"debug":true,"shared":false},
 {"id":"3","traceId":"1","tags":{"http.method":"GET","a":"2"},"annotations":[],"unknown":[[1,{"a":null}],2],"duration":0}]"#;
 
-    /// With and without the plain way: the same answer, the same batch to the byte.
+    /// With and without the plain way: the same answer, the same spans, the same names.
     fn check(body: &[u8], limits: &Limits) {
         let (mut batch, mut expected) = (SpanBatch::new(), SpanBatch::new());
         let answers = (decode_json(body, limits, &mut batch), decode_json_by_reader(body, limits, &mut expected));
         assert_eq!(answers.0, answers.1, "{}", String::from_utf8_lossy(body));
-        let image = |batch: &SpanBatch| {
-            let mut image = vec![];
-            write_image(batch, &mut image);
-            image
-        };
-        assert!(image(&batch) == image(&expected), "{}", String::from_utf8_lossy(body));
+        assert_eq!((batch.len(), batch.interned_len()), (expected.len(), expected.interned_len()));
+        for (span, expected) in batch.spans().zip(expected.spans()) {
+            assert!(span.same(expected), "{span:?}\n{expected:?}\n{}", String::from_utf8_lossy(body));
+        }
     }
 
     /// How many spans went the plain way.
@@ -391,14 +535,20 @@ mod tests {
     fn usual_spans_go_the_plain_way_and_others_come_to_the_same() {
         check(BODY.as_bytes(), &Limits::default());
         assert_eq!(taken(BODY), 2);
-        for (usual, other) in
-            [("POST", r"P\u004fST"), (":1845", r#":"1845""#), ("1845", "18.0"), ("true", "TRUE"), ("1845", "null")]
-        {
+        for (usual, other) in [
+            ("getUser", r"get\u0055ser"),
+            (":1845", r#":"1845""#),
+            ("1845", "18.0"),
+            ("true", "TRUE"),
+            ("1845", "null"),
+        ] {
             let body = BODY.replace(usual, other);
             check(body.as_bytes(), &Limits::default());
             assert!(taken(&body) < 2, "{other}");
         }
-        for (usual, other) in [(",", " , "), (":", "\t:\r\n"), ("POST", "\u{1f980}"), ("1845", "999999999999999999")] {
+        let escaped = [("POST", r#"P\u004f\"ST"#), (r#""b""#, r#""\n\u0041""#), ("GET", r"\\")];
+        let spaced = [(",", " , "), (":", "\t:\r\n"), ("POST", "\u{1f980}"), ("1845", "999999999999999999")];
+        for (usual, other) in spaced.into_iter().chain(escaped) {
             let body = BODY.replace(usual, other);
             check(body.as_bytes(), &Limits::default());
             assert_eq!(taken(&body), 2, "{other}");
