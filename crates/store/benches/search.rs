@@ -89,6 +89,11 @@ fn open(options: &Options) -> Result<EmbeddedStore, Failure> {
     Ok(EmbeddedStore::open(store, Arc::new(RealDisk::open(&options.data)?))?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a set is made, nothing is decided by the time it takes")]
+fn wait_for_room() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
 fn make(options: &Options, batches: &[SpanBatch], copies: u64) -> Result<(), Failure> {
     let store = open(options)?;
     let started = Instant::now();
@@ -103,7 +108,7 @@ fn make(options: &Options, batches: &[SpanBatch], copies: u64) -> Result<(), Fai
                 if error != WriteError::Overloaded {
                     return Err(error.into());
                 }
-                std::thread::sleep(Duration::from_millis(5));
+                wait_for_room();
             }
         }
     }
