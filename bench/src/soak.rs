@@ -188,6 +188,7 @@ impl Soaked {
         results.tell("queries", asked.took_ms.len() as f64, "");
         results.tell("query p50", quantile(&asked.took_ms, 0.5), "ms");
         results.tell("query p99", quantile(&asked.took_ms, 0.99), "ms");
+        results.tell("queries that took too long", asked.unanswered as f64, "");
         results.tell("batches looked for while they were young", asked.looked_for as f64, "");
         results.hold("spans of these that were missing", asked.missing as f64, "", 0.0);
         results.tell("batches looked for in the end", self.looked_for as f64, "");

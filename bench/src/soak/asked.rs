@@ -27,6 +27,8 @@ const SEARCHES: [&str; 6] = [
 pub(super) struct Asked {
     agent: ureq::Agent,
     pub(super) took_ms: Vec<f64>,
+    /// Searches that took longer than the server lets them, or for which it had no time.
+    pub(super) unanswered: usize,
     pub(super) looked_for: usize,
     /// Spans.
     pub(super) missing: usize,
@@ -36,7 +38,7 @@ impl Asked {
     /// Asks until it is told to stop.
     pub(super) fn ask(server: &str, sender: &Sender<'_>, stop: &AtomicBool) -> anyhow::Result<Self> {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut asked = Self { agent, took_ms: vec![], looked_for: 0, missing: 0 };
+        let mut asked = Self { agent, took_ms: vec![], unanswered: 0, looked_for: 0, missing: 0 };
         let mut random = Random(7);
         for round in 0.. {
             if stop.load(SeqCst) {
@@ -46,7 +48,9 @@ impl Asked {
             let search = SEARCHES[round % SEARCHES.len()];
             let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
             let end = if search.contains("lookback") { format!("&endTs={now_ms}") } else { String::new() };
-            asked.get(&format!("{server}/api/v2/{search}{end}"))?;
+            let (status, body) = asked.get(&format!("{server}/api/v2/{search}{end}"))?;
+            ensure!(matches!(status, 200 | 503), "{search}: {status} {body}");
+            asked.unanswered += usize::from(status == 503);
             if let Some(taken) = sender.young(YOUNG.0, YOUNG.1, random.next()) {
                 let missing = asked.look_for(server, sender, &taken)?;
                 asked.looked_for += 1;
@@ -64,8 +68,9 @@ impl Asked {
         let mut found = BTreeSet::new();
         for traces in traces.chunks(TRACES) {
             // Asked for at least two, because one alone has another URL.
-            let body =
-                self.get(&format!("{server}/api/v2/traceMany?traceIds={},{}", traces.join(","), "f".repeat(32)))?;
+            let url = format!("{server}/api/v2/traceMany?traceIds={},{}", traces.join(","), "f".repeat(32));
+            let (status, body) = self.get(&url)?;
+            ensure!(status == 200, "{url}: {status} {body}");
             let answer: Vec<Vec<serde_json::Value>> = serde_json::from_str(&body)?;
             let text = |span: &serde_json::Value, key: &str| span[key].as_str().unwrap_or_default().to_owned();
             found.extend(answer.iter().flatten().map(|span| (text(span, "traceId"), text(span, "id"))));
@@ -73,12 +78,11 @@ impl Asked {
         Ok(ids.iter().filter(|id| !found.contains(*id)).count())
     }
 
-    fn get(&mut self, url: &str) -> anyhow::Result<String> {
+    fn get(&mut self, url: &str) -> anyhow::Result<(u16, String)> {
         let started = Instant::now();
         let mut answer = self.agent.get(url).call()?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
         self.took_ms.push(started.elapsed().as_secs_f64() * 1e3);
-        ensure!(answer.status() == 200, "{url}: {} {body}", answer.status());
-        Ok(body)
+        Ok((answer.status().as_u16(), body))
     }
 }

@@ -35,8 +35,11 @@ type Found = (String, Result<CheckReport, String>);
 
 /// The folders of stores that are there, relative to the data directory; the main one always.
 fn stores(data_dir: &Path) -> Vec<PathBuf> {
-    let tenants = std::fs::read_dir(data_dir.join(tenants::FOLDER)).into_iter().flatten().flatten();
-    let mut tenants: Vec<_> = tenants.map(|entry| Path::new(tenants::FOLDER).join(entry.file_name())).collect();
+    let folder = data_dir.join(tenants::FOLDER);
+    // Opening would make it.
+    let names = folder.is_dir().then(|| RealDisk::open(&folder).and_then(|disk| disk.list("")));
+    let names = names.and_then(Result::ok).unwrap_or_default();
+    let mut tenants: Vec<_> = names.into_iter().map(|name| Path::new(tenants::FOLDER).join(name)).collect();
     tenants.sort();
     let others = std::iter::once(PathBuf::from(archive::FOLDER)).chain(tenants);
     let others = others.filter(|folder| is_store(&data_dir.join(folder)));

@@ -1,6 +1,7 @@
 //! The whole engine over the simulated disk, thousands of times: random batches, power cuts at any step, failed syncs and other
-//! steps, a full disk, merging, retention, a clock that jumps, spans of any time; then a restart. Nothing acknowledged is missing, nothing is there that was refused or never sent, nothing
-//! is there twice, and no damage is reported where there is none.
+//! steps, a full disk, merging, retention, a clock that jumps, spans of any time; then a restart. Nothing acknowledged is
+//! missing, nothing is there that was refused or never sent, nothing is there twice, and no damage is reported where there is
+//! none.
 //!
 //! `TRACEWELL_CRASH_SEEDS=100000` runs more seeds, `TRACEWELL_CRASH_SEED=7` one of them.
 
