@@ -134,7 +134,7 @@ fn push_span(batch: &mut SpanBatch, random: &mut Random, shape: &Shape, resource
     let start = Time::from_micros(shape.time_us(random));
     let start = if random.one_in(6) { start.saturating_add(Time::from_nanos(random.below(3000))) } else { start };
     let duration = random.pick(&[0, 1, 1000, 20_000, 20_001, 3_000_000]);
-    let (start, duration) = strange_times(random, shape).unwrap_or((start, Time::from_micros(duration)));
+    let (start, duration) = strange_times(random, shape).unwrap_or_else(|| (start, Time::from_micros(duration)));
     let mut flags = SpanFlags::NONE;
     for flag in [SpanFlags::DEBUG, SpanFlags::SHARED, SpanFlags::SAMPLED] {
         if random.one_in(5) {
