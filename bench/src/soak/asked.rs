@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// So often it is asked for the same traces, when the server has no time.
+const ASKED_MAX: usize = 10;
 /// How many traces are asked for at once.
 const TRACES: usize = 50;
 /// Batches acknowledged between so long ago and so long ago are looked for.
@@ -20,7 +22,7 @@ const SEARCHES: [&str; 6] = [
     "traces?annotationQuery=error&limit=20&lookback=900000",
     "services",
     "spans?serviceName=frontend",
-    "dependencies?lookback=900000",
+    "dependencies?lookback=60000",
 ];
 
 /// What was asked.
@@ -69,8 +71,16 @@ impl Asked {
         for traces in traces.chunks(TRACES) {
             // Asked for at least two, because one alone has another URL.
             let url = format!("{server}/api/v2/traceMany?traceIds={},{}", traces.join(","), "f".repeat(32));
-            let (status, body) = self.get(&url)?;
-            ensure!(status == 200, "{url}: {status} {body}");
+            let mut asked = 0;
+            let body = loop {
+                let (status, body) = self.get(&url)?;
+                if status == 200 {
+                    break body;
+                }
+                asked += 1;
+                self.unanswered += 1;
+                ensure!(status == 503 && asked < ASKED_MAX, "{url}: {status} {body}");
+            };
             let answer: Vec<Vec<serde_json::Value>> = serde_json::from_str(&body)?;
             let text = |span: &serde_json::Value, key: &str| span[key].as_str().unwrap_or_default().to_owned();
             found.extend(answer.iter().flatten().map(|span| (text(span, "traceId"), text(span, "id"))));
