@@ -23,7 +23,7 @@ use watcher::{Metrics, Watched};
 /// How long the top rate is measured.
 const TOP_RATE_TIME: Duration = Duration::from_secs(20);
 /// Batches that are looked for in the end, of all that have to be there.
-const LOOKED_FOR: usize = 3000;
+const LOOKED_FOR: usize = 500;
 /// In which order senders are answered and in which the store takes their batches differs by less than this.
 const SLACK_SPANS: u64 = 10_000;
 
