@@ -153,6 +153,7 @@ fn soak(
     for batch in young.iter().step_by(step) {
         missing += asked.look_for(&server.url(""), &sender, batch)?;
     }
+    asked.took_ms.sort_by(f64::total_cmp);
     Ok(Soaked {
         batches_sent: sender.batches_sent(),
         spans_sent: sender.spans_sent(),
