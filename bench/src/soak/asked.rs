@@ -12,8 +12,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// So often it is asked for the same traces, when the server has no time.
 const ASKED_MAX: usize = 10;
-/// How many traces are asked for at once.
-const TRACES: usize = 50;
+/// Of a batch the spans of at most so many traces are looked for.
+const TRACES: usize = 10;
 /// Batches acknowledged between so long ago and so long ago are looked for.
 const YOUNG: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(15));
 const SEARCHES: [&str; 6] = [
@@ -59,32 +59,31 @@ impl Asked {
                 asked.missing += missing;
             }
         }
-        asked.took_ms.sort_by(f64::total_cmp);
         Ok(asked)
     }
 
     /// How many spans of a batch are not there.
     pub(super) fn look_for(&mut self, server: &str, sender: &Sender<'_>, taken: &Taken) -> anyhow::Result<usize> {
-        let ids = sender.batches.ids(taken.number);
-        let traces: Vec<_> = ids.iter().map(|(trace, _)| trace.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut ids = sender.batches.ids(taken.number);
+        let traces: BTreeSet<String> = ids.iter().map(|(trace, _)| trace.clone()).collect();
+        let traces: Vec<String> = traces.into_iter().take(TRACES).collect();
+        ids.retain(|(trace, _)| traces.contains(trace));
         let mut found = BTreeSet::new();
-        for traces in traces.chunks(TRACES) {
-            // Asked for at least two, because one alone has another URL.
-            let url = format!("{server}/api/v2/traceMany?traceIds={},{}", traces.join(","), "f".repeat(32));
-            let mut asked = 0;
-            let body = loop {
-                let (status, body) = self.get(&url)?;
-                if status == 200 {
-                    break body;
-                }
-                asked += 1;
-                self.unanswered += 1;
-                ensure!(status == 503 && asked < ASKED_MAX, "{url}: {status} {body}");
-            };
-            let answer: Vec<Vec<serde_json::Value>> = serde_json::from_str(&body)?;
-            let text = |span: &serde_json::Value, key: &str| span[key].as_str().unwrap_or_default().to_owned();
-            found.extend(answer.iter().flatten().map(|span| (text(span, "traceId"), text(span, "id"))));
-        }
+        // Asked for at least two, because one alone has another URL.
+        let url = format!("{server}/api/v2/traceMany?traceIds={},{}", traces.join(","), "f".repeat(32));
+        let mut asked = 0;
+        let body = loop {
+            let (status, body) = self.get(&url)?;
+            if status == 200 {
+                break body;
+            }
+            asked += 1;
+            self.unanswered += 1;
+            ensure!(status == 503 && asked < ASKED_MAX, "{url}: {status} {body}");
+        };
+        let answer: Vec<Vec<serde_json::Value>> = serde_json::from_str(&body)?;
+        let text = |span: &serde_json::Value, key: &str| span[key].as_str().unwrap_or_default().to_owned();
+        found.extend(answer.iter().flatten().map(|span| (text(span, "traceId"), text(span, "id"))));
         Ok(ids.iter().filter(|id| !found.contains(*id)).count())
     }
 
