@@ -1,7 +1,8 @@
-//! `make bench-search`: a large set of spans in a directory, and what reads of it cost: traces by id, searches of several kinds,
-//! dependencies, on a warm cache and with the files out of it. The set is made of a file of the load generator, shifted in
-//! time and ids as often as it takes; it is made once and used again. `--data` says where, `--spans` how many, `--queries` how
-//! many of each kind, `--seal-bytes` at how much memory a segment is made, `--only` a part of a kind's name, `--rounds` how often.
+//! `make bench-search`: a large set of spans in a directory, and what reads of it cost: traces by id, searches of several
+//! kinds, dependencies, on a warm cache and with the files out of it. The set is made of a file of the load generator,
+//! shifted in time and ids as often as it takes; it is made once and used again. `--data` says where, `--spans` how many,
+//! `--queries` how many of each kind, `--seal-bytes` at how much memory a segment is made, `--only` a part of a kind's name,
+//! `--rounds` how often.
 
 #![expect(clippy::print_stdout, reason = "the table is the output")]
 

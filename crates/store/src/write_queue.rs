@@ -1,5 +1,5 @@
-//! Batches on their way to where they are kept: bounded in bytes, never blocking who brings one. One thread at a time takes a group and
-//! writes it: the store's own, or one that brought batches and said that it would.
+//! Batches on their way to where they are kept: bounded in bytes, never blocking who brings one. One thread at a time takes a
+//! group and writes it: the store's own, or one that brought batches and said that it would.
 
 use crate::store::{WriteDone, WriteError, WriterCall};
 use std::collections::VecDeque;
