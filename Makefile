@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 60
 SEMVER_BASE ?= main
 ARGS ?=
 
-.PHONY: help run test test-long test-loom lint semver bench bench-axum bench-client bench-search bench-store soak demo fuzz clean
+.PHONY: help run test test-long test-loom lint semver bench bench-page bench-axum bench-client bench-search bench-store soak demo fuzz clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -69,6 +69,10 @@ semver: ## hold the library's interface against SEMVER_BASE, a git revision (mai
 bench: ## measure the server over HTTP: table, and bench/out/server.jsonl (ARGS="--spans 100000" for a quick one)
 	cargo build --release --locked -p tracewell-server -p tracewell-bench
 	$(TARGET)/release/tracewell-bench $(ARGS)
+
+bench-page: $(PAGE) ## measure the trace page in Chromium with 50,000 to 1,000,000 spans: table, and bench/out/page.jsonl (SPANS=50000 for one case)
+	cargo build --release --locked -p tracewell-server
+	TRACEWELL_BIN="$(abspath $(RELEASED))" node ui/bench/page.mjs
 
 LEAN := $(CURDIR)/bench/data/lean/zipkin_v2.ndjson
 bench-store: ## measure sealing by stage and a segment by what takes its bytes (FILES="a.ndjson b.bin" for other spans)

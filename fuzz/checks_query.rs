@@ -16,7 +16,7 @@ pub(crate) fn query(bytes: &[u8]) {
             assert_eq!(filter.clone().negated().matches(batch.span(0)), !filter.matches(batch.span(0)));
         }
         Err(error) => {
-            assert!(text.get(error.bytes).is_some(), "{error}");
+            assert!(text.get(error.bytes.clone()).is_some(), "{error}");
             assert!(!error.problem.code().is_empty());
         }
     }

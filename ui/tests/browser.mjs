@@ -1,66 +1,8 @@
-// The page in headless Chromium against the fixture server: what a person does on each page, every state, and axe on all of them in
-// both themes. Run by `npm run test:browser` after `npm run build`; CHROMIUM names another browser than Debian's.
+// The page in headless Chromium against the fixture server: what a person does on each page. Run by `npm run test:browser` after
+// `npm run build`.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import { startFixtureServer } from './fixture-server.mjs';
-
-const ARGS = '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
-const LARGE = '00000000000000000000000b16002710';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-let server, profile, context, kafka, failed, orphan;
-
-before(async () => {
-  server = await startFixtureServer();
-  profile = mkdtempSync(join(tmpdir(), 'tracewell-ui-'));
-  context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ARGS.split(' '),
-    viewport: { width: 1440, height: 900 },
-    bypassCSP: false,
-  });
-  const traces = [...server.data];
-  kafka = traces.find(([, trace]) => trace.spans.length === 28)[0];
-  failed = traces.find(([id, trace]) => id.startsWith('5af7') && trace.summary.errorCount > 0)[0];
-  orphan = traces.find(([, trace]) => trace.rows[0].missing)[0];
-});
-
-after(async () => {
-  await context?.close();
-  server?.stop();
-  if (profile) rmSync(profile, { recursive: true, force: true });
-});
-
-/** A page at an address below the base; what it complains about on its console fails the test. */
-async function open(path, { mode = 'normal', scheme = 'light', width = 1440, complaints = false } = {}) {
-  server.state.mode = mode;
-  const page = await context.newPage();
-  page.heard = [];
-  page.on('console', (message) => message.type() === 'error' && page.heard.push(message.text()));
-  page.on('pageerror', (error) => page.heard.push(String(error)));
-  page.complaints = complaints;
-  await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-  await page.setViewportSize({ width, height: 900 });
-  await page.goto(`${server.origin}/zipkin/${path}`);
-  return page;
-}
-
-async function close(page) {
-  // A failing request is reported by the browser itself; a violated CSP or an exception never is all right.
-  const heard = page.complaints ? page.heard.filter((text) => !text.startsWith('Failed to load resource')) : page.heard;
-  assert.deepEqual(heard, []);
-  await page.close();
-}
-
-const rows = (page) => page.getByTestId('span-row');
-const names = (page) => rows(page).evaluateAll((list) => list.map((row) => `${row.dataset.depth} ${row.dataset.service} ${row.dataset.name}`));
-const search = (page) => new URL(page.url()).search;
-const until = (page, what, argument) => page.waitForFunction(what, argument, { timeout: 10_000 });
+import { test } from 'node:test';
+import { close, failed, kafka, LARGE, names, open, orphan, rows, search, server, until } from './harness.mjs';
 
 test('search shows traces at once, and a row leads to its trace', async () => {
   const page = await open('');
@@ -338,7 +280,7 @@ test('repeated calls are one line that opens, and the filter hides what does not
   await until(page, () => [...document.querySelectorAll('[data-testid="span-row"]')].every((row) => row.dataset.service === 'payment'));
   await page.getByLabel('Spans that do not match').selectOption('path');
   await until(page, () => document.querySelector('[data-testid="span-row"]').dataset.service === 'gateway');
-  assert.match(search(page), /q=service/);
+  await until(page, () => /q=service/.test(location.search));
   await page.keyboard.press('Escape');
   await page.keyboard.press('Escape');
   await page.keyboard.press('c');
@@ -411,7 +353,7 @@ test('facets add their value to the query, and a key becomes a column', async ()
   await until(page, () => location.search.includes('q=service:gateway'));
   await page.getByRole('button', { name: 'Show http.method as a column' }).click();
   await until(page, () => location.search.includes('cols=http.method'));
-  await until(page, () => document.querySelector('.row .column')?.textContent === 'GET' || document.querySelector('.row .column')?.textContent === 'POST');
+  await until(page, () => [...document.querySelectorAll('.row .column')].some((cell) => cell.textContent === 'POST'));
   await page.getByTestId('facets').getByRole('button', { name: 'Close' }).click();
   await until(page, () => location.search.includes('facets=off'));
   await close(page);
@@ -456,57 +398,3 @@ test('the palette runs commands by name', async () => {
   await page.getByTestId('drop-zone').waitFor();
   await close(page);
 });
-
-const STATES = [
-  ['search', () => '', 'trace-row'],
-  ['query with completion', () => '?q=service:cart+status:error', 'trace-row', { then: (page) => page.locator('#query').click() }],
-  ['time range', () => '', 'trace-row', { then: (page) => page.getByRole('button', { name: /^Time range/ }).click() }],
-  ['no results', () => '?q=service:cart', 'no-results', { mode: 'nothing' }],
-  ['first span', () => '', 'first-span', { mode: 'empty' }],
-  ['failure', () => '', 'failure', { mode: 'failing', complaints: true }],
-  ['trace', () => `trace/${kafka}`, 'span-row'],
-  ['trace with details and find', () => `trace/${failed}?span=0&q=error`, 'span-tags'],
-  ['trace with missing parent', () => `trace/${orphan}`, 'span-row'],
-  ['large trace', () => `trace/${LARGE}`, 'span-row'],
-  ['unknown trace', () => 'trace/abcdef0123456789', 'trace-not-found', { complaints: true }],
-  ['map', () => 'map', 'map-node'],
-  ['map in focus', () => 'map?focus=gateway', 'link-row'],
-  ['empty map', () => 'map', 'no-links', { mode: 'empty' }],
-  ['partly searched', () => '', 'trace-row', { mode: 'partial' }],
-  ['search with facets, columns and a reason', () => '?cols=http.method&sel=--20000-&why=1', 'why-row'],
-  ['histogram', () => '?strip=histogram', 'trace-row'],
-  ['heat', () => '?strip=heat&facets=off', 'trace-row'],
-  ['flame', () => `trace/${LARGE}?view=flame`, 'flame'],
-  ['trace table', () => `trace/${LARGE}?view=table`, 'table-row'],
-  ['trace map', () => `trace/${failed}?view=map`, 'call-row'],
-  ['trace logs', () => `trace/${failed}?view=logs`, 'log-row'],
-  ['group with details', () => `trace/${LARGE}?fold=D1`, 'span-row'],
-  ['compare', () => `compare?a=${failed}&b=${kafka}`, 'compare-row'],
-  ['compare, empty', () => 'compare', 'compare-a'],
-  ['open', () => 'open', 'drop-zone'],
-  ['services', () => 'services', 'service-row'],
-  ['operations', () => 'services?service=gateway', 'service-row'],
-  ['no services', () => 'services', 'no-services', { mode: 'empty' }],
-  ['live', () => 'live', 'live-row'],
-  ['status', () => 'status', 'status-store'],
-  ['palette', () => '', 'trace-row', { then: (page) => page.keyboard.press('Control+k') }],
-  ['keyboard sheet', () => '', 'trace-row', { then: (page) => page.keyboard.press('?') }],
-];
-
-for (const scheme of ['light', 'dark']) {
-  for (const width of [1440, 375]) {
-    for (const [name, path, testid, options = {}] of STATES) {
-      test(`axe: ${name}, ${scheme}, ${width} px`, async () => {
-        const page = await open(path(), { ...options, scheme, width });
-        await page.getByTestId(testid).first().waitFor({ state: 'attached' });
-        await options.then?.(page);
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-        assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).slice(0, 3).join(' | ')}`), []);
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(overflow <= 0, `${overflow} px wider than the window`);
-        await close(page);
-      });
-    }
-  }
-}

@@ -182,7 +182,7 @@ function compare(found, selects, searched) {
   const isSelected = ({ spans }) => spans.some(selects);
   const selected = found.filter(isSelected);
   const rest = found.filter((one) => !isSelected(one));
-  const share = (side, key, value) => side.filter(({ trace }) => trace.spans.some((span) => span.tags?.[key] === value)).length / Math.max(side.length, 1);
+  const share = (side, key, value) => side.filter(({ trace }) => trace.spans.slice(0, 200).some((span) => span.tags?.[key] === value)).length / Math.max(side.length, 1);
   const pairs = new Set(selected.flatMap(({ trace }) => trace.spans.slice(0, 200).flatMap((span) => Object.entries(span.tags ?? {}).map((pair) => pair.join('\n')))));
   const differences = [...pairs].map((pair) => {
     const [key, value] = pair.split('\n');

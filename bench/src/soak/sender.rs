@@ -119,8 +119,10 @@ impl<'a> Sender<'a> {
     pub(super) fn send_over(&self, connections: usize) -> anyhow::Result<()> {
         std::thread::scope(|scope| {
             let senders: Vec<_> = (0..connections.max(1)).map(|_| scope.spawn(|| self.send())).collect();
-            let ended = senders.into_iter().map(|sender| sender.join());
-            ended.map(|part| part.unwrap_or_else(|_| bail!("a sender panicked"))).collect::<anyhow::Result<()>>()
+            senders
+                .into_iter()
+                .map(|sender| sender.join())
+                .try_for_each(|part| part.unwrap_or_else(|_| bail!("a sender panicked")))
         })
     }
 

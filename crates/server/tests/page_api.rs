@@ -1,5 +1,5 @@
-//! What of the page's own API is not seen from outside: that a search can be switched off, and that watching ends with the server.
-//! The answers themselves are held to docs/page-api.openapi.yaml by e2e/test_page_api.py.
+//! What of the page's own API is not seen from outside: that a search can be switched off, and that watching ends with the
+//! server. The answers themselves are held to docs/page-api.openapi.yaml by e2e/test_page_api.py.
 
 mod common;
 

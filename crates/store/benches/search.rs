@@ -1,7 +1,8 @@
-//! `make bench-search`: a large set of spans in a directory, and what reads of it cost: traces by id, searches of several kinds,
-//! dependencies, on a warm cache and with the files out of it. The set is made of a file of the load generator, shifted in
-//! time and ids as often as it takes; it is made once and used again. `--data` says where, `--spans` how many, `--queries` how
-//! many of each kind, `--seal-bytes` at how much memory a segment is made, `--only` a part of a kind's name, `--rounds` how often.
+//! `make bench-search`: a large set of spans in a directory, and what reads of it cost: traces by id, searches of several
+//! kinds, dependencies, on a warm cache and with the files out of it. The set is made of a file of the load generator,
+//! shifted in time and ids as often as it takes; it is made once and used again. `--data` says where, `--spans` how many,
+//! `--queries` how many of each kind, `--seal-bytes` at how much memory a segment is made, `--only` a part of a kind's name,
+//! `--rounds` how often.
 
 #![expect(clippy::print_stdout, reason = "the table is the output")]
 
@@ -89,6 +90,11 @@ fn open(options: &Options) -> Result<EmbeddedStore, Failure> {
     Ok(EmbeddedStore::open(store, Arc::new(RealDisk::open(&options.data)?))?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a set is made, nothing is decided by the time it takes")]
+fn wait_for_room() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
 fn make(options: &Options, batches: &[SpanBatch], copies: u64) -> Result<(), Failure> {
     let store = open(options)?;
     let started = Instant::now();
@@ -103,7 +109,7 @@ fn make(options: &Options, batches: &[SpanBatch], copies: u64) -> Result<(), Fai
                 if error != WriteError::Overloaded {
                     return Err(error.into());
                 }
-                std::thread::sleep(Duration::from_millis(5));
+                wait_for_room();
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Batches on their way to where they are kept: bounded in bytes, never blocking who brings one. One thread at a time takes a group and
-//! writes it: the store's own, or one that brought batches and said that it would.
+//! Batches on their way to where they are kept: bounded in bytes, never blocking who brings one. One thread at a time takes a
+//! group and writes it: the store's own, or one that brought batches and said that it would.
 
 use crate::store::{WriteDone, WriteError, WriterCall};
 use std::collections::VecDeque;
@@ -160,17 +160,20 @@ impl WriteQueue {
         taken
     }
 
-    /// The group that was taken is written: the next may be. Wakes who is to do that, one of them.
+    /// The group that was taken is written: the next may be. Calls one of those who wanted to, and wakes
+    /// the store's thread if it has something to do.
     pub(crate) fn written(&self) {
         let mut state = self.lock();
         state.writing = false;
-        if state.waiting.is_empty() {
+        let call = if state.waiting.is_empty() { None } else { state.calls.pop_front() };
+        if call.is_none() {
             state.calls.clear();
-        } else if let Some(call) = state.calls.pop_front() {
-            drop(state);
-            return call();
         }
+        // Who is called may be gone: the thread does not rely on it for what it has to write, nor when the queue is closed.
         self.wake_thread(state);
+        if let Some(call) = call {
+            call();
+        }
     }
 
     /// Leaves what waits to the store's thread.

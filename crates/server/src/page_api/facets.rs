@@ -18,6 +18,8 @@ const VALUES_SHOWN_MAX: usize = 10;
 const NAMES_MAX: usize = 10_000;
 const KEYS_MAX: usize = 1000;
 const VALUES_MAX: usize = 1000;
+/// Of all keys.
+const ALL_VALUES_MAX: usize = 100_000;
 
 #[derive(Serialize)]
 struct Facets {
@@ -69,6 +71,7 @@ struct Counts<'r> {
     statuses: Tally,
     kinds: Tally,
     attributes: HashMap<String, CountedAttribute>,
+    values: usize,
 }
 
 #[derive(Default)]
@@ -120,7 +123,8 @@ impl Tally {
 impl<'r> Counts<'r> {
     fn new(range: &'r Range) -> Self {
         let (statuses, kinds) = (Tally::default(), Tally::default());
-        Self { range, spans: 0, services: HashMap::new(), operations: 0, statuses, kinds, attributes: HashMap::new() }
+        let (services, attributes) = (HashMap::new(), HashMap::new());
+        Self { range, spans: 0, services, operations: 0, statuses, kinds, attributes, values: 0 }
     }
 
     fn count(&mut self, span: SpanRef<'_>) {
@@ -138,7 +142,8 @@ impl<'r> Counts<'r> {
             if let Some(attribute) = entry(&mut self.attributes, key, keys < KEYS_MAX) {
                 attribute.count += 1;
                 if let Some(text) = value_text(value) {
-                    attribute.values.add(&text, VALUES_MAX);
+                    let most = if self.values < ALL_VALUES_MAX { VALUES_MAX } else { 0 };
+                    self.values += usize::from(attribute.values.add(&text, most));
                 }
             }
         }

@@ -51,7 +51,8 @@ pub(crate) fn start(
     let waiting_bytes_max = WAITING_BYTES_MAX.min(app.options.store_memory_bytes_max() / 8);
     let collector = Collector { app: Arc::clone(app), transport, format, waiting_bytes_max };
     let socket = socket.into_std();
-    let task = Arc::clone(&lanes).spawn_on_first(async move {
+    let task = lanes.clone().spawn_on_first(async move {
+        // Lanes end with the last who uses them.
         let _lanes = lanes;
         // The socket is waited for by the lane, not by who opened it.
         let socket = socket.and_then(UdpSocket::from_std);

@@ -53,7 +53,7 @@ fn batch(number: u64, spans: u64) -> SpanBatch {
         let name = batch.intern(["get", "put"][n as usize % 2]);
         let row = SpanRow {
             trace_id: TraceId::from_halves(0, if n == 0 { 1 } else { number * 10_000 + n / 3 }),
-            id: SpanId::new(number << 32 | n + 1),
+            id: SpanId::new((number << 32) | (n + 1)),
             name,
             kind: Kind::Server,
             start: Some(Time::from_micros(1_000_000 + number * 1000 + n)),

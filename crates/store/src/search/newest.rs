@@ -103,7 +103,7 @@ struct Waiting {
     what: What,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     Segment(usize),
     Block(usize, u32),

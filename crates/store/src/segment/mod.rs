@@ -425,14 +425,17 @@ impl Segment {
         }
         let read = unpack(stored, entry.bytes as usize).and_then(|bytes| {
             let attribute = entry.number.checked_sub(FIRST_ATTRIBUTE);
-            Column::read(&bytes, attribute.map_or(TextTable::none(), |attribute| self.templates_of(attribute)))
+            Column::read(&bytes, self.templates_of(attribute))
         });
         read.map_err(|error| self.malformed(entry.offset, error))
     }
 
-    fn templates_of(&self, attribute: u32) -> &TextTable {
-        let attribute = self.footer.dictionary.attributes.get(attribute as usize);
-        attribute.map_or(TextTable::none(), |attribute| &attribute.templates)
+    fn templates_of(&self, attribute: Option<u32>) -> &TextTable {
+        let attributes = &self.footer.dictionary.attributes;
+        match attribute.and_then(|attribute| attributes.get(attribute as usize)) {
+            Some(attribute) => &attribute.templates,
+            None => TextTable::none(),
+        }
     }
 
     fn malformed(&self, offset: u64, error: Malformed) -> SegmentError {

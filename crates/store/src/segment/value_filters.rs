@@ -122,7 +122,7 @@ impl ValueFiltersBuilder {
 /// The positions of a value: from the lower half of its hash, in steps of the upper one.
 fn positions(hash: u64, hashes: u32, positions: u64) -> impl Iterator<Item = u64> {
     let (first, step) = (hash as u32, (hash >> 32) as u32 | 1);
-    (0..hashes).map(move |n| u64::from(first.wrapping_add(step.wrapping_mul(n))) * positions >> 32)
+    (0..hashes).map(move |n| (u64::from(first.wrapping_add(step.wrapping_mul(n))) * positions) >> 32)
 }
 
 /// A value's hash, as docs/format.md says. Never changes: it is in files.

@@ -246,6 +246,10 @@ impl<'a> Decoder<'a, '_> {
             DOUBLE => ValueRef::F64(f64::from_le_bytes(fields.array()?)),
             ARRAY | MAP | RAW => {
                 let reader = Reader::new(message);
+                if let (Meaning::PeerPort(rank), Target::Tag) = (meaning, walk.target) {
+                    // No number, and no later one counts.
+                    self.plain.peers.port(rank, ValueRef::Nested(&[]))?;
+                }
                 // No text: its reader would put that into the batch at once, before those that are on their way.
                 return match last_field(reader).ok()?? {
                     (ARRAY | MAP | RAW, _) => self.value(walk.target, id, reader).ok(),
@@ -451,6 +455,18 @@ mod tests {
                 broken[at] = byte;
                 check(&broken, &Limits::default());
             }
+        }
+    }
+
+    #[test]
+    fn of_several_ports_the_first_counts_whatever_it_is() {
+        let list = Value::Nested(vec![42, 2, 10, 0]);
+        for first in [list, Value::Bytes(vec![1]), Value::Bool(true), Value::Str("x".to_owned()), Value::I64(80)] {
+            let port = "net.peer.port".to_owned();
+            let tags = vec![text("peer.service", "users"), (port.clone(), first), (port, Value::I64(7))];
+            let body = body_of(&[Span { id: SpanId::new(1), tags, ..Span::default() }]);
+            assert_eq!(taken(&body), (1, 1));
+            check(&body, &Limits::default());
         }
     }
 

@@ -11,16 +11,15 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tracewell_model::SpanRef;
 use tracewell_store::Store;
 
 const LIMIT_MAX: u64 = 10_000;
 /// Lines that wait for the client.
 const LINES_WAITING_MAX: usize = 256;
-/// How often is looked whether a slow client has made room.
-const ROOM_INTERVAL: Duration = Duration::from_millis(5);
 /// How often is told how far the search came.
 const TOLD_SPANS: u64 = 20_000;
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -69,15 +68,9 @@ struct Sink<'a> {
 impl Sink<'_> {
     /// A client that is too slow or has gone ends the search.
     fn send(&self, value: &serde_json::Value) {
-        let mut line = line(value);
-        while let Err(error) = self.lines.try_send(line) {
-            match error {
-                mpsc::error::TrySendError::Full(back) if Instant::now() < self.deadline => {
-                    line = back;
-                    std::thread::sleep(ROOM_INTERVAL);
-                }
-                _ => return self.stop.stop(),
-            }
+        let sent = Handle::current().block_on(timeout_at(self.deadline, self.lines.send(line(value))));
+        if !matches!(sent, Ok(Ok(()))) {
+            self.stop.stop();
         }
     }
 }
