@@ -17,8 +17,10 @@ const ID: &[u8] = b"\",\"id\":\"";
 const TIMESTAMP: &[u8] = b"\"timestamp\":";
 /// Digits of a time in microseconds.
 const TIME_DIGITS: usize = 16;
-/// Digits of a trace id that say in which round it was sent.
+/// Digits of a trace id that say in which round it was sent ...
 const ROUND_DIGITS: usize = 8;
+/// ... at the front of its lower half, by which alone traces are told apart where services are linked.
+const LOWER_HALF: usize = 16;
 
 /// The batches of a set.
 pub(super) struct Batches {
@@ -53,7 +55,7 @@ impl Batches {
         into.extend_from_slice(line);
         let round = format!("{:0ROUND_DIGITS$x}", number / self.lines.len() as u64);
         for at in places(line, TRACE_ID) {
-            into[at..at + ROUND_DIGITS].copy_from_slice(round.as_bytes());
+            into[at + LOWER_HALF..at + LOWER_HALF + ROUND_DIGITS].copy_from_slice(round.as_bytes());
         }
         for at in places(line, TIMESTAMP) {
             let time = format!("{:0TIME_DIGITS$}", now_us.saturating_sub(self.end_us) + time_at(line, at));
@@ -208,12 +210,12 @@ mod tests {
         let mut batch = vec![];
         assert_eq!(batches.batch(0x2a, 1_800_000_000_000_500, &mut batch), 2);
         let spans: serde_json::Value = serde_json::from_slice(&batch).unwrap();
-        assert_eq!(spans[0]["traceId"], "0000002a000000000000000000000001");
+        assert_eq!(spans[0]["traceId"], "00000000000000000000002a00000001");
         assert_eq!(
             (&spans[0]["timestamp"], &spans[1]["id"]),
             (&1_800_000_000_000_000_u64.into(), &"0000000000000002".into())
         );
         let ids = batches.ids(0x2a);
-        assert_eq!(ids[1], ("0000002a000000000000000000000002".to_owned(), "0000000000000002".to_owned()));
+        assert_eq!(ids[1], ("00000000000000000000002a00000002".to_owned(), "0000000000000002".to_owned()));
     }
 }
