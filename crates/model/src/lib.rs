@@ -4,6 +4,7 @@
 //! encoders read. Owned [`Span`]s exist at the edges only.
 
 mod batch;
+mod calendar;
 mod dependency;
 mod filter;
 mod id;
@@ -25,6 +26,7 @@ pub use batch::{
     AttributeColumns, BatchColumns, BatchFull, BatchMark, Endpoint, EndpointId, ExtraRow, LinkRow, ResourceId, ScopeId,
     SpanBatch, SpanRow, Text,
 };
+pub use calendar::date;
 pub use dependency::{Call, DependencyLink, DependencyLinker, LinkSpan, PlainLinker};
 pub use filter::{
     Comparison, Condition, FilterError, FilterProblem, FilterTerm, Pattern, SpanFilter, SpanStatus, TagValue,

@@ -484,36 +484,27 @@ impl SpanBatch {
     /// Appends a copy of another batch's span. Its resource and scope are copied too, once for spans that come one after
     /// the other and share them.
     pub fn push_copy(&mut self, span: SpanRef<'_>) -> Result<(), BatchFull> {
-        let local = self.copy_endpoint(span.local());
-        let remote = self.copy_endpoint(span.remote());
-        let name = self.intern(span.name());
-        self.open_copy(span);
-        let (resource, scope, extra) = self.copy_rare(span);
-        self.commit(SpanRow {
-            trace_id: span.trace_id(),
-            id: span.id(),
-            parent: span.parent().unwrap_or(SpanId::NONE),
-            name,
-            kind: span.kind(),
-            flags: span.flags(),
-            start: span.start(),
-            duration: span.duration(),
-            local,
-            remote,
-            resource,
-            scope,
-            extra,
-        })
+        self.push_as(span, Self::open_copy, Self::copy_rare)
     }
 
     /// As [`Self::push_copy`] for who draws spans and shows no tags: of these only `error` is copied, of annotations
     /// time and text, and nothing rare but an error status.
     pub(crate) fn push_outline(&mut self, span: SpanRef<'_>) -> Result<(), BatchFull> {
+        self.push_as(span, Self::open_outline, Self::copy_rare_outline)
+    }
+
+    /// `open` takes tags and annotations over, `rare` what few spans have.
+    fn push_as<'a>(
+        &mut self,
+        span: SpanRef<'a>,
+        open: impl FnOnce(&mut Self, SpanRef<'a>),
+        rare: impl FnOnce(&mut Self, SpanRef<'a>) -> (ResourceId, ScopeId, Option<ExtraRow>),
+    ) -> Result<(), BatchFull> {
         let local = self.copy_endpoint(span.local());
         let remote = self.copy_endpoint(span.remote());
         let name = self.intern(span.name());
-        self.open_outline(span);
-        let (resource, scope, extra) = self.copy_rare_outline(span);
+        open(self, span);
+        let (resource, scope, extra) = rare(self, span);
         self.commit(SpanRow {
             trace_id: span.trace_id(),
             id: span.id(),

@@ -32,6 +32,18 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// As the page and its query language write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unset => "unset",
+            Self::Internal => "internal",
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
+    }
 }
 
 /// OTLP's status of a span.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
-use tracewell_model::{Kind, SpanBatch, SpanFilter, SpanRef};
+use tracewell_model::{SpanBatch, SpanFilter, SpanRef};
 
 /// More watchers are refused.
 const WATCHERS_MAX: usize = 64;
@@ -183,23 +183,11 @@ impl LiveSpan {
             parent_id: span.parent().map(|parent| parent.to_string()),
             service: span.service_name().to_owned(),
             name: span.name().to_owned(),
-            kind: kind_word(span.kind()),
+            kind: span.kind().word(),
             timestamp: span.timestamp_us(),
             duration: span.duration_us(),
             error: span.is_error(),
         }
-    }
-}
-
-/// A kind as the page's API writes it.
-pub(crate) const fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Unset => "unset",
-        Kind::Internal => "internal",
-        Kind::Client => "client",
-        Kind::Server => "server",
-        Kind::Producer => "producer",
-        Kind::Consumer => "consumer",
     }
 }
 

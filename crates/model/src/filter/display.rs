@@ -3,7 +3,6 @@
 use super::term_text::{write_key, write_pattern, write_quoted};
 use super::time_text::{write_duration, write_time};
 use super::{Condition, SpanFilter, SpanStatus};
-use crate::Kind;
 use std::fmt::{self, Display, Formatter};
 
 /// Canonical text. That of a filter in normal form reads back as the same filter.
@@ -44,7 +43,7 @@ impl Display for Condition {
                 f.write_str("has:")?;
                 write_pattern(f, pattern)
             }
-            Self::Kind(kind) => write!(f, "kind:{}", kind_word(*kind)),
+            Self::Kind(kind) => write!(f, "kind:{}", kind.word()),
             Self::Status(status) => write!(f, "status:{}", status.word()),
             Self::Duration(comparison, duration) => {
                 write!(f, "duration{}", comparison.sign())?;
@@ -75,18 +74,6 @@ impl SpanStatus {
             Self::Ok => "ok",
             Self::Unset => "unset",
         }
-    }
-}
-
-/// A kind's word in a query.
-pub(super) const fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Unset => "unset",
-        Kind::Internal => "internal",
-        Kind::Client => "client",
-        Kind::Server => "server",
-        Kind::Producer => "producer",
-        Kind::Consumer => "consumer",
     }
 }
 

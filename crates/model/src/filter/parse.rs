@@ -1,6 +1,5 @@
 //! Reads a query's text. What is bounded is bounded here: length, depth, number of conditions.
 
-use super::display::kind_word;
 use super::term_text::{ends_word, escaped};
 use super::time_text::{parse_duration, parse_time};
 use super::{Comparison, Condition, FilterError, FilterProblem, Pattern, SpanFilter, SpanStatus, TagValue};
@@ -317,7 +316,7 @@ impl Reader<'_> {
 fn kind(value: &Word) -> Result<Kind, FilterError> {
     let word = value.pattern.exact().unwrap_or_default();
     let mut all = (0..).map_while(Kind::from_u8);
-    let found = all.find(|kind| kind_word(*kind).eq_ignore_ascii_case(word));
+    let found = all.find(|kind| kind.word().eq_ignore_ascii_case(word));
     found.ok_or_else(|| wrong(value.bytes.clone(), FilterProblem::UnknownKind))
 }
 

@@ -1,7 +1,6 @@
 //! Numbers, durations, times and ids as Go reads them, with its words for what is wrong: they stand in Jaeger's answers.
 
-use crate::clock;
-use tracewell_model::TraceId;
+use tracewell_model::{TraceId, date};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -147,7 +146,7 @@ pub(super) fn parse_rfc3339(text: &str) -> Result<i128> {
 /// A time as Go's JSON has it: milliseconds since the epoch, with as many digits as it needs.
 pub(super) fn rfc3339_text(time_ms: u64) -> String {
     let (seconds, millis) = (time_ms / 1000, time_ms % 1000);
-    let (year, month, day) = clock::date(seconds / 86_400);
+    let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")

@@ -3,7 +3,6 @@
 use super::asked::{Answered, Range};
 use super::scan::{Limits, Searched, Taker, run, scan};
 use super::value_text::{attributes, value_text};
-use crate::live::kind_word;
 use crate::zipkin::{Asked, ZipkinApi};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -130,7 +129,7 @@ impl<'r> Counts<'r> {
     fn count(&mut self, span: SpanRef<'_>) {
         self.spans += 1;
         self.statuses.add(SpanStatus::of(span).word(), NAMES_MAX);
-        self.kinds.add(kind_word(span.kind()), NAMES_MAX);
+        self.kinds.add(span.kind().word(), NAMES_MAX);
         let services = self.services.len();
         if let Some(service) = entry(&mut self.services, span.service_name(), services < NAMES_MAX) {
             service.count += 1;

@@ -3,7 +3,6 @@
 use super::asked::{Answered, Range, given, number, word};
 use super::figures::{Counted, Figures};
 use super::scan::{Limits, Searched, Taker, run, scan};
-use crate::live::kind_word;
 use crate::zipkin::{Asked, ZipkinApi};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -135,7 +134,7 @@ impl Counts<'_> {
         let operation = |((service, name, kind), row): ((String, String, u8), Row)| Operation {
             service,
             name,
-            kind: kind_word(Kind::from_u8(kind).unwrap_or_default()),
+            kind: Kind::from_u8(kind).unwrap_or_default().word(),
             figures: row.whole.figures(seconds),
             sparkline: row.sparkline(buckets),
         };

@@ -1,7 +1,7 @@
 //! The warning Jaeger 1.76 puts on spans that end before they begin, with times as Go prints them.
 
 use std::fmt::Write;
-use tracewell_model::Time;
+use tracewell_model::{Time, date};
 
 /// Jaeger's words for a span whose end was moved to one nanosecond behind its start. OTLP's decoders add it where the end is
 /// before the start; Jaeger's answers also have it where both are the same.
@@ -18,7 +18,7 @@ fn push_time(text: &mut String, time: Time) {
     const DAY_SECONDS: u64 = 86_400;
     let nanos = time.as_nanos();
     let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let (year, month, day) = civil(seconds / DAY_SECONDS);
+    let (year, month, day) = date(seconds / DAY_SECONDS);
     let second = seconds % DAY_SECONDS;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     // Writing to a string does not fail.
@@ -28,18 +28,6 @@ fn push_time(text: &mut String, time: Time) {
         text.push_str(fraction.trim_end_matches('0'));
     }
     text.push_str(" +0000 UTC");
-}
-
-/// The date of a day since the epoch, in years that begin in March, so that the odd day is a year's last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let in_next_year = month >= 10;
-    (400 * era + year + u64::from(in_next_year), if in_next_year { month - 9 } else { month + 3 }, day)
 }
 
 #[cfg(test)]

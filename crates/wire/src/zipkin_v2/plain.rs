@@ -1,7 +1,7 @@
 //! Spans as reporters send them, in one pass over their bytes: known fields, no escapes, numbers as numbers, no null.
 //!
 //! What is not so plain is not taken, and then read by [`super::decode`]'s reader, which knows every rule: it alone makes
-//! errors. What is taken here, that takes to the same spans; a test and the fuzz target hold one against the other.
+//! errors. What is taken here it takes to the same spans; tests hold one against the other.
 
 use super::decode::{commit, hex_word, parse_kind, parse_parent_id, parse_span_id, parse_trace_id, positive_micros};
 use super::endpoint::set_ip_text;
