@@ -7,7 +7,7 @@ export const STRIPS = ['histogram', 'scatter', 'heat'] as const;
 export type StripName = (typeof STRIPS)[number];
 
 export const HEIGHT = 120;
-export const TOP = 10;
+export const TOP = 26;
 export const BOTTOM = 20;
 export const SIDE = 12;
 const BODY = HEIGHT - TOP - BOTTOM;
@@ -94,7 +94,7 @@ export function paintHistogram(pen: CanvasRenderingContext2D, scale: Scale, hist
     pen.fillRect(x, bottom - failed, width, failed);
   }
   pen.fillStyle = c['ink-2'];
-  pen.fillText(formatCount(most), SIDE, TOP);
+  pen.fillText(formatCount(most), SIDE, TOP - 8);
 }
 
 export function paintHeat(pen: CanvasRenderingContext2D, scale: Scale, histogram: Histogram, c: Colours): void {

@@ -6,16 +6,17 @@ mod features;
 mod rank;
 mod score;
 
-use super::asked::{Answered, Range, filter, word};
+use super::asked::{Answered, Range, Refused, filter, given, word};
 use super::scan::{Limits, Searched, Taker, run, scan};
-use super::summary::self_time;
+use super::summary::{bounds, self_time};
 use crate::zipkin::{Asked, ZipkinApi};
 use features::{Features, What};
 use rank::{Told, rank};
 use score::Sides;
 use serde::Serialize;
 use std::collections::HashMap;
-use tracewell_model::{Condition, Pattern, SpanFilter, SpanRef, TraceTree};
+use std::ops::RangeInclusive;
+use tracewell_model::{Condition, Pattern, SpanBatch, SpanFilter, SpanRef, TraceTree};
 
 /// What is answered at most.
 const DIFFERENCES_MAX: usize = 30;
@@ -69,6 +70,36 @@ struct Slower {
     share: f64,
 }
 
+/// What is selected: traces with such a span that lie in the region, or such spans.
+#[derive(Debug, Default)]
+struct Select {
+    spans: SpanFilter,
+    region: Option<Region>,
+}
+
+/// Of a picture in which traces have their place by start and duration, microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Region {
+    start: RangeInclusive<u64>,
+    duration: RangeInclusive<u64>,
+}
+
+impl Region {
+    /// `from-to-shortest-longest`; what is not said is not bounded.
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let bad = || Refused::Bad(format!("region is {text:?}: from-to-shortest-longest is expected, whole numbers"));
+        let bounds: Vec<&str> = text.split('-').collect();
+        let &[from, to, shortest, longest] = bounds.as_slice() else { return Err(bad()) };
+        let or = |text: &str, none: u64| if text.is_empty() { Ok(none) } else { text.parse().map_err(|_| bad()) };
+        Ok(Self { start: or(from, 0)?..=or(to, u64::MAX)?, duration: or(shortest, 0)?..=or(longest, u64::MAX)? })
+    }
+
+    fn holds(&self, trace: &SpanBatch) -> bool {
+        let (start, end) = bounds(trace);
+        self.start.contains(&start.as_micros()) && self.duration.contains(&end.saturating_sub(start).as_micros())
+    }
+}
+
 /// What is on one of two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -78,7 +109,9 @@ enum Unit {
 
 pub(super) async fn compare(api: &ZipkinApi, asked: &Asked<'_>) -> Answered {
     let range = Range::of(api, asked)?;
-    let select = filter(&asked.parameters, "select")?;
+    let spans = filter(&asked.parameters, "select")?;
+    let region = given(&asked.parameters, "region").map(Region::parse).transpose()?;
+    let select = Select { spans, region };
     let unit = if word(&asked.parameters, "of", &["traces", "spans"])? == "spans" { Unit::Span } else { Unit::Trace };
     run(api, asked, move |store, stop| {
         let mut counts = Counts::new(&range, &select, unit);
@@ -90,7 +123,7 @@ pub(super) async fn compare(api: &ZipkinApi, asked: &Asked<'_>) -> Answered {
 
 struct Counts<'r> {
     range: &'r Range,
-    select: &'r SpanFilter,
+    select: &'r Select,
     unit: Unit,
     /// Units of either side.
     whole: Sides,
@@ -106,17 +139,18 @@ struct SelfTimes {
 }
 
 impl<'r> Counts<'r> {
-    fn new(range: &'r Range, select: &'r SpanFilter, unit: Unit) -> Self {
+    fn new(range: &'r Range, select: &'r Select, unit: Unit) -> Self {
         let (whole, features, operations) = (Sides::default(), Features::new(), HashMap::new());
         Self { range, select, unit, whole, features, operations }
     }
 
     fn count_trace(&mut self, spans: &[SpanRef<'_>]) {
         let search = self.range.search();
-        let selected = spans.iter().any(|span| search.matches(*span) && self.select.matches(*span));
+        let tree = TraceTree::build(spans);
+        let selected = spans.iter().any(|span| search.matches(*span) && self.select.spans.matches(*span))
+            && self.select.region.as_ref().is_none_or(|region| region.holds(&tree.spans));
         self.whole.add(selected);
         self.features.count(spans.iter().copied(), selected);
-        let tree = TraceTree::build(spans);
         for node in 0..tree.nodes.len() {
             self.count_self_time(&tree, node, selected);
         }
@@ -137,8 +171,9 @@ impl<'r> Counts<'r> {
             let Some(left) = visits.checked_sub(size + depth as usize) else { return };
             visits = left;
             let below = order[at..at + size].iter().map(|(node, _)| *node);
-            let above = std::iter::successors(tree.nodes[node].parent, |&node| tree.nodes[node].parent).take(depth as usize);
-            let selected = self.select.matches(span);
+            let above =
+                std::iter::successors(tree.nodes[node].parent, |&node| tree.nodes[node].parent).take(depth as usize);
+            let selected = self.select.spans.matches(span);
             self.whole.add(selected);
             self.features.count(below.clone().chain(above).map(|node| tree.spans.span(node)), selected);
             below.for_each(|node| self.count_self_time(&tree, node, selected));

@@ -192,7 +192,8 @@ impl Features {
         if self.record_is_full {
             return None;
         }
-        let places: HashMap<u32, usize> = some.iter().enumerate().take(64).map(|(place, index)| (*index, place)).collect();
+        let places: HashMap<u32, usize> =
+            some.iter().enumerate().take(64).map(|(place, index)| (*index, place)).collect();
         let mut counts: HashMap<(usize, usize), Sides> = HashMap::new();
         let (mut span, mut unit) = (0_u64, [0_u64; 64]);
         for &word in &self.record {

@@ -59,7 +59,10 @@ fn compared(requests: &[Request], query: &str, select: &str, unit: Unit) -> Comp
     store.write(batch, Box::new(|result| result.unwrap()));
     let window = DependencyWindow { start_us: 0, end_us: u64::MAX };
     let range = Range { filter: SpanFilter::parse(query).unwrap(), window, grouping: TraceGrouping::Strict };
-    let select = SpanFilter::parse(select).unwrap();
+    let select = match select.strip_prefix("region=") {
+        Some(region) => Select { region: Region::parse(region).ok(), ..Select::default() },
+        None => Select { spans: SpanFilter::parse(select).unwrap(), region: None },
+    };
     let mut counts = Counts::new(&range, &select, unit);
     let searched = scan(&store, &range, Limits::ANSWER, &Stop::default(), &mut counts).unwrap();
     counts.compared(searched)
@@ -117,5 +120,20 @@ fn without_two_sides_there_is_nothing_to_compare() {
     for select in ["", "duration>1h"] {
         let compared = compared(&requests, "", select, Unit::Trace);
         assert!(compared.differences.is_empty() && compared.slower.is_empty());
+    }
+}
+
+#[test]
+fn traces_are_selected_by_their_place_in_the_picture() {
+    // The database's spans alone are as long as the second half of the traces of the first half.
+    let request = |at| Request { at, replica: "a", region: "eu", slow_us: if at < 50 { 0 } else { 300 }, fails: false };
+    let requests: Vec<Request> = (0..100).map(request).collect();
+    let selected = |region: &str| compared(&requests, "", region, Unit::Trace).selected;
+    assert_eq!(
+        ["region=---", "region=--1700-", "region=---1700", "region=-1020000-1700-"].map(selected),
+        [100, 50, 50, 0]
+    );
+    for wrong in ["1-2-3", "a---", "1-2-3-4-5"] {
+        assert!(Region::parse(wrong).is_err(), "{wrong}");
     }
 }
