@@ -328,7 +328,7 @@ export const t = {
   open: {
     title: 'Open a file of spans',
     text: 'Drop files here, paste JSON, or choose them. They stay in this browser: nothing is sent anywhere.',
-    formats: 'Zipkin v1 and v2, Jaeger, OTLP: JSON, recognised by itself.',
+    formats: 'Zipkin v1 and v2, Jaeger, OTLP as JSON, and OTLP’s protobuf: recognised by itself.',
     choose: 'Choose files',
     reading: (name: string) => `Reading ${name}…`,
     read: (name: string, format: string, traces: number) => `${name}: ${format}, ${plural(traces, 'trace')}`,

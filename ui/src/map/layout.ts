@@ -52,6 +52,8 @@ const LABEL_PLACES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78];
 const MARGIN = 16;
 const SWEEPS = 12;
 const MUTUAL_SHIFT = 7;
+/** How far their labels stand from the lines of two services that call each other, away from the other line. */
+const MUTUAL_LABEL = 9;
 
 interface Place {
   /** Service name, or '' for a dummy. */
@@ -297,7 +299,7 @@ function line(from: PlacedNode, to: PlacedNode, through: [number, number][], mut
   }
   const middle = (points.length - 2) / 2;
   const pieces = points.slice(1).map((_, i) => i).sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle) || a - b);
-  return { path, places: pieces.flatMap((piece) => LABEL_PLACES.map((t) => onCurve(points[piece]!, points[piece + 1]!, t))) };
+  return { path, places: pieces.flatMap((piece) => LABEL_PLACES.map((t) => onCurve(points[piece]!, points[piece + 1]!, t)).map(([x, y]): [number, number] => [x, y + Math.sign(shift) * MUTUAL_LABEL])) };
 }
 
 /** A point of the curve that `line` draws between two. */

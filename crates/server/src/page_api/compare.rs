@@ -71,7 +71,7 @@ struct Slower {
 }
 
 /// What is selected: traces with such a span that lie in the region, or such spans.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Select {
     spans: SpanFilter,
     region: Option<Region>,

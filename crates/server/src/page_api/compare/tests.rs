@@ -59,10 +59,9 @@ fn compared(requests: &[Request], query: &str, select: &str, unit: Unit) -> Comp
     store.write(batch, Box::new(|result| result.unwrap()));
     let window = DependencyWindow { start_us: 0, end_us: u64::MAX };
     let range = Range { filter: SpanFilter::parse(query).unwrap(), window, grouping: TraceGrouping::Strict };
-    let select = match select.strip_prefix("region=") {
-        Some(region) => Select { region: Region::parse(region).ok(), ..Select::default() },
-        None => Select { spans: SpanFilter::parse(select).unwrap(), region: None },
-    };
+    let region = select.strip_prefix("region=").and_then(|region| Region::parse(region).ok());
+    let spans = SpanFilter::parse(if region.is_some() { "" } else { select }).unwrap();
+    let select = Select { spans, region };
     let mut counts = Counts::new(&range, &select, unit);
     let searched = scan(&store, &range, Limits::ANSWER, &Stop::default(), &mut counts).unwrap();
     counts.compared(searched)
