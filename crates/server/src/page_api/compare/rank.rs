@@ -77,11 +77,16 @@ impl Ranking<'_> {
     fn singles(&self) -> Vec<Told> {
         let all = self.features.all().iter().enumerate();
         let counts = all.filter(|(_, feature)| {
-            feature.units.selected.max(feature.units.rest) >= UNITS_MIN
-                && !self.features.is_id(feature)
-                && !self.is_its_name(feature)
+            self.is_no_chance(feature.units) && !self.features.is_id(feature) && !self.is_its_name(feature)
         });
         counts.map(|(index, feature)| self.told(index as u32, None, feature.units)).collect()
+    }
+
+    /// Enough of the selected have it; or lack it, where the rest has it more often.
+    fn is_no_chance(&self, units: Sides) -> bool {
+        let lack = self.whole.selected - units.selected;
+        let least = UNITS_MIN.min(self.whole.selected);
+        if units.score(self.whole) < 0.0 { lack >= least } else { units.selected >= least }
     }
 
     /// What all spans of a name have, and no others, says no more than the name does.
