@@ -111,6 +111,10 @@ export interface Difference {
   service: string;
   key: string;
   value: string | null;
+  /** An operation that is called so often at least. */
+  times: number | null;
+  /** What the same span has besides. */
+  and: { key: string; value: string | null } | null;
   selectedCount: number;
   restCount: number;
   selectedShare: number;

@@ -63,7 +63,9 @@ function arrive(): void {
   const params = new URLSearchParams(location.search);
   const route = routeOf(path);
   let own = params;
-  if (/^(traces\/|dependenc|system-arch|monitor|search|index\.html)/.test(path) || (route.page === 'trace' && params.has('uiFind'))) {
+  // Jaeger's search, also where its path has gone lost on the way through a proxy.
+  const isJaegers = route.page === 'search' && params.has('service') && !params.has('q');
+  if (isJaegers || /^(traces\/|dependenc|system-arch|monitor|search|index\.html)/.test(path) || (route.page === 'trace' && params.has('uiFind'))) {
     if (route.page === 'map') renameTimes(params);
     if (route.page === 'search') own = fromJaegerSearch(params);
     if (route.page === 'trace') renameFind(params);

@@ -307,6 +307,9 @@ test('files open without a server: Zipkin, Jaeger, OTLP; what is none is said', 
   await page.getByTestId('span-tags').waitFor();
   assert.match(await page.getByTestId('span-tags').textContent(), /k\s*v/);
   assert.deepEqual(asked.filter((url) => url.includes('/api/tracewell/')), []);
+  await page.goBack();
+  await page.getByLabel('Sort').selectOption('spans');
+  await until(page, () => location.search.includes('sort=spans'));
   await close(page);
 });
 

@@ -187,7 +187,7 @@ function compare(found, selects, searched) {
   const differences = [...pairs].map((pair) => {
     const [key, value] = pair.split('\n');
     const [a, b] = [share(selected, key, value), share(rest, key, value)];
-    return { service: 'gateway', key, value, selectedCount: Math.round(a * selected.length), restCount: Math.round(b * rest.length), selectedShare: a, restShare: b, score: a - b, query: `${key}="${value}"` };
+    return { service: 'gateway', key, value, times: null, and: null, selectedCount: Math.round(a * selected.length), restCount: Math.round(b * rest.length), selectedShare: a, restShare: b, score: a - b, query: `${key}="${value}"` };
   });
   const slower = [{ service: 'payment', name: 'authorize', selectedSelfTime: 180_000, restSelfTime: 900, share: 0.93 }];
   return { selected: selected.length, rest: rest.length, differences: differences.sort((a, b) => Math.abs(b.score) - Math.abs(a.score)).slice(0, 30), slower, searched };

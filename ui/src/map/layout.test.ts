@@ -1,9 +1,9 @@
 // The layered drawing of the dependency graph.
 import { expect, it } from 'vitest';
-import { layOut, NODE_HEIGHT, type Link } from './layout';
+import { LABEL_HEIGHT, layOut, NODE_HEIGHT, type Link } from './layout';
 
 const link = (parent: string, child: string): Link => ({ parent, child, callCount: 1, errorCount: 0 });
-const draw = (...links: Link[]) => layOut(links, (name) => name.length * 8);
+const draw = (...links: Link[]) => layOut(links, { name: (name) => name.length * 8, label: () => 80 });
 const at = (drawing: ReturnType<typeof draw>, name: string) => drawing.nodes.find((node) => node.name === name)!;
 
 it('puts the called right of the caller', () => {
@@ -38,4 +38,15 @@ it('draws the same picture whatever the order of the links', () => {
 it('keeps the two lines of services that call each other apart', () => {
   const [there, back] = draw(link('a', 'b'), link('b', 'a')).links;
   expect(Math.abs(there!.y - back!.y)).toBeGreaterThanOrEqual(12);
+});
+
+it('puts no label over a service', () => {
+  const shop = [['front', 'cart'], ['front', 'catalog'], ['cart', 'kafka'], ['cart', 'payment'], ['cart', 'redis'], ['kafka', 'shipping'], ['shipping', 'kafka'], ['kafka', 'catalog'], ['payment', 'mysql'], ['catalog', 'mysql'], ['catalog', 'redis'], ['shipping', 'mysql']];
+  const { nodes, links } = draw(...shop.map(([parent, child]) => link(parent!, child!)));
+  for (const { x, y } of links) {
+    for (const node of nodes) {
+      const apart = x + 40 <= node.x || x - 40 >= node.x + node.width || y + LABEL_HEIGHT / 2 <= node.y || y - LABEL_HEIGHT / 2 >= node.y + NODE_HEIGHT;
+      expect(apart, `a label at ${x},${y} and ${node.name}`).toBe(true);
+    }
+  }
 });

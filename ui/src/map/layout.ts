@@ -23,9 +23,15 @@ export interface PlacedLink {
   link: Link;
   /** An SVG path. */
   path: string;
-  /** The middle of the line, for its label. */
+  /** Where its label stands, the middle of it. */
   x: number;
   y: number;
+}
+
+/** How wide names and labels are. */
+export interface Measure {
+  name: (name: string) => number;
+  label: (link: Link) => number;
 }
 
 export interface Drawing {
@@ -36,11 +42,18 @@ export interface Drawing {
 }
 
 export const NODE_HEIGHT = 24;
-const ROW_GAP = 14;
-const LAYER_GAP = 96;
+/** A label is two lines, one above and one below its link. */
+export const LABEL_HEIGHT = 26;
+const ROW_GAP = 22;
+const LAYER_GAP = 72;
+const LABEL_GAP = 24;
+/** Where on each piece of a line its label is tried, the best place first. */
+const LABEL_PLACES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78];
 const MARGIN = 16;
 const SWEEPS = 12;
 const MUTUAL_SHIFT = 7;
+/** How far their labels stand from the lines of two services that call each other, away from the other line. */
+const MUTUAL_LABEL = 9;
 
 interface Place {
   /** Service name, or '' for a dummy. */
@@ -52,7 +65,7 @@ interface Place {
   after: Place[];
 }
 
-export function layOut(links: readonly Link[], widthOf: (name: string) => number): Drawing {
+export function layOut(links: readonly Link[], measure: Measure): Drawing {
   const names = [...new Set(links.flatMap((link) => [link.parent, link.child]))].sort();
   const forward = breakCircles(names, links);
   const places = new Map(names.map((name) => [name, place(name, 0)]));
@@ -60,7 +73,7 @@ export function layOut(links: readonly Link[], widthOf: (name: string) => number
   const { layers, chains } = insertDummies(places, forward);
   orderLayers(layers);
   straighten(layers);
-  return draw(links, layers, places, chains, widthOf);
+  return draw(links, layers, places, chains, measure);
 }
 
 /** Depth first, without recursion; a link back to a service still being visited is turned around. */
@@ -190,16 +203,17 @@ function draw(
   layers: Place[][],
   places: Map<string, Place>,
   chains: Map<string, Place[]>,
-  widthOf: (name: string) => number,
+  measure: Measure,
 ): Drawing {
   const left: number[] = [];
-  const widths = layers.map((layer) => Math.max(40, ...layer.map((p) => (p.name === '' ? 0 : widthOf(p.name)))));
+  const widths = layers.map((layer) => Math.max(40, ...layer.map((p) => (p.name === '' ? 0 : measure.name(p.name)))));
+  const gaps = layerGaps(links, places, layers.length, measure);
   let x = MARGIN;
-  for (const width of widths) {
+  widths.forEach((width, layer) => {
     left.push(x);
-    x += width + LAYER_GAP;
-  }
-  const nodes = [...places.values()].map((p) => ({ name: p.name, x: left[p.layer]!, y: MARGIN + p.y, width: widthOf(p.name) }));
+    x += width + (gaps[layer] ?? 0);
+  });
+  const nodes = [...places.values()].map((p) => ({ name: p.name, x: left[p.layer]!, y: MARGIN + p.y, width: measure.name(p.name) }));
   const at = new Map(nodes.map((node) => [node.name, node]));
   const dummyPoint = (p: Place): [number, number] => [left[p.layer]! + widths[p.layer]! / 2, MARGIN + p.y + NODE_HEIGHT / 2];
   const known = new Set(links.map((link) => `${link.parent}\n${link.child}`));
@@ -208,15 +222,67 @@ function draw(
     const chain = chains.get(`${link.parent}\n${link.child}`) ?? [...(chains.get(`${link.child}\n${link.parent}`) ?? [])].reverse();
     return { link, ...line(at.get(link.parent)!, at.get(link.child)!, chain.slice(1, -1).map(dummyPoint), mutual) };
   });
+  const labelled = placeLabels(placed, nodes, measure);
   const height = Math.max(...nodes.map((node) => node.y)) + NODE_HEIGHT + MARGIN;
-  return { nodes, links: placed, width: x - LAYER_GAP + MARGIN, height };
+  return { nodes, links: labelled, width: x + MARGIN, height };
 }
 
-function line(from: PlacedNode, to: PlacedNode, through: [number, number][], mutual: boolean): { path: string; x: number; y: number } {
+/** Room between two layers: for the widest label of the links between neighbours. */
+function layerGaps(links: readonly Link[], places: Map<string, Place>, count: number, measure: Measure): number[] {
+  const gaps = Array.from({ length: count - 1 }, () => LAYER_GAP);
+  for (const link of links) {
+    const [from, to] = [places.get(link.parent)!.layer, places.get(link.child)!.layer];
+    const left = Math.min(from, to);
+    if (Math.abs(from - to) === 1) gaps[left] = Math.max(gaps[left]!, measure.label(link) + LABEL_GAP);
+  }
+  return gaps;
+}
+
+interface Line {
+  link: Link;
+  path: string;
+  /** Where its label may stand, the best place first. */
+  places: [number, number][];
+}
+
+/** Each label where it covers no service and no other label, as far as there is such a place. The busiest choose first. */
+function placeLabels(lines: Line[], nodes: PlacedNode[], measure: Measure): PlacedLink[] {
+  const taken = nodes.map((node): Box => ({ left: node.x - 2, right: node.x + node.width + 2, top: node.y - 2, bottom: node.y + NODE_HEIGHT + 2 }));
+  const services = taken.length;
+  const chosen = new Map<Line, [number, number]>();
+  const key = ({ link }: Line) => `${link.parent}\n${link.child}`;
+  for (const one of [...lines].sort((a, b) => b.link.callCount - a.link.callCount || (key(a) < key(b) ? -1 : 1))) {
+    const width = measure.label(one.link);
+    const boxAt = ([x, y]: [number, number]): Box => ({ left: x - width / 2, right: x + width / 2, top: y - LABEL_HEIGHT / 2, bottom: y + LABEL_HEIGHT / 2 });
+    // Covering a service is worse than covering a label.
+    const badness = (place: [number, number]) => taken.reduce((sum, box, i) => sum + overlap(boxAt(place), box) * (i < services ? 4 : 1), 0);
+    let best = one.places[0]!;
+    let least = Infinity;
+    for (const place of one.places) {
+      const bad = badness(place);
+      if (bad < least) [least, best] = [bad, place];
+      if (bad === 0) break;
+    }
+    taken.push(boxAt(best));
+    chosen.set(one, best);
+  }
+  return lines.map((one) => ({ link: one.link, path: one.path, x: chosen.get(one)![0], y: chosen.get(one)![1] }));
+}
+
+interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+const overlap = (a: Box, b: Box) => Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
+
+function line(from: PlacedNode, to: PlacedNode, through: [number, number][], mutual: boolean): Omit<Line, 'link'> {
   const half = NODE_HEIGHT / 2;
   if (from === to) {
     const x = from.x + from.width;
-    return { path: `M${x},${from.y + 6}c28,-18 28,30 0,12`, x: x + 22, y: from.y + half };
+    return { path: `M${x},${from.y + 6}c28,-18 28,30 0,12`, places: [[x + 44, from.y + half]] };
   }
   const back = to.x <= from.x;
   // Two services that call each other have two lines, one above the other, so that both can be read.
@@ -231,10 +297,16 @@ function line(from: PlacedNode, to: PlacedNode, through: [number, number][], mut
     const bend = (bx - ax) / 2;
     path += `C${ax + bend},${ay} ${bx - bend},${by} ${bx},${by}`;
   }
-  const middle = Math.floor((points.length - 1) / 2);
-  const [ax, ay] = points[middle]!;
-  const [bx, by] = points[middle + 1]!;
-  return { path, x: (ax + bx) / 2, y: (ay + by) / 2 };
+  const middle = (points.length - 2) / 2;
+  const pieces = points.slice(1).map((_, i) => i).sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle) || a - b);
+  return { path, places: pieces.flatMap((piece) => LABEL_PLACES.map((t) => onCurve(points[piece]!, points[piece + 1]!, t)).map(([x, y]): [number, number] => [x, y + Math.sign(shift) * MUTUAL_LABEL])) };
+}
+
+/** A point of the curve that `line` draws between two. */
+function onCurve([ax, ay]: [number, number], [bx, by]: [number, number], t: number): [number, number] {
+  const bend = (bx - ax) / 2;
+  const mix = (a: number, b: number, c: number, d: number) => (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t ** 2 * c + t ** 3 * d;
+  return [mix(ax, ax + bend, bx - bend, bx), mix(ay, ay, by, by)];
 }
 
 function mean(places: readonly Place[], of: (p: Place) => number): number | undefined {

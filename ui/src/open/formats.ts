@@ -1,6 +1,7 @@
-// What a dropped file may hold, recognised by its shape: Zipkin's JSON v1 and v2, Jaeger's, OTLP's (one document or one a line). In: the
-// text. Out: spans of Zipkin's v2 JSON, which is what the page shows of a span.
+// What a dropped file may hold, recognised by its shape: Zipkin's JSON v1 and v2, Jaeger's, OTLP's (one document or one a line), OTLP's
+// protobuf. In: the content. Out: spans of Zipkin's v2 JSON, which is what the page shows of a span.
 import type { Endpoint, SpanJson } from '../api';
+import { readProtobuf } from './protobuf';
 
 export class FormatError extends Error {}
 
@@ -13,8 +14,30 @@ export interface Read {
 
 type Json = Record<string, unknown>;
 
+const NOTHING_KNOWN = 'it is neither Zipkin’s, Jaeger’s nor OTLP’s JSON, nor OTLP’s protobuf';
+
+export function readFile(content: ArrayBuffer): Read {
+  const bytes = new Uint8Array(content);
+  const first = bytes.find((byte) => byte > 0x20);
+  const mayBeJson = first === 0x5b || first === 0x7b || bytes[0] === 0xef;
+  // Protobuf may look like a line feed and a brace; JSON never is protobuf.
+  if (bytes[0] !== 0x0a && bytes[0] !== 0) {
+    if (!mayBeJson) throw new FormatError(NOTHING_KNOWN);
+    return readSpans(new TextDecoder().decode(content));
+  }
+  try {
+    return read(readProtobuf(content));
+  } catch (error) {
+    if (mayBeJson) return readSpans(new TextDecoder().decode(content));
+    throw new FormatError((error as Error).message);
+  }
+}
+
 export function readSpans(text: string): Read {
-  const documents = parseDocuments(text);
+  return read(parseDocuments(text));
+}
+
+function read(documents: unknown[]): Read {
   const reads = documents.map(readDocument);
   const format = reads[0]!.format;
   return { format, spans: reads.flatMap((read) => read.spans) };
@@ -44,7 +67,7 @@ function readDocument(document: unknown): Read {
   const jaeger = Array.isArray(whole.data) ? (whole.data as Json[]) : whole.spans && whole.processes ? [whole] : undefined;
   if (jaeger) return { format: 'Jaeger', spans: jaeger.flatMap(readJaeger) };
   if (typeof whole.traceId === 'string' && typeof whole.id === 'string') return readZipkin([whole]);
-  throw new FormatError('it is neither Zipkin’s, Jaeger’s nor OTLP’s JSON');
+  throw new FormatError(NOTHING_KNOWN);
 }
 
 function readZipkin(list: Json[]): Read {

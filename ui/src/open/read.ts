@@ -2,7 +2,7 @@
 // one of its spans. Nothing leaves the browser.
 import type { SpanJson, Summary } from '../api';
 import { parseTrace } from '../trace/columns';
-import { readSpans, type FormatName } from './formats';
+import { readFile, type FormatName } from './formats';
 import { layOutSpans, type LaidOut } from './layout';
 
 export interface Opened {
@@ -19,7 +19,7 @@ export class OpenedFiles {
   private laidOut: { traceId: string; trace: LaidOut } | undefined;
 
   open(_name: string, content: ArrayBuffer): Opened {
-    const { format, spans } = readSpans(new TextDecoder().decode(content));
+    const { format, spans } = readFile(content);
     const traceIds = new Set<string>();
     for (const span of spans) {
       const list = this.spans.get(span.traceId);

@@ -7,7 +7,7 @@ export const STRIPS = ['histogram', 'scatter', 'heat'] as const;
 export type StripName = (typeof STRIPS)[number];
 
 export const HEIGHT = 120;
-export const TOP = 10;
+export const TOP = 26;
 export const BOTTOM = 20;
 export const SIDE = 12;
 const BODY = HEIGHT - TOP - BOTTOM;
@@ -63,16 +63,25 @@ export function paintTimes(pen: CanvasRenderingContext2D, scale: Scale, c: Colou
   }
 }
 
-/** Lines and labels of durations, one a power of ten. */
+/** Lines of durations, one a power of ten. */
 export function paintDurations(pen: CanvasRenderingContext2D, scale: Scale, c: Colours): void {
+  pen.fillStyle = c.line;
+  for (let power = Math.ceil(scale.low); power <= scale.high; power++) pen.fillRect(0, Math.round(scale.y(10 ** power)), scale.width, 1);
+}
+
+/** Their labels, over what is drawn, on a ground of their own. */
+export function paintDurationLabels(pen: CanvasRenderingContext2D, scale: Scale, c: Colours): void {
   let free = HEIGHT - BOTTOM - 2;
+  pen.strokeStyle = c.ground;
+  pen.lineWidth = 4;
+  pen.lineJoin = 'round';
   for (let power = Math.ceil(scale.low); power <= scale.high; power++) {
     const y = Math.round(scale.y(10 ** power));
-    pen.fillStyle = c.line;
-    pen.fillRect(0, y, scale.width, 1);
     if (y - 7 < 4 || y > free) continue;
+    const text = power >= 6 ? `${10 ** (power - 6)} s` : power >= 3 ? `${10 ** (power - 3)} ms` : `${10 ** power} µs`;
     pen.fillStyle = c['ink-2'];
-    pen.fillText(power >= 6 ? `${10 ** (power - 6)} s` : power >= 3 ? `${10 ** (power - 3)} ms` : `${10 ** power} µs`, SIDE, y - 7);
+    pen.strokeText(text, SIDE, y - 7);
+    pen.fillText(text, SIDE, y - 7);
     free = y - 15;
   }
 }
@@ -94,7 +103,7 @@ export function paintHistogram(pen: CanvasRenderingContext2D, scale: Scale, hist
     pen.fillRect(x, bottom - failed, width, failed);
   }
   pen.fillStyle = c['ink-2'];
-  pen.fillText(formatCount(most), SIDE, TOP);
+  pen.fillText(formatCount(most), SIDE, TOP - 8);
 }
 
 export function paintHeat(pen: CanvasRenderingContext2D, scale: Scale, histogram: Histogram, c: Colours): void {

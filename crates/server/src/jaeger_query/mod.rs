@@ -145,25 +145,23 @@ impl JaegerQueryApi {
         }
     }
 
-    /// Our page in the place of Jaeger's: its files and what it asks for as on Zipkin's port, Jaeger's addresses of a trace
-    /// and of the search lead to ours, any other path is answered with the page itself.
+    /// Our page in the place of Jaeger's: its files and what it asks for as on Zipkin's port, the addresses of Jaeger's page lead
+    /// to ours, any other path is answered with the page itself.
     async fn answer_page(&self, request: Request<Incoming>, segments: &[&str]) -> Answer {
         match segments {
             ["zipkin", ..] | ["api", "tracewell", ..] => {
                 return Api::answer(Arc::clone(&self.page_api) as Arc<dyn Api>, request).await;
             }
             _ if request.method() != Method::GET || !self.app.options.ui_enabled => {}
-            ["trace", id] if id.bytes().all(|byte| byte.is_ascii_hexdigit()) && !id.is_empty() => {
-                return answer::redirect(&format!("/zipkin/traces/{id}"));
+            [""] if !self.base_path.is_empty() => {}
+            _ => {
+                if let Some(path) = page_of(segments) {
+                    // What was searched for, found in a trace or looked back at stands in the query: our page translates it.
+                    let sign = if path.contains('?') { '&' } else { '?' };
+                    let query = request.uri().query().map(|query| format!("{sign}{query}")).unwrap_or_default();
+                    return answer::redirect(&format!("{path}{query}"));
+                }
             }
-            // What was searched for stands in the query: our page translates it.
-            ["search"] => match request.uri().query() {
-                Some(query) => return answer::redirect(&format!("/zipkin/?{query}")),
-                None => return answer::redirect("/zipkin/"),
-            },
-            [""] if self.base_path.is_empty() => return answer::redirect("/zipkin/"),
-            ["dependencies"] => return answer::redirect("/zipkin/dependency"),
-            _ => {}
         }
         self.page_or_refusal(&request)
     }
@@ -212,4 +210,21 @@ fn below(uri: &Uri, base_path: &str) -> Option<Uri> {
 fn now_us() -> i64 {
     let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Where our page shows what a path of Jaeger's page does; two traces that it compares are `a...b` there.
+fn page_of(segments: &[&str]) -> Option<String> {
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(match segments {
+        [""] => "/zipkin/".to_owned(),
+        ["search"] => "/zipkin/search".to_owned(),
+        ["dependencies" | "system-architecture"] => "/zipkin/dependency".to_owned(),
+        ["monitor"] => "/zipkin/monitor".to_owned(),
+        ["trace", id] => match id.split_once("...") {
+            Some((a, b)) if is_id(a) && is_id(b) => format!("/zipkin/compare?a={a}&b={b}"),
+            None if is_id(id) => format!("/zipkin/traces/{id}"),
+            _ => return None,
+        },
+        _ => return None,
+    })
 }

@@ -1,32 +1,30 @@
 //! `GET compare`: why slow? The traces that a query finds fall in two, those with a span that is selected and the rest; what
 //! their spans have is ranked by how much it tells of which side a trace is on, and operations by the time they take longer.
+//! `of=spans` compares the spans that are found, each with what is above and below it.
 
+mod features;
+mod rank;
 mod score;
 
-use super::asked::{Answered, Range, filter};
+use super::asked::{Answered, Range, Refused, filter, given, word};
 use super::scan::{Limits, Searched, Taker, run, scan};
-use super::summary::self_time;
-use super::value_text::{attributes, value_text};
+use super::summary::{bounds, self_time};
 use crate::zipkin::{Asked, ZipkinApi};
+use features::{Features, What};
+use rank::{Told, rank};
 use score::Sides;
 use serde::Serialize;
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
-use tracewell_model::{Comparison, Condition, Pattern, SpanFilter, SpanRef, SpanStatus, TagValue, TraceTree};
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use tracewell_model::{Condition, Pattern, SpanBatch, SpanFilter, SpanRef, TraceTree};
 
 /// What is answered at most.
 const DIFFERENCES_MAX: usize = 30;
 const SLOWER_MAX: usize = 10;
 /// What is counted at most: memory.
-const FEATURES_MAX: usize = 200_000;
 const OPERATIONS_MAX: usize = 10_000;
-/// Of a key of a service; beyond it the key is taken for an id, of which only the presence tells something.
-const VALUES_MAX: u32 = 500;
-/// What fewer traces have, and a smaller part of the selected, is chance.
-const TRACES_MIN: u64 = 3;
-/// What tells less is not worth reading.
-const SCORE_MIN: f64 = 0.01;
+/// Spans looked at for the spans of a trace, each with what is above and below it, as a multiple of what the trace has.
+const VISITS_MAX: usize = 8;
 
 #[derive(Serialize)]
 struct Compared {
@@ -43,12 +41,22 @@ struct Difference {
     service: String,
     key: String,
     value: Option<String>,
+    /// An operation that is called so often at least.
+    times: Option<u32>,
+    /// What the same span has besides.
+    and: Option<And>,
     selected_count: u64,
     rest_count: u64,
     selected_share: f64,
     rest_share: f64,
     score: f64,
     query: String,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct And {
+    key: String,
+    value: Option<String>,
 }
 
 /// Times are microseconds.
@@ -62,11 +70,51 @@ struct Slower {
     share: f64,
 }
 
+/// What is selected: traces with such a span that lie in the region, or such spans.
+#[derive(Debug)]
+struct Select {
+    spans: SpanFilter,
+    region: Option<Region>,
+}
+
+/// Of a picture in which traces have their place by start and duration, microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Region {
+    start: RangeInclusive<u64>,
+    duration: RangeInclusive<u64>,
+}
+
+impl Region {
+    /// `from-to-shortest-longest`; what is not said is not bounded.
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let bad = || Refused::Bad(format!("region is {text:?}: from-to-shortest-longest is expected, whole numbers"));
+        let bounds: Vec<&str> = text.split('-').collect();
+        let &[from, to, shortest, longest] = bounds.as_slice() else { return Err(bad()) };
+        let or = |text: &str, none: u64| if text.is_empty() { Ok(none) } else { text.parse().map_err(|_| bad()) };
+        Ok(Self { start: or(from, 0)?..=or(to, u64::MAX)?, duration: or(shortest, 0)?..=or(longest, u64::MAX)? })
+    }
+
+    fn holds(&self, trace: &SpanBatch) -> bool {
+        let (start, end) = bounds(trace);
+        self.start.contains(&start.as_micros()) && self.duration.contains(&end.saturating_sub(start).as_micros())
+    }
+}
+
+/// What is on one of two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Trace,
+    Span,
+}
+
 pub(super) async fn compare(api: &ZipkinApi, asked: &Asked<'_>) -> Answered {
     let range = Range::of(api, asked)?;
-    let select = filter(&asked.parameters, "select")?;
+    let spans = filter(&asked.parameters, "select")?;
+    let region = given(&asked.parameters, "region").map(Region::parse).transpose()?;
+    let select = Select { spans, region };
+    let unit = if word(&asked.parameters, "of", &["traces", "spans"])? == "spans" { Unit::Span } else { Unit::Trace };
     run(api, asked, move |store, stop| {
-        let mut counts = Counts::new(&range, &select);
+        let mut counts = Counts::new(&range, &select, unit);
         let searched = scan(store, &range, Limits::ANSWER, stop, &mut counts)?;
         Ok(counts.compared(searched))
     })
@@ -75,34 +123,12 @@ pub(super) async fn compare(api: &ZipkinApi, asked: &Asked<'_>) -> Answered {
 
 struct Counts<'r> {
     range: &'r Range,
-    select: &'r SpanFilter,
-    /// Traces of either side.
+    select: &'r Select,
+    unit: Unit,
+    /// Units of either side.
     whole: Sides,
-    hasher: RandomState,
-    features: HashMap<u64, Feature>,
-    /// How many values a key of a service has.
-    values: HashMap<u64, u32>,
+    features: Features,
     operations: HashMap<(String, String), SelfTimes>,
-}
-
-/// Something that a span has, and how many traces have such a span.
-struct Feature {
-    service: String,
-    what: What,
-    /// Of the key, as for [`Counts::values`].
-    key: u64,
-    traces: Sides,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Service,
-    Name(String),
-    Remote(String),
-    Failed,
-    /// A key, whatever its value.
-    Key(String),
-    Value(String, String),
 }
 
 /// Nanoseconds.
@@ -113,150 +139,89 @@ struct SelfTimes {
 }
 
 impl<'r> Counts<'r> {
-    fn new(range: &'r Range, select: &'r SpanFilter) -> Self {
-        Self {
-            range,
-            select,
-            whole: Sides::default(),
-            hasher: RandomState::new(),
-            features: HashMap::new(),
-            values: HashMap::new(),
-            operations: HashMap::new(),
-        }
+    fn new(range: &'r Range, select: &'r Select, unit: Unit) -> Self {
+        let (whole, features, operations) = (Sides::default(), Features::new(), HashMap::new());
+        Self { range, select, unit, whole, features, operations }
     }
 
-    fn count_features(&mut self, spans: &[SpanRef<'_>], selected: bool) {
-        let mut seen = HashSet::new();
-        for span in spans {
-            let service = span.service_name();
-            self.feature(&mut seen, selected, service, (0, "", ""), || What::Service);
-            self.feature(&mut seen, selected, service, (1, span.name(), ""), || What::Name(span.name().to_owned()));
-            let remote = span.remote_service_name();
-            if !remote.is_empty() {
-                self.feature(&mut seen, selected, service, (2, remote, ""), || What::Remote(remote.to_owned()));
-            }
-            if span.is_error() {
-                self.feature(&mut seen, selected, service, (3, "", ""), || What::Failed);
-            }
-            for (key, value) in attributes(*span) {
-                self.feature(&mut seen, selected, service, (4, key, ""), || What::Key(key.to_owned()));
-                if let Some(text) = value_text(value) {
-                    let value = || What::Value(key.to_owned(), text.clone().into_owned());
-                    self.feature(&mut seen, selected, service, (5, key, &text), value);
-                }
-            }
-        }
-    }
-
-    /// Counts a feature once a trace.
-    fn feature(
-        &mut self,
-        seen: &mut HashSet<u64>,
-        selected: bool,
-        service: &str,
-        id: (u8, &str, &str),
-        what: impl FnOnce() -> What,
-    ) {
-        let hash = self.hasher.hash_one((service, id));
-        if !seen.insert(hash) {
-            return;
-        }
-        if let Some(feature) = self.features.get_mut(&hash) {
-            return feature.traces.add(selected);
-        }
-        let key = self.hasher.hash_one((service, id.1));
-        if id.0 == 5 {
-            let values = self.values.entry(key).or_default();
-            *values = values.saturating_add(1);
-            if *values > VALUES_MAX {
-                return;
-            }
-        }
-        if self.features.len() < FEATURES_MAX {
-            let mut traces = Sides::default();
-            traces.add(selected);
-            self.features.insert(hash, Feature { service: service.to_owned(), what: what(), key, traces });
-        }
-    }
-
-    fn count_self_times(&mut self, spans: &[SpanRef<'_>], selected: bool) {
+    fn count_trace(&mut self, spans: &[SpanRef<'_>]) {
+        let search = self.range.search();
         let tree = TraceTree::build(spans);
-        for (node, span) in tree.spans.spans().enumerate() {
-            let key = (span.service_name().to_owned(), span.name().to_owned());
-            if self.operations.len() >= OPERATIONS_MAX && !self.operations.contains_key(&key) {
+        let selected = spans.iter().any(|span| search.matches(*span) && self.select.spans.matches(*span))
+            && self.select.region.as_ref().is_none_or(|region| region.holds(&tree.spans));
+        self.whole.add(selected);
+        self.features.count(spans.iter().copied(), selected);
+        for node in 0..tree.nodes.len() {
+            self.count_self_time(&tree, node, selected);
+        }
+    }
+
+    /// Each matching span with those above and below it.
+    fn count_spans(&mut self, spans: &[SpanRef<'_>]) {
+        let search = self.range.search();
+        let tree = TraceTree::build(spans);
+        let order = tree.depth_first();
+        let mut visits = order.len().saturating_mul(VISITS_MAX);
+        for (at, &(node, depth)) in order.iter().enumerate() {
+            let span = tree.spans.span(node);
+            if !search.matches(span) {
                 continue;
             }
-            let times = self.operations.entry(key).or_default();
-            let nanos = self_time(&tree, node).as_nanos() as f64;
-            *(if selected { &mut times.selected } else { &mut times.rest }) += nanos;
+            let size = 1 + order[at + 1..].iter().take_while(|(_, below)| *below > depth).count();
+            let Some(left) = visits.checked_sub(size + depth as usize) else { return };
+            visits = left;
+            let below = order[at..at + size].iter().map(|(node, _)| *node);
+            let above =
+                std::iter::successors(tree.nodes[node].parent, |&node| tree.nodes[node].parent).take(depth as usize);
+            let selected = self.select.spans.matches(span);
+            self.whole.add(selected);
+            self.features.count(below.clone().chain(above).map(|node| tree.spans.span(node)), selected);
+            below.for_each(|node| self.count_self_time(&tree, node, selected));
         }
+    }
+
+    fn count_self_time(&mut self, tree: &TraceTree, node: usize, selected: bool) {
+        let span = tree.spans.span(node);
+        let key = (span.service_name().to_owned(), span.name().to_owned());
+        if self.operations.len() >= OPERATIONS_MAX && !self.operations.contains_key(&key) {
+            return;
+        }
+        let times = self.operations.entry(key).or_default();
+        let nanos = self_time(tree, node).as_nanos() as f64;
+        *(if selected { &mut times.selected } else { &mut times.rest }) += nanos;
     }
 
     fn compared(self, searched: Searched) -> Compared {
         let slower = self.slower();
-        let mut share_of_service: HashMap<&str, f64> = HashMap::new();
+        let mut time_lost: HashMap<&str, f64> = HashMap::new();
         for operation in &slower {
-            *share_of_service.entry(operation.service.as_str()).or_default() += operation.share;
+            *time_lost.entry(operation.service.as_str()).or_default() += operation.share;
         }
-        let differences = self.differences(&share_of_service);
+        let told = rank(&self.features, self.whole, &time_lost);
+        let differences = told.iter().take(DIFFERENCES_MAX).map(|told| self.difference(told)).collect();
         let Sides { selected, rest } = self.whole;
         Compared { selected, rest, differences, slower: slower.into_iter().take(SLOWER_MAX).collect(), searched }
     }
 
-    fn differences(&self, share_of_service: &HashMap<&str, f64>) -> Vec<Difference> {
-        let overflows = |feature: &Feature| self.values.get(&feature.key).copied().unwrap_or(0) > VALUES_MAX;
-        let scored = self.features.values().filter_map(|feature| {
-            let counts = !matches!(feature.what, What::Value(..)) || !overflows(feature);
-            let enough = feature.traces.selected.max(feature.traces.rest) >= TRACES_MIN;
-            let score = feature.traces.score(self.whole);
-            (counts && enough && score.abs() >= SCORE_MIN).then_some((score, feature))
-        });
-        let mut scored: Vec<(f64, &Feature)> = scored.collect();
-        // Of what tells the same: where the time is lost, then what is most particular.
-        let rank = |(score, feature): &(f64, &Feature)| {
-            let share = share_of_service.get(feature.service.as_str()).copied().unwrap_or(0.0);
-            (
-                Reverse((score.abs() * 200.0).round() as i64),
-                Reverse((share * 100.0).round() as i64),
-                feature.what.order(),
-            )
-        };
-        scored.sort_by(|a, b| {
-            rank(a).cmp(&rank(b)).then_with(|| (&a.1.service, a.1.what.text()).cmp(&(&b.1.service, b.1.what.text())))
-        });
-        let mut told: HashSet<(u64, Sides)> = HashSet::new();
-        // A key says nothing that a value of it has said of the same traces; values come before it.
-        scored.retain(|(_, feature)| match feature.what {
-            What::Value(..) => {
-                told.insert((feature.key, feature.traces));
-                true
-            }
-            What::Key(_) => !told.contains(&(feature.key, feature.traces)),
-            _ => true,
-        });
-        scored.into_iter().take(DIFFERENCES_MAX).map(|(score, feature)| self.difference(score, feature)).collect()
-    }
-
-    fn difference(&self, score: f64, feature: &Feature) -> Difference {
-        let Sides { selected, rest } = feature.traces;
-        let (key, value) = match &feature.what {
-            What::Service => ("service", Some(feature.service.clone())),
-            What::Name(name) => ("name", Some(name.clone())),
-            What::Remote(remote) => ("remote", Some(remote.clone())),
-            What::Failed => ("status", Some(SpanStatus::Error.word().to_owned())),
-            What::Key(key) => (key.as_str(), None),
-            What::Value(key, value) => (key.as_str(), Some(value.clone())),
-        };
+    fn difference(&self, told: &Told) -> Difference {
+        let Sides { selected, rest } = told.units;
+        let feature = &self.features.all()[told.feature as usize];
+        let and = told.and.map(|and| &self.features.all()[and as usize].what);
+        let (key, value) = feature.what.named(&feature.service);
+        let service = Condition::Service(Pattern::literal(feature.service.clone()));
+        let own = feature.what.condition().into_iter().chain(and.and_then(What::condition));
         Difference {
             service: feature.service.clone(),
-            key: key.to_owned(),
+            key,
             value,
+            times: if let What::Times(_, times) = feature.what { Some(times) } else { None },
+            and: and.map(|and| and.named(&feature.service)).map(|(key, value)| And { key, value }),
             selected_count: selected,
             rest_count: rest,
             selected_share: share(selected, self.whole.selected),
             rest_share: share(rest, self.whole.rest),
-            score: (score * 1000.0).round() / 1000.0,
-            query: feature.query().to_string(),
+            score: (told.score * 1000.0).round() / 1000.0,
+            query: SpanFilter::and([service.into()].into_iter().chain(own)).to_string(),
         }
     }
 
@@ -282,55 +247,12 @@ impl<'r> Counts<'r> {
     }
 }
 
-impl What {
-    /// The most particular first.
-    const fn order(&self) -> u8 {
-        match self {
-            Self::Value(..) => 0,
-            Self::Name(_) => 1,
-            Self::Service => 2,
-            Self::Remote(_) => 3,
-            Self::Key(_) => 4,
-            Self::Failed => 5,
-        }
-    }
-
-    fn text(&self) -> (&str, &str) {
-        match self {
-            Self::Service | Self::Failed => ("", ""),
-            Self::Name(text) | Self::Remote(text) | Self::Key(text) => (text, ""),
-            Self::Value(key, value) => (key, value),
-        }
-    }
-}
-
-impl Feature {
-    /// Finds spans that have it.
-    fn query(&self) -> SpanFilter {
-        let literal = |text: &String| Pattern::literal(text.clone());
-        let service = Condition::Service(literal(&self.service));
-        let own = match &self.what {
-            What::Service => return service.into(),
-            What::Name(name) => Condition::Name(literal(name)),
-            What::Remote(remote) => Condition::RemoteService(literal(remote)),
-            What::Failed => Condition::Status(SpanStatus::Error),
-            What::Key(key) => Condition::Has(literal(key)),
-            What::Value(key, value) => {
-                let value = TagValue::new(literal(value));
-                Condition::Tag { key: key.clone(), comparison: Comparison::Equal, value }
-            }
-        };
-        SpanFilter::and([service.into(), own.into()])
-    }
-}
-
 impl Taker for Counts<'_> {
     fn take(&mut self, spans: &[SpanRef<'_>], _: u64) {
-        let search = self.range.search();
-        let selected = spans.iter().any(|span| search.matches(*span) && self.select.matches(*span));
-        self.whole.add(selected);
-        self.count_features(spans, selected);
-        self.count_self_times(spans, selected);
+        match self.unit {
+            Unit::Trace => self.count_trace(spans),
+            Unit::Span => self.count_spans(spans),
+        }
     }
 }
 

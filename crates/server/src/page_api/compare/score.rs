@@ -1,6 +1,6 @@
-//! How much something tells of which side a trace is on: the part of the question's entropy that it answers.
+//! How much something tells of which side a unit is on: the part of the question's entropy that it answers.
 
-/// Traces of either side.
+/// Units of either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Sides {
     pub(super) selected: u64,
@@ -12,7 +12,12 @@ impl Sides {
         *(if selected { &mut self.selected } else { &mut self.rest }) += 1;
     }
 
-    /// From 0, it tells nothing, to 1, it tells all; negative where the rest has it more often. `self` are the traces that
+    /// How many bits it takes to say of each unit on which side it is.
+    pub(super) fn bits(self) -> f64 {
+        (self.selected + self.rest) as f64 * entropy(self.selected as f64, self.rest as f64)
+    }
+
+    /// From 0, it tells nothing, to 1, it tells all; negative where the rest has it more often. `self` are the units that
     /// have it, of `whole`.
     pub(super) fn score(self, whole: Self) -> f64 {
         let (selected, rest) = (self.selected as f64, self.rest as f64);

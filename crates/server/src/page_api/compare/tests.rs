@@ -52,15 +52,17 @@ fn spans(request: &Request) -> Vec<Span> {
     ]
 }
 
-fn compared(requests: &[Request], query: &str, select: &str) -> Compared {
+fn compared(requests: &[Request], query: &str, select: &str, unit: Unit) -> Compared {
     let store = ReferenceStore::new(vec![]);
     let mut batch = SpanBatch::new();
     requests.iter().flat_map(spans).for_each(|span| batch.push_span(&span).unwrap());
     store.write(batch, Box::new(|result| result.unwrap()));
     let window = DependencyWindow { start_us: 0, end_us: u64::MAX };
     let range = Range { filter: SpanFilter::parse(query).unwrap(), window, grouping: TraceGrouping::Strict };
-    let select = SpanFilter::parse(select).unwrap();
-    let mut counts = Counts::new(&range, &select);
+    let region = select.strip_prefix("region=").and_then(|region| Region::parse(region).ok());
+    let spans = SpanFilter::parse(if region.is_some() { "" } else { select }).unwrap();
+    let select = Select { spans, region };
+    let mut counts = Counts::new(&range, &select, unit);
     let searched = scan(&store, &range, Limits::ANSWER, &Stop::default(), &mut counts).unwrap();
     counts.compared(searched)
 }
@@ -76,7 +78,7 @@ fn a_slow_replica_is_named_first() {
             Request { at, replica, region, slow_us: if is_slow { 50_000 } else { 0 }, fails: is_slow && at % 3 == 0 }
         })
         .collect();
-    let compared = compared(&requests, "service:front", "duration>=20ms");
+    let compared = compared(&requests, "service:front", "duration>=20ms", Unit::Trace);
     assert_eq!(compared.selected + compared.rest, 400);
     let first = &compared.differences[0];
     assert_eq!(
@@ -95,11 +97,42 @@ fn a_slow_replica_is_named_first() {
 }
 
 #[test]
+fn spans_are_compared_with_what_is_above_and_below_them() {
+    let requests: Vec<Request> = (0..200)
+        .map(|at| {
+            let region = ["eu", "us", "ap", "eu"][at as usize % 4];
+            let slow_us = if region == "ap" { 50_000 } else { 0 };
+            Request { at, replica: "replica-1", region, slow_us, fails: false }
+        })
+        .collect();
+    let compared = compared(&requests, "service:db name:\"select rows\"", "duration>=20ms", Unit::Span);
+    assert_eq!((compared.selected, compared.rest), (50, 150));
+    let first = &compared.differences[0];
+    assert_eq!((first.service.as_str(), first.key.as_str(), first.value.as_deref()), ("front", "region", Some("ap")));
+    assert_eq!(compared.slower[0].service, "db", "what is above a span is not its time");
+}
+
+#[test]
 fn without_two_sides_there_is_nothing_to_compare() {
     let request = |at| Request { at, replica: "a", region: "eu", slow_us: 0, fails: false };
     let requests: Vec<Request> = (0..20).map(request).collect();
     for select in ["", "duration>1h"] {
-        let compared = compared(&requests, "", select);
+        let compared = compared(&requests, "", select, Unit::Trace);
         assert!(compared.differences.is_empty() && compared.slower.is_empty());
+    }
+}
+
+#[test]
+fn traces_are_selected_by_their_place_in_the_picture() {
+    // The database's spans alone are as long as the second half of the traces of the first half.
+    let request = |at| Request { at, replica: "a", region: "eu", slow_us: if at < 50 { 0 } else { 300 }, fails: false };
+    let requests: Vec<Request> = (0..100).map(request).collect();
+    let selected = |region: &str| compared(&requests, "", region, Unit::Trace).selected;
+    assert_eq!(
+        ["region=---", "region=--1700-", "region=---1700", "region=-1020000-1700-"].map(selected),
+        [100, 50, 50, 0]
+    );
+    for wrong in ["1-2-3", "a---", "1-2-3-4-5"] {
+        assert!(Region::parse(wrong).is_err(), "{wrong}");
     }
 }
