@@ -12,6 +12,17 @@ export default defineConfig(({ command }) => ({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // What the first load needs in one piece, and what a trace needs in another: a request more costs a browser more than its bytes.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'first', test: /src\/(main\.ts|App\.svelte)$/, priority: 2 },
+            { name: 'TracePage', test: /src\/trace\/TracePage\.svelte$/, priority: 1 },
+          ],
+        },
+      },
+    },
   },
   server: {
     proxy: { '/zipkin/api': server, '/zipkin/config.json': server, '/api': server },
