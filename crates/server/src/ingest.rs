@@ -4,7 +4,7 @@
 use crate::budget::{Budget, Reserved, Spent};
 use crate::decompress::{Coding, DecompressError, decompress, expected_bytes};
 use crate::format::{Format, Malformed, decode};
-use crate::lanes;
+use crate::lanes::{self, Joined};
 use crate::live::Live;
 use crate::metrics::{Metrics, Refusal, Transport};
 use crate::options::Options;
@@ -24,6 +24,9 @@ use tracewell_wire::{GunzipError, Limits};
 const DECODED_IN_PLACE_BYTES_MAX: usize = 256 << 10;
 /// A body's buffer is made this large before anything of it has come, whatever its length is said to be.
 const FIRST_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Bodies are decoded into one batch up to this many bytes, or to this part of the store's memory.
+const TOGETHER_BYTES_MAX: usize = 256 << 10;
+const TOGETHER_PART_MAX: usize = 16;
 /// What a thread keeps of a batch to decode the next body into.
 const KEPT_BATCH_BYTES_MAX: usize = 512 << 10;
 /// A sender that is refused may send this much more before its answer, so that it gets to see it.
@@ -38,6 +41,7 @@ pub(crate) struct Ingest {
     sampler: Sampler,
     sampling: Arc<Sampling>,
     live: Arc<Live>,
+    together_bytes_max: usize,
     body_bytes_max: usize,
     body_decompressed_bytes_max: usize,
     body_timeout: Duration,
@@ -57,6 +61,20 @@ pub(crate) struct Kind {
 pub(crate) struct Received {
     pub(crate) bytes: Bytes,
     pub(crate) reserved: Reserved,
+}
+
+/// The spans of a body.
+enum Decoded {
+    Alone(SpanBatch),
+    /// They are on their way to the store, with those of others.
+    Joined(Joined),
+}
+
+/// What is needed to decode a body into the batch of others.
+struct Joining {
+    store: Arc<dyn Store>,
+    sampling: Arc<Sampling>,
+    bytes_max: usize,
 }
 
 /// Why spans were not taken.
@@ -112,6 +130,7 @@ impl Ingest {
             sampler: Sampler::new(options.collector_sample_rate),
             sampling,
             live,
+            together_bytes_max: TOGETHER_BYTES_MAX.min(options.store_memory_bytes_max() / TOGETHER_PART_MAX),
             body_bytes_max: options.body_bytes_max.0,
             body_decompressed_bytes_max: options.body_decompressed_bytes_max.0,
             body_timeout: options.body_timeout,
@@ -173,23 +192,45 @@ impl Ingest {
         let (decoded, body_bytes) = decoded.inspect_err(|_| metrics.messages_dropped.add(1))?;
         metrics.bytes.add(body_bytes);
         metrics.message_bytes.set(body_bytes);
-        let batch = decoded.map_err(|error| {
+        let decoded = decoded.map_err(|error| {
             // Zipkin counts a body that it began to decode twice, one that does not look like spans once.
             let twice = kind.transport.is_zipkins() && !error.is_wrong_encoding;
             metrics.messages_dropped.add(if twice { 2 } else { 1 });
             IngestError::Malformed(error)
         })?;
-        if !batch.is_empty() {
-            metrics.message_spans.set(batch.len() as u64);
+        let spans = match &decoded {
+            Decoded::Alone(batch) => batch.len() as u64,
+            Decoded::Joined(joined) => joined.spans as u64,
+        };
+        if spans == 0 {
+            return Ok(());
         }
-        self.keep_and_write(batch, kind.transport).await
+        metrics.message_spans.set(spans);
+        match decoded {
+            Decoded::Alone(batch) => self.keep_and_write(batch, kind.transport).await,
+            Decoded::Joined(joined) => {
+                metrics.spans.add(spans);
+                let written = joined.answered().await.map_err(IngestError::Write);
+                written.inspect_err(|_| metrics.spans_dropped.add(spans))
+            }
+        }
+    }
+
+    /// Whether nothing is to be done with the spans of a body between decoding and writing.
+    fn joining(&self, transport: Transport) -> Option<Joining> {
+        let changed = !transport.is_zipkins() && !self.process_tags.is_empty();
+        if changed || !self.sampler.samples_all() || self.live.watchers() > 0 {
+            return None;
+        }
+        let (store, sampling) = (Arc::clone(&self.store), Arc::clone(&self.sampling));
+        Some(Joining { store, sampling, bytes_max: self.together_bytes_max })
     }
 
     /// Hands those spans to the store that are sampled; `Ok` means that it has acknowledged them.
     pub(crate) async fn keep_and_write(&self, batch: SpanBatch, transport: Transport) -> Result<(), IngestError> {
         let metrics = &self.metrics.collector[transport as usize];
         metrics.spans.add(batch.len() as u64);
-        self.sampling.count(&batch);
+        self.sampling.count(&batch, 0);
         let mut kept = self.sampler.keep(batch);
         if !transport.is_zipkins() {
             kept.batch.tag_resources(&self.process_tags);
@@ -221,12 +262,14 @@ impl Ingest {
 
     /// The spans of a body, or why they are none, and how many bytes it has. Large and compressed bodies are decoded on
     /// another thread.
-    async fn decode(&self, received: Received, kind: Kind) -> Result<(Result<SpanBatch, Malformed>, u64), IngestError> {
+    async fn decode(&self, received: Received, kind: Kind) -> Result<(Result<Decoded, Malformed>, u64), IngestError> {
         let Received { bytes: body, mut reserved } = received;
-        let Kind { format, coding, .. } = kind;
+        let Kind { format, coding, transport } = kind;
+        let joining = self.joining(transport);
         if coding == Coding::Plain {
-            let bytes = counted_bytes(&body);
-            return Ok((in_place_or_not(body.len(), move || decode_all(&body, format, reserved)).await?, bytes));
+            let (bytes, counted_bytes) = (body.len(), counted_bytes(&body));
+            let decode = move || decode_all(&body, format, reserved, joining);
+            return Ok((in_place_or_not(bytes, decode).await?, counted_bytes));
         }
         let bytes_max = self.body_decompressed_bytes_max;
         in_place_or_not(expected_bytes(&body, coding, bytes_max), move || {
@@ -236,7 +279,7 @@ impl Ingest {
                 DecompressError::Gunzip(error) => IngestError::Gunzip(error),
                 DecompressError::Damaged(error) => IngestError::Decompress(error),
             })?;
-            Ok((decode_all(&plain, format, reserved), counted_bytes(&plain)))
+            Ok((decode_all(&plain, format, reserved, joining), counted_bytes(&plain)))
         })
         .await?
     }
@@ -296,9 +339,29 @@ fn counted_bytes(body: &[u8]) -> u64 {
     if body == b"[]" { 0 } else { body.len() as u64 }
 }
 
-/// Decodes into a batch that each thread keeps, so that its columns have grown to the size of the traffic, and answers a copy
+/// Decodes into the batch of the lane, where it may. Otherwise into a batch that each thread keeps, so that its columns have grown to the size of the traffic, and answers a copy
 /// that has the room it needs and no more: it stays in memory until its spans are in a segment.
-fn decode_all(body: &[u8], format: Format, reserved: Reserved) -> Result<SpanBatch, Malformed> {
+fn decode_all(
+    body: &[u8],
+    format: Format,
+    reserved: Reserved,
+    joining: Option<Joining>,
+) -> Result<Decoded, Malformed> {
+    let joined = joining.and_then(|Joining { store, sampling, bytes_max }| {
+        lanes::join(&store, body.len(), bytes_max, |batch| {
+            let before = batch.len();
+            decode(format, body, &Limits::default(), batch)?;
+            sampling.count(batch, before);
+            Ok(())
+        })
+    });
+    match joined {
+        Some(joined) => joined.map(Decoded::Joined),
+        None => decode_alone(body, format, reserved).map(Decoded::Alone),
+    }
+}
+
+fn decode_alone(body: &[u8], format: Format, reserved: Reserved) -> Result<SpanBatch, Malformed> {
     thread_local! {
         static KEPT: Cell<SpanBatch> = Cell::default();
     }
@@ -344,6 +407,10 @@ impl Sampler {
         Self { boundary: (i64::MAX as f32 * rate) as i64 }
     }
 
+    fn samples_all(self) -> bool {
+        self.boundary == i64::MAX
+    }
+
     fn samples(self, trace_id: TraceId) -> bool {
         let low = trace_id.low() as i64;
         // The smallest number has no absolute value.
@@ -352,7 +419,7 @@ impl Sampler {
 
     fn keep(self, batch: SpanBatch) -> Kept {
         let keeps = |span: &SpanRef<'_>| span.flags().contains(SpanFlags::DEBUG) || self.samples(span.trace_id());
-        if self.boundary == i64::MAX || batch.spans().all(|span| keeps(&span)) {
+        if self.samples_all() || batch.spans().all(|span| keeps(&span)) {
             return Kept { batch, dropped: 0 };
         }
         let mut kept = SpanBatch::new();

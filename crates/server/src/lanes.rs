@@ -1,5 +1,6 @@
 //! Threads that take spans in. Each has an event loop of its own and its share of the connections, so that a request is
-//! read, decoded, written and answered without waking another thread. What the requests of one turn of the loop brought is
+//! read, decoded, written and answered without waking another thread. The bodies of one turn of the loop become one batch
+//! where they can ([`join`]): what a batch costs, its names above all, is paid once for all of them. What a turn brought is
 //! committed together, by the thread itself: it has nothing better to do until the disk has it, because whoever sent it
 //! waits for that, too. Queries are answered elsewhere.
 
@@ -20,6 +21,8 @@ use tracewell_store::{Store, WriteError, WriterCall};
 const CONNECTIONS_TOGETHER: usize = 4;
 /// What was brought is committed when it is this much, however much more is about to come.
 const GATHERED_BYTES_MAX: usize = 1 << 20;
+/// What a lane keeps of a batch to fill it again.
+const KEPT_BATCH_BYTES_MAX: usize = 1 << 20;
 
 thread_local! {
     /// The lane that this thread is.
@@ -48,10 +51,19 @@ struct Lane {
     gathered_bytes: AtomicUsize,
     batches: AtomicUsize,
     /// Answers from other threads, until the lane hands them on.
-    answers: Mutex<Vec<(Answered, Result<(), WriteError>)>>,
+    answers: Mutex<Vec<Answer>>,
 }
 
 type Answered = oneshot::Sender<Result<(), WriteError>>;
+/// Who waits for a batch, and what became of it.
+type Answer = (Vec<Answered>, Result<(), WriteError>);
+
+/// A body whose spans are in a batch with those of others, which will be committed.
+pub(crate) struct Joined {
+    /// How many it brought.
+    pub(crate) spans: usize,
+    answered: oneshot::Receiver<Result<(), WriteError>>,
+}
 
 /// A store to which batches were brought.
 struct Brought {
@@ -59,6 +71,16 @@ struct Brought {
     /// Whether it is to be committed.
     due: Arc<AtomicBool>,
     call: WriterCall,
+    open: OpenBatch,
+}
+
+/// The batch that bodies join, and who waits for it.
+#[derive(Default)]
+struct OpenBatch {
+    batch: SpanBatch,
+    /// Of the bodies in it.
+    body_bytes: usize,
+    waiting: Vec<Answered>,
 }
 
 impl Lanes {
@@ -131,32 +153,105 @@ pub(crate) async fn write(store: &Arc<dyn Store>, batch: SpanBatch) -> Result<()
     answered.await.unwrap_or(Err(WriteError::Closed))
 }
 
+/// On a lane, has a body of so many bytes fill the batch in which the bodies of one turn go to the store, up to `bytes_max`
+/// of them, and commits it with all else. Where `fill` fails it leaves the batch as it was. Nothing is done on a thread that
+/// is no lane.
+pub(crate) fn join<E>(
+    store: &Arc<dyn Store>,
+    bytes: usize,
+    bytes_max: usize,
+    fill: impl FnOnce(&mut SpanBatch) -> Result<(), E>,
+) -> Option<Result<Joined, E>> {
+    let lane = LANE.with(|lane| lane.get().cloned())?;
+    Some(lane.join(store, bytes, bytes_max, fill))
+}
+
+impl Joined {
+    /// What the store answers.
+    pub(crate) async fn answered(self) -> Result<(), WriteError> {
+        self.answered.await.unwrap_or(Err(WriteError::Closed))
+    }
+}
+
 impl Lane {
+    fn join<E>(
+        self: Arc<Self>,
+        store: &Arc<dyn Store>,
+        bytes: usize,
+        bytes_max: usize,
+        fill: impl FnOnce(&mut SpanBatch) -> Result<(), E>,
+    ) -> Result<Joined, E> {
+        // Taken out while it is filled: should that panic, who waits for the others of the batch is told so.
+        let mut open = self.with(store, |brought| {
+            if brought.open.body_bytes + bytes > bytes_max {
+                self.hand_over(brought);
+            }
+            std::mem::take(&mut brought.open)
+        });
+        let before = open.batch.len();
+        let filled = fill(&mut open.batch);
+        let spans = open.batch.len() - before;
+        let (done, answered) = oneshot::channel();
+        if spans > 0 {
+            open.body_bytes += bytes;
+            open.waiting.push(done);
+            self.gathered_bytes.fetch_add(bytes, Relaxed);
+            self.batches.fetch_add(1, Relaxed);
+            self.called.notify_one();
+        }
+        self.with(store, |brought| brought.open = open);
+        filled.map(|()| Joined { spans, answered })
+    }
+
+    /// Hands the batch that bodies joined to the store: a copy that has the room it needs and no more, for it stays in memory
+    /// until its spans are in a segment.
+    fn hand_over(self: &Arc<Self>, brought: &mut Brought) {
+        let OpenBatch { batch, body_bytes, waiting } = &mut brought.open;
+        if waiting.is_empty() {
+            return;
+        }
+        let whole = if batch.memory_bytes() > KEPT_BATCH_BYTES_MAX {
+            let mut whole = std::mem::take(batch);
+            whole.shrink_to_fit();
+            whole
+        } else {
+            let whole = batch.clone();
+            batch.clear();
+            whole
+        };
+        *body_bytes = 0;
+        let (waiting, lane) = (std::mem::take(waiting), Arc::clone(self));
+        brought.store.write_at_commit(whole, Box::new(move |answer| lane.answer(waiting, answer)));
+        brought.due.store(true, Relaxed);
+    }
+
+    /// Calls `with` with what is known of a store.
+    fn with<T>(self: &Arc<Self>, store: &Arc<dyn Store>, with: impl FnOnce(&mut Brought) -> T) -> T {
+        let mut stores = self.stores();
+        let known = stores.iter().position(|brought| Arc::ptr_eq(&brought.store, store));
+        let at = known.unwrap_or_else(|| {
+            stores.push(Brought::new(Arc::clone(store), Arc::downgrade(self)));
+            stores.len() - 1
+        });
+        with(&mut stores[at])
+    }
+
     fn bring(self: Arc<Self>, store: &Arc<dyn Store>, batch: SpanBatch, done: Answered) {
         self.gathered_bytes.fetch_add(batch.memory_bytes(), Relaxed);
         self.batches.fetch_add(1, Relaxed);
         let lane = Arc::clone(&self);
-        store.write_at_commit(batch, Box::new(move |answer| lane.answer(done, answer)));
-        let mut stores = self.stores();
-        let due = match stores.iter().find(|brought| Arc::ptr_eq(&brought.store, store)) {
-            Some(brought) => &brought.due,
-            None => {
-                stores.push(Brought::new(Arc::clone(store), Arc::downgrade(&self)));
-                &stores[stores.len() - 1].due
-            }
-        };
-        due.store(true, Relaxed);
+        store.write_at_commit(batch, Box::new(move |answer| lane.answer(vec![done], answer)));
+        self.with(store, |brought| brought.due.store(true, Relaxed));
         self.called.notify_one();
     }
 
     /// Tells who waits in this lane what became of a batch, from any thread.
-    fn answer(&self, done: Answered, answer: Result<(), WriteError>) {
+    fn answer(&self, waiting: Vec<Answered>, answer: Result<(), WriteError>) {
         if LANE.with(|lane| lane.get().is_some_and(|lane| std::ptr::eq(&raw const **lane, self))) {
-            drop(done.send(answer));
-            return;
+            return tell(waiting, &answer);
         }
         let mut answers = self.answers();
-        answers.push((done, answer));
+        answers.push((waiting, answer));
         // One call for all answers of a group: a call from another thread is one of the system.
         if answers.len() == 1 {
             drop(answers);
@@ -174,7 +269,8 @@ impl Lane {
                 self.hand_on_answers();
             }
             self.gathered_bytes.store(0, Relaxed);
-            for store in self.stores().iter() {
+            for store in self.stores().iter_mut() {
+                self.hand_over(store);
                 if store.due.swap(false, Relaxed) && store.commit() {
                     (store.call)();
                 }
@@ -196,16 +292,21 @@ impl Lane {
 
     fn hand_on_answers(&self) {
         let mut answers = self.answers();
-        answers.drain(..).for_each(|(done, answer)| drop(done.send(answer)));
+        answers.drain(..).for_each(|(waiting, answer)| tell(waiting, &answer));
     }
 
-    fn answers(&self) -> MutexGuard<'_, Vec<(Answered, Result<(), WriteError>)>> {
+    fn answers(&self) -> MutexGuard<'_, Vec<Answer>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stores(&self) -> MutexGuard<'_, Vec<Brought>> {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tell(waiting: Vec<Answered>, answer: &Result<(), WriteError>) {
+    // Whether anybody still waits does not matter.
+    waiting.into_iter().for_each(|done| drop(done.send(answer.clone())));
 }
 
 impl Brought {
@@ -220,7 +321,7 @@ impl Brought {
                 }
             }
         });
-        Self { store, due, call }
+        Self { store, due, call, open: OpenBatch::default() }
     }
 
     /// Answers whether more is to be committed.
@@ -230,5 +331,61 @@ impl Brought {
             tracing::error!("committing panicked");
             false
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracewell_model::{Span, SpanId, TraceGrouping, TraceId};
+    use tracewell_store::{MemoryOptions, MemoryStore};
+
+    const BYTES: usize = 100;
+
+    fn span(id: u64) -> Span {
+        Span { trace_id: TraceId::new(7), id: SpanId::new(id), ..Span::default() }
+    }
+
+    /// On a lane: bodies of one span each, of which the second is malformed.
+    async fn bring(store: Arc<dyn Store>, bytes_max: usize) -> Vec<Result<usize, &'static str>> {
+        let body = |id: u64| {
+            let joined = join(&store, BYTES, bytes_max, |batch| {
+                let mark = batch.mark();
+                batch.push_span(&span(id)).unwrap();
+                if id == 2 {
+                    batch.rollback(mark);
+                    return Err("malformed");
+                }
+                Ok(())
+            });
+            joined.unwrap()
+        };
+        let mut brought = vec![];
+        for joined in [1, 2, 3, 4].map(body) {
+            brought.push(match joined {
+                Ok(joined) => {
+                    let spans = joined.spans;
+                    joined.answered().await.map(|()| spans).map_err(|_| "refused")
+                }
+                Err(error) => Err(error),
+            });
+        }
+        brought
+    }
+
+    #[test]
+    fn bodies_of_one_turn_are_one_batch() {
+        for (bytes_max, batches) in [(10 * BYTES, 1), (2 * BYTES, 2), (0, 3)] {
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryOptions::default()));
+            let lanes = Lanes::start().unwrap();
+            let (done, answered) = std::sync::mpsc::channel();
+            let of_lane = Arc::clone(&store);
+            lanes.spawn(async move { done.send(bring(of_lane, bytes_max).await).unwrap() });
+            assert_eq!(answered.recv().unwrap(), [Ok(1), Err("malformed"), Ok(1), Ok(1)]);
+            let found = store.traces(&[TraceId::new(7)], TraceGrouping::Strict).unwrap();
+            let ids: Vec<u64> = found[0].spans().map(|span| span.id().value()).collect();
+            assert_eq!((ids, store.stats().batches_written), (vec![1, 3, 4], batches));
+            assert!(join(&store, BYTES, bytes_max, |_| Ok::<_, ()>(())).is_none(), "no lane");
+        }
     }
 }

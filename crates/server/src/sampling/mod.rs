@@ -68,10 +68,10 @@ impl Sampling {
         }
     }
 
-    /// Counts the root spans of a batch that tell how they were sampled.
-    pub(crate) fn count(&self, batch: &SpanBatch) {
+    /// Counts the root spans of a batch, from a row on, that tell how they were sampled.
+    pub(crate) fn count(&self, batch: &SpanBatch, from_row: usize) {
         let Some(adaptive) = &self.adaptive else { return };
-        let tally = roots::tally(batch);
+        let tally = roots::tally(batch, from_row);
         if !tally.is_empty() {
             let dropped = lock(&adaptive.roots).add(&tally);
             self.metrics.sampling_operations_dropped.add(dropped);

@@ -35,14 +35,14 @@ pub(super) struct Sampled {
 /// The roots of one batch.
 pub(super) type Tally<'a> = HashMap<(&'a str, &'a str, u64, bool), u64>;
 
-/// Counts a batch. One without the tags, as most are, costs a look for their names.
-pub(super) fn tally(batch: &SpanBatch) -> Tally<'_> {
+/// Counts a batch from a row on. One without the tags, as most are, costs a look for their names.
+pub(super) fn tally(batch: &SpanBatch, from_row: usize) -> Tally<'_> {
     let mut tally = Tally::new();
     for (type_key, param_key) in TAGS {
         let (Some(type_id), Some(param_id)) = (batch.find_interned(type_key), batch.find_interned(param_key)) else {
             continue;
         };
-        for span in batch.spans().filter(|span| span.parent().is_none()) {
+        for span in batch.spans().skip(from_row).filter(|span| span.parent().is_none()) {
             let Some((probability, guaranteed)) = sampled_by(span, type_id, param_id) else { continue };
             let (service, operation) = (span.service_name(), span.name());
             if service.is_empty() || operation.is_empty() || service.len().max(operation.len()) > NAME_BYTES_MAX {
@@ -157,7 +157,7 @@ mod tests {
             root("b", "probabilistic", Value::I64(1)),
         ]);
         let mut roots = Roots::default();
-        assert_eq!(roots.add(&tally(&batch)), 0);
+        assert_eq!(roots.add(&tally(&batch, 0)), 0);
         let operations = &roots.services["shop"];
         assert_eq!(operations.len(), 2);
         let mut sampled = operations["a"].clone();
@@ -171,11 +171,11 @@ mod tests {
     fn memory_is_bounded_by_operations_names_and_probabilities() {
         let many = (0..OPERATIONS_MAX + 10).map(|at| root(&at.to_string(), "probabilistic", Value::F64(0.5)));
         let mut roots = Roots::default();
-        assert_eq!(roots.add(&tally(&batch(many))), 10);
-        assert!(tally(&batch([root(&"x".repeat(257), "probabilistic", Value::F64(0.5))])).is_empty());
+        assert_eq!(roots.add(&tally(&batch(many), 0)), 10);
+        assert!(tally(&batch([root(&"x".repeat(257), "probabilistic", Value::F64(0.5))]), 0).is_empty());
         let mut roots = Roots::default();
         let many = (1..=20).map(|at| root("a", "probabilistic", Value::F64(1.0 / f64::from(at))));
-        roots.add(&tally(&batch(many)));
+        roots.add(&tally(&batch(many), 0));
         assert_eq!(roots.services["shop"]["a"].len(), PROBABILITIES_MAX);
     }
 }
