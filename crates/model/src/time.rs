@@ -4,6 +4,8 @@
 //! what it got; OTLP's are nanoseconds. One bit tells which the other 63 count.
 
 const MICROSECONDS: u64 = 1 << 63;
+/// The first microsecond that nanoseconds do not reach.
+const FIRST_MICROS: u64 = MICROSECONDS.div_ceil(1000);
 
 /// A time since the epoch, or a duration. Ordered by length, whatever it was made from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -13,9 +15,14 @@ impl Time {
     /// The epoch, or no time at all.
     pub const ZERO: Self = Self(0);
 
-    /// From nanoseconds. Beyond the year 2262 (2^63 ns) the part below a microsecond is lost.
+    /// From nanoseconds. Beyond the year 2262 (2^63 ns) the part below a microsecond is lost; the few before the next whole
+    /// one are counted as that, so that no time comes out before one that was before it.
     pub const fn from_nanos(nanos: u64) -> Self {
-        if nanos < MICROSECONDS { Self(nanos) } else { Self(MICROSECONDS | (nanos / 1000)) }
+        if nanos < MICROSECONDS {
+            return Self(nanos);
+        }
+        let micros = nanos / 1000;
+        Self(MICROSECONDS | if micros < FIRST_MICROS { FIRST_MICROS } else { micros })
     }
 
     /// From microseconds, exact up to 2^63-1; more is cut to that.
@@ -102,6 +109,15 @@ mod tests {
         let lengths = [0, 1, 9_223_372_036_854_775, 9_223_372_036_854_776, 9_223_372_036_854_777, i64::MAX as u64];
         assert!(lengths.map(Time::from_micros).is_sorted());
         assert!(Time::from_nanos(u64::MAX) > Time::from_nanos(MICROSECONDS - 1));
+    }
+
+    #[test]
+    fn one_more_nanosecond_is_never_less() {
+        for nanos in (MICROSECONDS - 1000..MICROSECONDS + 2000).chain([u64::MAX - 1]) {
+            let (time, next) = (Time::from_nanos(nanos), Time::from_nanos(nanos + 1));
+            assert!(time <= next && time.as_nanos() <= next.as_nanos(), "{nanos}");
+            assert_eq!(Time::from_nanos(time.as_nanos()), time, "{nanos}");
+        }
     }
 
     #[test]
