@@ -55,7 +55,7 @@ def test_from_the_landing_page_to_the_slow_query(page, shop):
     landed(page, shop)
     walk = Walk(page, "slow-database")
     rows = page.get_by_test_id("trace-row")
-    walk.click(lambda: page.get_by_label("Sort").select_option("longest"), rows.filter(has_text="get /").first)
+    walk.click(page.get_by_role("button", name="Duration", exact=True).click, rows.filter(has_text="get /").first)
     # Of the longest, one that the catalog spent its time on.
     slow = rows.filter(has_text="catalog, frontend").first
     spans = page.get_by_test_id("span-row")
@@ -76,7 +76,7 @@ def test_from_the_landing_page_to_what_was_tried_again(page, shop):
     landed(page, shop)
     walk = Walk(page, "retries")
     rows = page.get_by_test_id("trace-row")
-    walk.click(lambda: page.get_by_label("Sort").select_option("errors"), rows.first)
+    walk.click(page.get_by_role("button", name="Errors", exact=True).click, rows.first)
     walk.click(rows.filter(has_text="post /checkout").first.click, page.get_by_test_id("span-row").first)
     failed = page.locator('[data-testid="span-row"][data-service="payment"][data-error]').first
     box = failed.bounding_box()
