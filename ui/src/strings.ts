@@ -184,6 +184,7 @@ export const t = {
     trace: 'the trace',
     span: 'the span',
     map: 'the dependencies',
+    page: 'this page',
     status: (status: number) => `The server answered ${status}`,
     unreachable: 'The server did not answer',
     unreadable: 'The answer could not be read',
