@@ -413,6 +413,11 @@ impl<'a> AttributesRef<'a> {
         (self.from..self.to).map(move |at| (StrId(self.columns.keys[at]), self.value(at)))
     }
 
+    /// Whether one has this key, by its number in the batch's table.
+    pub fn has_key(self, key: StrId) -> bool {
+        self.columns.keys[self.from..self.to].contains(&key.0)
+    }
+
     /// The value at a place below [`AttributesRef::len`].
     pub fn value_at(self, at: usize) -> ValueRef<'a> {
         debug_assert!(at < self.len());
@@ -506,31 +511,8 @@ impl SpanBatch {
         })
     }
 
-    /// As [`Self::push_copy`] for who draws spans and shows no tags: of these only `error` is copied, of annotations
-    /// time and text, and nothing rare but an error status.
-    pub(crate) fn push_outline(&mut self, span: SpanRef<'_>) -> Result<(), BatchFull> {
-        let local = self.copy_endpoint(span.local());
-        let remote = self.copy_endpoint(span.remote());
-        let name = self.intern(span.name());
-        self.open_outline(span);
-        let (resource, scope, extra) = self.copy_rare_outline(span);
-        self.commit(SpanRow {
-            trace_id: span.trace_id(),
-            id: span.id(),
-            parent: span.parent().unwrap_or(SpanId::NONE),
-            name,
-            kind: span.kind(),
-            flags: span.flags(),
-            start: span.start(),
-            duration: span.duration(),
-            local,
-            remote,
-            resource,
-            scope,
-            extra,
-        })
-    }
-
+    /// As [`Self::open_copy`] for who draws spans and shows no tags: of these only `error` is copied, of annotations time and
+    /// text.
     pub(crate) fn open_outline(&mut self, span: SpanRef<'_>) {
         if let Some((key, value)) = span.tags().iter().find(|(key, _)| *key == "error") {
             let key = self.intern(key);

@@ -181,7 +181,7 @@ impl<'r> Counts<'r> {
 
     fn count_self_times(&mut self, spans: &[SpanRef<'_>], selected: bool) {
         let tree = TraceTree::build(spans);
-        for (node, span) in tree.spans.spans().enumerate() {
+        for (node, span) in tree.spans().enumerate() {
             let key = (span.service_name().to_owned(), span.name().to_owned());
             if self.operations.len() >= OPERATIONS_MAX && !self.operations.contains_key(&key) {
                 continue;
