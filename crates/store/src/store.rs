@@ -52,7 +52,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Shows `read` a part of the trace with this id, once, unless it has no such spans: those of [`Store::traces`], without
-    /// copying them. Equal copies may be there several times.
+    /// copying them. Of outlines equal ones may be there several times.
     fn read_trace(
         &self,
         id: TraceId,

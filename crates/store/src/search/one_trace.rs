@@ -1,6 +1,7 @@
 //! Parts of one trace, which may be long: the blocks it lies in are read by several threads, and of them only what is needed.
 
 use super::{Parts, group};
+use crate::copies::drop_copies;
 use crate::segment::Segment;
 use crate::store::{ReadError, TracePart};
 use crate::watch::go_on;
@@ -42,8 +43,11 @@ pub(super) fn read(
     }
     let in_memtables = of_memtables.iter().flat_map(|(batch, rows)| rows.iter().map(|&row| batch.span(row as usize)));
     let all = of_segments.iter().flat_map(|batch| batch.spans()).chain(in_memtables);
-    let spans: Vec<SpanRef<'_>> =
+    let mut spans: Vec<SpanRef<'_>> =
         all.filter(|span| part.has(*span) && group(span.trace_id(), grouping) == id).collect();
+    if part != TracePart::Outline {
+        drop_copies(&mut spans);
+    }
     if !spans.is_empty() {
         read(&spans);
     }
