@@ -13,6 +13,8 @@ export async function startFront(origin) {
     const name = asset ?? (/^\/zipkin\/(?!api\/)[^.]*$/.test(pathname) ? 'index.html' : undefined);
     if (!name) return forward(origin, request, response);
     if (!existsSync(new URL(name, dist))) return response.writeHead(404).end();
+    const trace = /^\/zipkin\/traces?\/(\w+)$/.exec(pathname)?.[1];
+    if (trace) response.setHeader('link', `</zipkin/api/tracewell/v1/trace/${trace}>; rel=preload; as=fetch; crossorigin`);
     response.writeHead(200, { 'content-type': TYPES[name.split('.').pop()] ?? 'application/octet-stream', 'content-security-policy': CSP, 'content-encoding': 'br' });
     response.end(readFileSync(new URL(`${name}.br`, dist)));
   });

@@ -90,8 +90,8 @@ impl DependencyLinker {
     }
 }
 
-fn put_node(tree: &TraceTree, node: usize, each: &mut dyn FnMut(Call<'_>)) {
-    let span = tree.spans.span(node);
+fn put_node(tree: &TraceTree<'_>, node: usize, each: &mut dyn FnMut(Call<'_>)) {
+    let span = tree.span(node);
     let mut add_call = |parent, child, is_error, span| each(Call { parent, child, is_error, span });
     let (service, remote) = (span.service_name(), span.remote_service_name());
     let kind = match remote_kind(span) {
@@ -136,22 +136,22 @@ fn remote_kind(span: SpanRef<'_>) -> Option<Kind> {
     Some(span.kind()).filter(|kind| !matches!(kind, Kind::Unset | Kind::Internal))
 }
 
-fn has_children(tree: &TraceTree, node: usize) -> bool {
+fn has_children(tree: &TraceTree<'_>, node: usize) -> bool {
     // Spans without a parent, or whose parent is missing, hang below the root in Zipkin's tree.
-    let hanging = |top: &usize| tree.root != Some(*top) && tree.linkable(*top);
+    let hanging = |top: usize| tree.root != Some(top) && tree.linkable(top);
     tree.children(node).iter().any(|&child| tree.linkable(child as usize))
-        || tree.root == Some(node) && tree.tops.iter().any(hanging)
+        || tree.root == Some(node) && tree.tops.iter().any(|&top| hanging(top as usize))
 }
 
 /// The nearest span above that speaks to another service, whatever local spans lie between.
-fn remote_ancestor(tree: &TraceTree, node: usize) -> Option<SpanRef<'_>> {
+fn remote_ancestor<'t>(tree: &'t TraceTree<'_>, node: usize) -> Option<SpanRef<'t>> {
     let mut at = node;
     loop {
-        at = match tree.nodes[at].parent {
+        at = match tree.nodes[at].parent() {
             Some(parent) => parent,
             None => tree.root.filter(|&root| root != at)?,
         };
-        let span = tree.spans.span(at);
+        let span = tree.span(at);
         if remote_kind(span).is_some() {
             return Some(span);
         }

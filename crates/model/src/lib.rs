@@ -40,6 +40,6 @@ pub use span::{AnnotationRef, AttributesRef, EndpointRef, LinkRef, ResourceRef, 
 pub use span_query::SpanQuery;
 pub use text_order::compare_utf16;
 pub use time::Time;
-pub use trace::{SpanNode, TraceTree, merge_spans};
+pub use trace::{SpanNode, TraceTree, long_trace_id, merge_spans, merge_spans_of};
 pub use value::{Kind, RawValue, SpanFlags, StatusCode, Value, ValueRef};
 pub use view::{LinkView, SpanView};

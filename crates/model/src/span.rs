@@ -413,6 +413,11 @@ impl<'a> AttributesRef<'a> {
         (self.from..self.to).map(move |at| (StrId(self.columns.keys[at]), self.value(at)))
     }
 
+    /// Whether one has this key, by its number in the batch's table.
+    pub fn has_key(self, key: StrId) -> bool {
+        self.columns.keys[self.from..self.to].contains(&key.0)
+    }
+
     /// The value at a place below [`AttributesRef::len`].
     pub fn value_at(self, at: usize) -> ValueRef<'a> {
         debug_assert!(at < self.len());
@@ -484,27 +489,11 @@ impl SpanBatch {
     /// Appends a copy of another batch's span. Its resource and scope are copied too, once for spans that come one after
     /// the other and share them.
     pub fn push_copy(&mut self, span: SpanRef<'_>) -> Result<(), BatchFull> {
-        self.push_as(span, Self::open_copy, Self::copy_rare)
-    }
-
-    /// As [`Self::push_copy`] for who draws spans and shows no tags: of these only `error` is copied, of annotations
-    /// time and text, and nothing rare but an error status.
-    pub(crate) fn push_outline(&mut self, span: SpanRef<'_>) -> Result<(), BatchFull> {
-        self.push_as(span, Self::open_outline, Self::copy_rare_outline)
-    }
-
-    /// `open` takes tags and annotations over, `rare` what few spans have.
-    fn push_as<'a>(
-        &mut self,
-        span: SpanRef<'a>,
-        open: impl FnOnce(&mut Self, SpanRef<'a>),
-        rare: impl FnOnce(&mut Self, SpanRef<'a>) -> (ResourceId, ScopeId, Option<ExtraRow>),
-    ) -> Result<(), BatchFull> {
         let local = self.copy_endpoint(span.local());
         let remote = self.copy_endpoint(span.remote());
         let name = self.intern(span.name());
-        open(self, span);
-        let (resource, scope, extra) = rare(self, span);
+        self.open_copy(span);
+        let (resource, scope, extra) = self.copy_rare(span);
         self.commit(SpanRow {
             trace_id: span.trace_id(),
             id: span.id(),
@@ -522,6 +511,8 @@ impl SpanBatch {
         })
     }
 
+    /// As [`Self::open_copy`] for who draws spans and shows no tags: of these only `error` is copied, of annotations time and
+    /// text.
     pub(crate) fn open_outline(&mut self, span: SpanRef<'_>) {
         if let Some((key, value)) = span.tags().iter().find(|(key, _)| *key == "error") {
             let key = self.intern(key);

@@ -3,30 +3,23 @@
 
 mod common;
 
-use tracewell_model::{Kind, SpanBatch, SpanRef, TraceTree, merge_spans};
-
-fn tree(spans: &str) -> (SpanBatch, TraceTree) {
-    let batch = common::batch(spans);
-    let spans: Vec<SpanRef<'_>> = batch.spans().collect();
-    let tree = TraceTree::build(&spans);
-    (batch.clone(), tree)
-}
+use tracewell_model::{Kind, SpanRef, TraceTree, merge_spans};
 
 /// The tree as lines `depth service[!]`, depth first; `!` where the parent is missing.
 fn check(spans: &str, expected: &str) {
-    let (batch, tree) = tree(spans);
-    assert_eq!(lines(&tree), expected);
+    let batch = common::batch(spans);
     let spans: Vec<SpanRef<'_>> = batch.spans().collect();
-    assert_eq!(lines(&TraceTree::outline(&spans)), expected, "of an outline");
+    assert_eq!(lines(&TraceTree::build(&spans)), expected);
 }
 
-fn lines(tree: &TraceTree) -> String {
+fn lines(tree: &TraceTree<'_>) -> String {
     let lines: Vec<_> = tree
         .depth_first()
         .into_iter()
         .map(|(node, depth)| {
+            let node = node as usize;
             let missing = if tree.nodes[node].parent_missing { "!" } else { "" };
-            format!("{depth} {}{missing}", tree.spans.span(node).service_name())
+            format!("{depth} {}{missing}", tree.span(node).service_name())
         })
         .collect();
     lines.join(", ")
@@ -59,7 +52,9 @@ fn no_span_is_lost() {
 #[test]
 fn a_deep_chain_needs_no_stack() {
     let chain: String = (1..100_000u32).map(|n| format!("{:x}>{:x} s @{n}\n", n, n + 1)).collect();
-    let (_, tree) = tree(&format!("1 s @1\n{chain}"));
+    let batch = common::batch(&format!("1 s @1\n{chain}"));
+    let spans: Vec<SpanRef<'_>> = batch.spans().collect();
+    let tree = TraceTree::build(&spans);
     assert_eq!(tree.depth_first().last().map(|(_, depth)| *depth), Some(99_999));
 }
 
@@ -82,19 +77,40 @@ fn pieces_become_one_span() {
 }
 
 #[test]
-fn an_outline_has_what_is_drawn() {
+fn merged_spans_of_a_tree_have_what_is_drawn() {
     let batch = common::batch(
         "CLIENT 1>2 a @10+5 b=1 error=x !11:x
-         1>2 @8 b=2 a=3 !9:y debug",
+         1>2 @8 b=2 a=3 !9:y debug
+         1 c @1 b=1",
     );
     let spans: Vec<_> = batch.spans().collect();
-    let (whole, outline) = (TraceTree::build(&spans).spans, TraceTree::outline(&spans).spans);
-    let (whole, outline) = (whole.span(0), outline.span(0));
-    assert_eq!((outline.timestamp_us(), outline.duration_us()), (whole.timestamp_us(), whole.duration_us()));
-    assert_eq!((outline.name(), outline.kind(), outline.service_name()), (whole.name(), whole.kind(), "a"));
-    assert!(whole.is_error() && outline.is_error());
-    assert_eq!(outline.tags().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["error"]);
-    assert_eq!(outline.annotations().len(), whole.annotations().len());
+    let (whole, tree) = (merge_spans(&spans), TraceTree::build(&spans));
+    assert_eq!((tree.len(), whole.len()), (2, 2));
+    let (whole, drawn) = (whole.span(1), tree.span(1));
+    assert_eq!((drawn.timestamp_us(), drawn.duration_us()), (whole.timestamp_us(), whole.duration_us()));
+    assert_eq!((drawn.name(), drawn.kind(), drawn.service_name()), (whole.name(), whole.kind(), "a"));
+    assert!(whole.is_error() && drawn.is_error());
+    assert_eq!(drawn.tags().iter().map(|(key, _)| key).collect::<Vec<_>>(), ["error"]);
+    assert_eq!(drawn.annotations().len(), whole.annotations().len());
+    assert!(std::ptr::eq(tree.span(0).batch(), &batch), "what needs no merging is not copied");
+}
+
+#[test]
+fn a_tree_has_the_spans_that_merging_gives() {
+    let batch = common::batch(
+        "CLIENT 1>2 a @10+5
+         SERVER 2 b @11+3
+         1>2 a @9+2
+         2 b shared @11+3
+         1 a @1
+         2>3 @12
+         3>3 c @13",
+    );
+    let spans: Vec<_> = batch.spans().collect();
+    let (whole, tree) = (merge_spans(&spans), TraceTree::build(&spans));
+    let about =
+        |span: SpanRef<'_>| (span.id(), span.parent(), span.kind(), span.flags(), span.start(), span.duration());
+    assert_eq!(tree.spans().map(about).collect::<Vec<_>>(), whole.spans().map(about).collect::<Vec<_>>());
 }
 
 #[test]

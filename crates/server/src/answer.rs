@@ -28,6 +28,7 @@ const TEXT_ANY: HeaderValue = HeaderValue::from_static("text/*");
 const COMPRESSED_BYTES_MIN: usize = 2048;
 /// Traces repeat themselves: higher levels cost three times as much for a tenth of the size.
 const COMPRESSION_LEVEL: u32 = 3;
+const ZSTD_LEVEL: i32 = 1;
 /// What a sender that is refused for now is asked to wait.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
@@ -115,6 +116,32 @@ pub(crate) fn compressible(content_type: HeaderValue, body: Vec<u8>, takes_gzip:
     answer
 }
 
+/// The same for megabytes of numbers: by zstd, in a fifth of gzip's time, where the client takes that.
+pub(crate) fn compressible_large(content_type: HeaderValue, body: Vec<u8>, takes: Takes) -> Answer {
+    let packed = match takes.zstd && body.len() >= COMPRESSED_BYTES_MIN {
+        true => zstd::bulk::compress(&body, ZSTD_LEVEL).ok(),
+        false => None,
+    };
+    let Some(packed) = packed else { return compressible(content_type, body, takes.gzip) };
+    let mut answer = answer(StatusCode::OK, content_type, packed);
+    answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+    answer.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+    answer
+}
+
+/// The encodings a client takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Takes {
+    pub(crate) gzip: bool,
+    pub(crate) zstd: bool,
+}
+
+impl Takes {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { gzip: takes_encoding(headers, "gzip"), zstd: takes_encoding(headers, "zstd") }
+    }
+}
+
 fn gzip(body: &[u8], level: u32) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(level));
     #[expect(clippy::expect_used, reason = "writing to memory cannot fail")]
@@ -155,6 +182,17 @@ mod tests {
         assert!(!takes("gzip;q=0, *", "gzip"));
         assert!(!takes("br", "gzip"));
         assert!(!takes_encoding(&HeaderMap::new(), "gzip"));
+    }
+
+    #[test]
+    fn large_answers_are_packed_by_the_quickest() {
+        let packed = |gzip, zstd| {
+            let answer = compressible_large(JSON, vec![b' '; 2048], Takes { gzip, zstd });
+            answer.headers().get(CONTENT_ENCODING).cloned()
+        };
+        assert_eq!(packed(true, true), Some(HeaderValue::from_static("zstd")));
+        assert_eq!(packed(true, false), Some(HeaderValue::from_static("gzip")));
+        assert_eq!(packed(false, false), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::page_api::DrawnTraces;
 use crate::queries::Queries;
 use crate::sampling::{Sampling, StrategiesError};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) struct App {
     pub(crate) live: Arc<Live>,
     /// The way out.
     pub(crate) queries: Queries,
+    /// What the page drew last.
+    pub(crate) drawn: Arc<DrawnTraces>,
     /// Traces kept past retention, where the options have an archive.
     pub(crate) archive: Option<Arc<Archive>>,
     /// What services are told to sample.
@@ -52,6 +55,7 @@ impl App {
         Self {
             ingest: Ingest::new(options, Arc::clone(&store), of_metrics, Arc::clone(sampling), of_ingest),
             live,
+            drawn: Arc::default(),
             queries: Queries::new(options, Arc::clone(&store), Arc::clone(metrics)),
             archive: Archive::new(options, Arc::clone(metrics)).map(Arc::new),
             options: options.clone(),

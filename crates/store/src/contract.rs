@@ -8,10 +8,11 @@ mod random;
 pub use random::{Random, Shape, random_batch, random_filter, random_query, random_span_query};
 
 use crate::reference::ReferenceStore;
-use crate::store::{DependencyWindow, SearchVisitor, SpanSearch, Store, WriteError};
+use crate::store::{DependencyWindow, SearchVisitor, SpanSearch, Store, TracePart, WriteError};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
-use tracewell_model::{SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
+use tracewell_model::{Span, SpanBatch, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery};
 
 /// Rounds of [`compare_with_reference`] in [`run`].
 const ROUNDS: u64 = 12;
@@ -191,6 +192,9 @@ fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Rand
         let ids: Vec<TraceId> = (0..8).map(|_| shape.trace_id(random)).collect();
         let (found, expected) = (store.traces(&ids, grouping), reference.traces(&ids, grouping));
         assert_same_traces(found.as_deref(), expected.as_deref(), &(ids, grouping));
+        for trace in expected.iter().flatten() {
+            compare_parts(store, trace, grouping);
+        }
     }
     assert_eq!(store.service_names(), reference.service_names());
     for service in random::SERVICES.iter().filter(|service| !service.is_empty()) {
@@ -212,6 +216,38 @@ fn compare_rest(store: &dyn Store, reference: &ReferenceStore, random: &mut Rand
     }
     let all = DependencyWindow { start_us: 0, end_us: u64::MAX };
     assert_eq!(store.dependencies(all), reference.dependencies(all));
+}
+
+/// [`Store::read_trace`] against the whole trace.
+fn compare_parts(store: &dyn Store, trace: &SpanBatch, grouping: TraceGrouping) {
+    let id = trace.span(0).trace_id();
+    let mut found = vec![];
+    let mut outlines = |spans: &[SpanRef<'_>]| found.extend(spans.iter().map(|span| outline_of(*span)));
+    assert_eq!(store.read_trace(id, grouping, TracePart::Outline, &mut outlines), Ok(()));
+    let expected: BTreeSet<String> = trace.spans().map(outline_of).collect();
+    assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "outlines of {id}");
+    let wanted = trace.span(trace.len() / 2).id();
+    let mut found = vec![];
+    let mut whole = |spans: &[SpanRef<'_>]| found.extend(spans.iter().map(|span| span.to_span()));
+    assert_eq!(store.read_trace(id, grouping, TracePart::Span(wanted), &mut whole), Ok(()));
+    let expected: Vec<Span> = trace.spans().filter(|span| span.id() == wanted).map(|span| span.to_span()).collect();
+    // As text, because some values are no numbers.
+    assert_eq!(format!("{found:?}"), format!("{expected:?}"), "spans {wanted} of {id}");
+}
+
+/// What [`TracePart::Outline`] has of a span.
+fn outline_of(span: SpanRef<'_>) -> String {
+    let annotations: Vec<_> = span.annotations().map(|annotation| (annotation.time, annotation.value)).collect();
+    let ids = (span.trace_id(), span.id(), span.parent(), span.kind(), span.flags());
+    format!(
+        "{ids:?} {:?} {:?} {:?} {:?} {:?} {} {annotations:?}",
+        span.start(),
+        span.duration(),
+        span.name(),
+        span.local(),
+        span.remote(),
+        span.is_error()
+    )
 }
 
 fn assert_same_traces<E: std::fmt::Debug + PartialEq>(

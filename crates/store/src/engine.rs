@@ -23,8 +23,8 @@ pub use options::{EmbeddedOptions, OpenError};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::Disk;
 use crate::store::{
-    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
-    WriteError, WriterCall,
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, TracePart,
+    WriteDone, WriteError, WriterCall,
 };
 use crate::write_queue::{Answer, TakenBy};
 use core::{Engine, lock};
@@ -127,6 +127,20 @@ impl Store for EmbeddedStore {
 
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
         self.engine.view().traces(ids, grouping)
+    }
+
+    fn trace_len(&self, id: TraceId) -> Result<u64, ReadError> {
+        Ok(self.engine.view().trace_len(id))
+    }
+
+    fn read_trace(
+        &self,
+        id: TraceId,
+        grouping: TraceGrouping,
+        part: TracePart,
+        read: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        self.engine.view().read_trace(id, grouping, part, read)
     }
 
     fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError> {

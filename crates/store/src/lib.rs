@@ -35,7 +35,7 @@ pub use reference::ReferenceStore;
 pub use seams::{Blobs, Log, LogStats, Meta, ReplayReport, SeamError};
 pub use segment::{block_cache_bytes, set_block_cache_bytes_max};
 pub use store::{
-    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
-    WriteError, WriterCall,
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, TracePart,
+    WriteDone, WriteError, WriterCall,
 };
 pub use watch::ReadWatch;

@@ -12,8 +12,8 @@ mod tests;
 use crate::memtable::Memtable;
 use crate::search::View;
 use crate::store::{
-    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, WriteDone,
-    WriteError, WriterCall,
+    Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, TracePart,
+    WriteDone, WriteError, WriterCall,
 };
 use crate::write_queue::{TakenBy, Waiting, WriteQueue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -184,6 +184,20 @@ impl Store for MemoryStore {
 
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
         self.view().traces(ids, grouping)
+    }
+
+    fn trace_len(&self, id: TraceId) -> Result<u64, ReadError> {
+        Ok(self.view().trace_len(id))
+    }
+
+    fn read_trace(
+        &self,
+        id: TraceId,
+        grouping: TraceGrouping,
+        part: TracePart,
+        read: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        self.view().read_trace(id, grouping, part, read)
     }
 
     fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError> {

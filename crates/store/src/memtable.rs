@@ -410,6 +410,12 @@ impl MemSnapshot {
         }
     }
 
+    /// How many spans of the trace are here. May already count spans that came later.
+    pub(crate) fn trace_len(&self, low: u64) -> u64 {
+        let state = self.table.read();
+        state.by_low.get(&low).map_or(0, |&at| u64::from(state.traces[at as usize].rows))
+    }
+
     /// The lower halves of the traces' ids, in order of arrival, without the first `skip`.
     pub(crate) fn lows(&self, skip: usize) -> Vec<u64> {
         self.table.read().traces[skip..self.traces as usize].iter().map(|trace| trace.low).collect()

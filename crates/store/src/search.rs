@@ -7,6 +7,7 @@
 mod dependencies;
 mod gather;
 mod newest;
+mod one_trace;
 mod operations;
 mod split;
 #[cfg(test)]
@@ -14,7 +15,7 @@ pub(crate) mod tests;
 
 use crate::memtable::{MemSnapshot, Memtable};
 use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
-use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch};
+use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch, TracePart};
 use crate::watch::go_on;
 use gather::Gathered;
 use hashbrown::HashSet;
@@ -83,6 +84,22 @@ impl View {
             traces.extend(found.into_iter().map(|(_, (), batch)| batch));
         }
         Ok(traces)
+    }
+
+    /// See [`crate::Store::trace_len`].
+    pub(crate) fn trace_len(&self, id: TraceId) -> u64 {
+        one_trace::len(&self.parts(), id.low())
+    }
+
+    /// See [`crate::Store::read_trace`].
+    pub(crate) fn read_trace(
+        &self,
+        id: TraceId,
+        grouping: TraceGrouping,
+        part: TracePart,
+        read: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        one_trace::read(&self.parts(), id, grouping, part, read)
     }
 
     /// See [`crate::Store::service_names`].

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tracewell_model::{
-    DependencyLink, Kind, SpanBatch, SpanFilter, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery,
+    DependencyLink, Kind, SpanBatch, SpanFilter, SpanId, SpanQuery, SpanRef, TraceGrouping, TraceId, TraceQuery,
 };
 
 /// Keeps spans and finds them.
@@ -45,6 +45,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// The traces with these ids that are there, one batch a trace, in the order of `ids`; an id given twice counts once.
     fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError>;
+
+    /// About how many spans the trace with this id has, copies and traces with the same lower half of the id among them.
+    fn trace_len(&self, id: TraceId) -> Result<u64, ReadError> {
+        Ok(self.traces(&[id], TraceGrouping::LowBits)?.iter().map(|trace| trace.len() as u64).sum())
+    }
+
+    /// Shows `read` a part of the trace with this id, once, unless it has no such spans: those of [`Store::traces`], without
+    /// copying them. Of outlines equal ones may be there several times.
+    fn read_trace(
+        &self,
+        id: TraceId,
+        grouping: TraceGrouping,
+        part: TracePart,
+        read: &mut dyn FnMut(&[SpanRef<'_>]),
+    ) -> Result<(), ReadError> {
+        for trace in self.traces(&[id], grouping)? {
+            let spans: Vec<SpanRef<'_>> = trace.spans().filter(|span| part.has(*span)).collect();
+            if !spans.is_empty() {
+                read(&spans);
+            }
+        }
+        Ok(())
+    }
 
     /// The traces a query asks for, one batch a trace. See the trait's text.
     fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError>;
@@ -120,6 +143,26 @@ pub trait Store: Send + Sync + 'static {
 
     /// Finishes what was accepted and frees what is held; writes are refused from now on. Blocks. Idempotent.
     fn close(&self);
+}
+
+/// What of a trace [`Store::read_trace`] shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TracePart {
+    /// All spans, with what a drawing shows. They may lack tags but `error`, what annotations have beside time and text,
+    /// resource and scope, and what is rare but an error status.
+    Outline,
+    /// The spans with this id, whole.
+    Span(SpanId),
+}
+
+impl TracePart {
+    /// Whether a span is of it.
+    pub fn has(self, span: SpanRef<'_>) -> bool {
+        match self {
+            Self::Outline => true,
+            Self::Span(id) => span.id() == id,
+        }
+    }
 }
 
 /// Takes the answer to a write.

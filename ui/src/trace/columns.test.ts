@@ -13,6 +13,11 @@ describe('parseTrace', () => {
     expect([serviceName(trace, 3), spanName(trace, 3)]).toEqual(['db', 'select']);
   });
 
+  it('reads columns of any width', () => {
+    const rows = [...SMALL, { depth: 1, start: 70.125, duration: 0.5 }];
+    expect(parseTrace(encodeRows(rows, true))).toEqual(parseTrace(encodeRows(rows)));
+  });
+
   it('counts errors, whole and below a row', () => {
     const trace = traceOf(SMALL);
     expect(errorCount(trace)).toBe(1);

@@ -52,7 +52,10 @@ export interface Trace {
 export class ColumnError extends Error {}
 
 const MAGIC = 0x31545754; // "TWT1", little-endian
-const TYPES = { f64: Float64Array, u32: Uint32Array, u8: Uint8Array } as const;
+const TYPES = { f64: Float64Array, u32: Uint32Array, u16: Uint16Array, u8: Uint8Array } as const;
+type Wanted = 'f64' | 'u32' | 'u8';
+/** What a column may be written as, by what it is here. */
+const HOLDS: Record<Wanted, readonly (keyof typeof TYPES)[]> = { f64: ['f64', 'u32'], u32: ['u32', 'u16', 'u8'], u8: ['u8'] };
 
 interface Header {
   traceId: string;
@@ -64,21 +67,22 @@ interface Header {
   missingParents: number;
   eventCount?: number;
   eventTexts?: string[];
-  columns: Record<string, { type: keyof typeof TYPES; offset: number }>;
+  columns: Record<string, { type: keyof typeof TYPES; offset: number; divisor?: number }>;
 }
 
 export function parseTrace(bytes: ArrayBuffer): Trace {
   const { header, columnsAt } = readHeader(bytes);
   const count = header.spanCount;
   const events = header.eventCount ?? 0;
-  const column = <T extends keyof typeof TYPES>(name: string, type: T, length = count) => {
+  const column = <T extends Wanted>(name: string, type: T, length = count) => {
     if (length === 0) return new TYPES[type](0) as InstanceType<(typeof TYPES)[T]>;
     const place = header.columns[name];
-    if (!place || place.type !== type) throw new ColumnError(`column ${name} of type ${type} is missing`);
+    if (!place || !HOLDS[type].includes(place.type)) throw new ColumnError(`column ${name} of type ${type} is missing`);
     const at = columnsAt + place.offset;
-    const size = TYPES[type].BYTES_PER_ELEMENT;
+    const size = TYPES[place.type].BYTES_PER_ELEMENT;
     if (at % size !== 0 || at + length * size > bytes.byteLength) throw new ColumnError(`column ${name} lies outside of the answer`);
-    return new TYPES[type](bytes, at, length) as InstanceType<(typeof TYPES)[T]>;
+    const stored = new TYPES[place.type](bytes, at, length);
+    return (place.type === type && !place.divisor ? stored : widened(stored, type, name, place.divisor)) as InstanceType<(typeof TYPES)[T]>;
   };
   const depth = column('depth', 'u32');
   const flags = column('flags', 'u8');
@@ -120,6 +124,17 @@ export function parseTrace(bytes: ArrayBuffer): Trace {
     groups: groupSiblings({ ...columns, errorsBefore: errors }),
     leading: leading(flags, columns.subtree, parent, critical),
   };
+}
+
+/** A column as wide as the page works with it: code that meets one kind of array only is the faster one. */
+function widened(stored: Float64Array | Uint32Array | Uint16Array | Uint8Array, type: Wanted, name: string, divisor = 1): Float64Array | Uint32Array | Uint8Array {
+  const values = new TYPES[type](stored);
+  if (divisor !== 1) for (let i = 0; i < values.length; i++) values[i] = values[i]! / divisor;
+  if (name === 'remote') {
+    const none = 2 ** (8 * stored.BYTES_PER_ELEMENT) - 1;
+    for (let i = 0; i < values.length; i++) if (values[i] === none) values[i] = NO_REMOTE;
+  }
+  return values;
 }
 
 export function errorCount(trace: Trace): number {

@@ -10,16 +10,17 @@ export interface Row {
   flags?: number;
 }
 
-export function encodeRows(rows: readonly Row[]): ArrayBuffer {
+/** `narrow`: numbers in the smallest type that holds them, times in thousandths, as the server writes them. */
+export function encodeRows(rows: readonly Row[], narrow = false): ArrayBuffer {
   const services = [...new Set(rows.map((row) => row.service ?? 'a'))];
   const names = [...new Set(rows.map((row) => row.name ?? 'op'))];
   const subtree = rows.map((row, i) => {
     const end = rows.findIndex((other, j) => j > i && other.depth <= row.depth);
     return (end < 0 ? rows.length : end) - i;
   });
-  const columns: Record<string, Float64Array | Uint32Array | Uint8Array> = {
-    start: Float64Array.from(rows, (row) => row.start),
-    duration: Float64Array.from(rows, (row) => row.duration),
+  const columns: Record<string, Float64Array | Uint32Array | Uint16Array | Uint8Array> = {
+    start: narrow ? Uint32Array.from(rows, (row) => row.start * 1000) : Float64Array.from(rows, (row) => row.start),
+    duration: narrow ? Uint32Array.from(rows, (row) => row.duration * 1000) : Float64Array.from(rows, (row) => row.duration),
     subtree: Uint32Array.from(subtree),
     depth: Uint32Array.from(rows, (row) => row.depth),
     service: Uint32Array.from(rows, (row) => services.indexOf(row.service ?? 'a')),
@@ -29,10 +30,15 @@ export function encodeRows(rows: readonly Row[]): ArrayBuffer {
     flags: Uint8Array.from(rows, (row) => row.flags ?? 0),
     events: Uint32Array.from(rows, () => 0),
   };
-  const places: Record<string, { type: string; offset: number }> = {};
+  if (narrow) {
+    for (const name of ['subtree', 'depth', 'service', 'events']) columns[name] = Uint8Array.from(columns[name]!);
+    for (const name of ['name', 'remote']) columns[name] = Uint16Array.from(columns[name]!);
+  }
+  const places: Record<string, { type: string; offset: number; divisor?: number }> = {};
   let size = 0;
   for (const [name, values] of Object.entries(columns)) {
-    places[name] = { type: { 8: 'f64', 4: 'u32', 1: 'u8' }[values.BYTES_PER_ELEMENT]!, offset: size };
+    places[name] = { type: { 8: 'f64', 4: 'u32', 2: 'u16', 1: 'u8' }[values.BYTES_PER_ELEMENT]!, offset: size };
+    if (narrow && (name === 'start' || name === 'duration')) places[name].divisor = 1000;
     size += Math.ceil(values.byteLength / 8) * 8;
   }
   const duration = Math.max(0, ...rows.map((row) => row.start + row.duration));

@@ -1,12 +1,14 @@
 //! The page's files, carried in the binary: a path and what the browser takes in, the file in its best encoding out.
 
+mod ahead;
 mod plain;
 
 use crate::answer::{self, Answer, cached, takes_encoding};
 use crate::options::Options;
+use ahead::Ahead;
 use bytes::Bytes;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY,
+    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LINK, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
@@ -37,6 +39,7 @@ pub(crate) struct Page {
     index: Bytes,
     index_hash: u64,
     security_policy: HeaderValue,
+    ahead: Ahead,
 }
 
 impl Page {
@@ -47,7 +50,23 @@ impl Page {
         let index = with_base(template, base_path);
         let mut hasher = DefaultHasher::new();
         hasher.write(index.as_bytes());
-        Self { index_hash: hasher.finish(), index: index.into(), security_policy: security_policy(options) }
+        Self {
+            index_hash: hasher.finish(),
+            index: index.into(),
+            security_policy: security_policy(options),
+            ahead: Ahead::new(&base(base_path)),
+        }
+    }
+
+    /// The page at the address of one of its views, by the parts of the path below the base.
+    pub(crate) fn view(&self, path: &[&str], headers: &HeaderMap) -> Answer {
+        let mut answer = self.index(headers);
+        if let ["trace" | "traces", id] = path
+            && let Some(links) = self.ahead.of_trace(id)
+        {
+            answer.headers_mut().insert(LINK, links);
+        }
+        answer
     }
 
     /// The page itself.
@@ -103,9 +122,13 @@ impl Page {
 
 /// The page's addresses are relative to its base, which is where browsers see it.
 fn with_base(template: &str, base_path: &str) -> String {
+    template.replacen(TEMPLATE_BASE, &format!("<base href=\"{}\">", base(base_path)), 1)
+}
+
+/// The path with one slash at both ends, without what ends a text in HTML.
+fn base(base_path: &str) -> String {
     let base: String = base_path.trim_matches('/').chars().filter(|c| !matches!(c, '"' | '<' | '>' | '&')).collect();
-    let base = if base.is_empty() { "/".to_owned() } else { format!("/{base}/") };
-    template.replacen(TEMPLATE_BASE, &format!("<base href=\"{base}\">"), 1)
+    if base.is_empty() { "/".to_owned() } else { format!("/{base}/") }
 }
 
 /// Scripts, styles and data from this server alone. Style attributes are how a timeline's bars get their places.

@@ -16,7 +16,7 @@ use score::Sides;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use tracewell_model::{Condition, Pattern, SpanBatch, SpanFilter, SpanRef, TraceTree};
+use tracewell_model::{Condition, Pattern, SpanFilter, SpanRef, TraceTree, merge_spans};
 
 /// What is answered at most.
 const DIFFERENCES_MAX: usize = 30;
@@ -94,8 +94,8 @@ impl Region {
         Ok(Self { start: or(from, 0)?..=or(to, u64::MAX)?, duration: or(shortest, 0)?..=or(longest, u64::MAX)? })
     }
 
-    fn holds(&self, trace: &SpanBatch) -> bool {
-        let (start, end) = bounds(trace);
+    fn holds(&self, trace: &TraceTree<'_>) -> bool {
+        let (start, end) = bounds(trace.spans());
         self.start.contains(&start.as_micros()) && self.duration.contains(&end.saturating_sub(start).as_micros())
     }
 }
@@ -148,7 +148,7 @@ impl<'r> Counts<'r> {
         let search = self.range.search();
         let tree = TraceTree::build(spans);
         let selected = spans.iter().any(|span| search.matches(*span) && self.select.spans.matches(*span))
-            && self.select.region.as_ref().is_none_or(|region| region.holds(&tree.spans));
+            && self.select.region.as_ref().is_none_or(|region| region.holds(&tree));
         self.whole.add(selected);
         self.features.count(spans.iter().copied(), selected);
         for node in 0..tree.nodes.len() {
@@ -159,29 +159,32 @@ impl<'r> Counts<'r> {
     /// Each matching span with those above and below it.
     fn count_spans(&mut self, spans: &[SpanRef<'_>]) {
         let search = self.range.search();
-        let tree = TraceTree::build(spans);
+        // What a tree merges by itself has no tags.
+        let whole = merge_spans(spans);
+        let spans: Vec<SpanRef<'_>> = whole.spans().collect();
+        let tree = TraceTree::build(&spans);
         let order = tree.depth_first();
         let mut visits = order.len().saturating_mul(VISITS_MAX);
         for (at, &(node, depth)) in order.iter().enumerate() {
-            let span = tree.spans.span(node);
+            let span = tree.span(node as usize);
             if !search.matches(span) {
                 continue;
             }
             let size = 1 + order[at + 1..].iter().take_while(|(_, below)| *below > depth).count();
             let Some(left) = visits.checked_sub(size + depth as usize) else { return };
             visits = left;
-            let below = order[at..at + size].iter().map(|(node, _)| *node);
-            let above =
-                std::iter::successors(tree.nodes[node].parent, |&node| tree.nodes[node].parent).take(depth as usize);
+            let below = order[at..at + size].iter().map(|(node, _)| *node as usize);
+            let above = std::iter::successors(tree.nodes[node as usize].parent(), |&node| tree.nodes[node].parent())
+                .take(depth as usize);
             let selected = self.select.spans.matches(span);
             self.whole.add(selected);
-            self.features.count(below.clone().chain(above).map(|node| tree.spans.span(node)), selected);
+            self.features.count(below.clone().chain(above).map(|node| tree.span(node)), selected);
             below.for_each(|node| self.count_self_time(&tree, node, selected));
         }
     }
 
-    fn count_self_time(&mut self, tree: &TraceTree, node: usize, selected: bool) {
-        let span = tree.spans.span(node);
+    fn count_self_time(&mut self, tree: &TraceTree<'_>, node: usize, selected: bool) {
+        let span = tree.span(node);
         let key = (span.service_name().to_owned(), span.name().to_owned());
         if self.operations.len() >= OPERATIONS_MAX && !self.operations.contains_key(&key) {
             return;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::collections::HashMap;
-use tracewell_model::{SpanBatch, SpanRef, Time, TraceTree};
+use tracewell_model::{SpanBatch, SpanRef, Time, TraceTree, long_trace_id};
 
 #[derive(Serialize)]
 struct Summaries {
@@ -43,31 +43,31 @@ pub(super) fn summaries_json<'a>(traces: impl Iterator<Item = &'a SpanBatch>) ->
 /// Of all spans of a trace, of which there is at least one.
 pub(super) fn summarize(spans: &[SpanRef<'_>]) -> Summary {
     let tree = TraceTree::build(spans);
-    let root = tree.root.map(|root| tree.spans.span(root));
-    let (start, end) = bounds(&tree.spans);
+    let root = tree.root.map(|root| tree.span(root));
+    let (start, end) = bounds(tree.spans());
     Summary {
-        trace_id: tree.spans.span(0).trace_id().to_string(),
+        trace_id: long_trace_id(spans).unwrap_or_else(|| tree.span(0).trace_id()).to_string(),
         root_service: root.map(|root| root.service_name().to_owned()).unwrap_or_default(),
         root_name: root.map(|root| root.name().to_owned()).unwrap_or_default(),
         timestamp: start.as_micros(),
         duration: end.saturating_sub(start).as_micros(),
-        span_count: tree.spans.len(),
-        error_count: tree.spans.spans().filter(|span| span.is_error()).count(),
+        span_count: tree.len(),
+        error_count: tree.spans().filter(|span| span.is_error()).count(),
         services: services(&tree),
     }
 }
 
 /// The first start and the last end of spans that have one; zero when none has.
-pub(super) fn bounds(spans: &SpanBatch) -> (Time, Time) {
-    let with_start = || spans.spans().filter_map(|span| Some((span.start()?, span)));
+pub(super) fn bounds<'a>(spans: impl Iterator<Item = SpanRef<'a>> + Clone) -> (Time, Time) {
+    let with_start = || spans.clone().filter_map(|span| Some((span.start()?, span)));
     let start = with_start().map(|(start, _)| start).min().unwrap_or_default();
     let end = with_start().map(|(start, span)| start.saturating_add(span.duration().unwrap_or_default())).max();
     (start, end.unwrap_or_default())
 }
 
-fn services(tree: &TraceTree) -> Vec<ServiceSummary> {
+fn services(tree: &TraceTree<'_>) -> Vec<ServiceSummary> {
     let mut by_name: HashMap<&str, ServiceSummary> = HashMap::new();
-    for (node, span) in tree.spans.spans().enumerate() {
+    for (node, span) in tree.spans().enumerate() {
         let name = span.service_name();
         let service = by_name
             .entry(name)
@@ -82,13 +82,13 @@ fn services(tree: &TraceTree) -> Vec<ServiceSummary> {
 }
 
 /// The time of a span that none of its children covers.
-pub(super) fn self_time(tree: &TraceTree, node: usize) -> Time {
+pub(super) fn self_time(tree: &TraceTree<'_>, node: usize) -> Time {
     let interval = |span: SpanRef<'_>| Some((span.start()?, span.start()?.saturating_add(span.duration()?)));
-    let Some((start, end)) = interval(tree.spans.span(node)) else { return Time::ZERO };
+    let Some((start, end)) = interval(tree.span(node)) else { return Time::ZERO };
     let mut own = Time::ZERO;
     let mut covered_to = start;
     // Children come sorted by start, so one walk finds the gaps between them.
-    let children = tree.children(node).iter().filter_map(|&child| interval(tree.spans.span(child as usize)));
+    let children = tree.children(node).iter().filter_map(|&child| interval(tree.span(child as usize)));
     for (child_start, child_end) in children {
         own = own.saturating_add(child_start.min(end).saturating_sub(covered_to));
         covered_to = covered_to.max(child_end.min(end));

@@ -157,7 +157,7 @@ impl ZipkinApi {
             Route::Redirect(location) => self.redirect(location, query),
             Route::RedirectToTrace(id) => self.redirect(&format!("/zipkin/trace/{id}"), query),
             Route::UiConfig => self.ui_config(),
-            Route::Page => self.page.index(asked.headers),
+            Route::Page => self.page.view(segments.get(1..).unwrap_or_default(), asked.headers),
             Route::Asset(path) => match self.page.asset(path, asked.headers) {
                 Some(asset) => asset,
                 None if method == Method::HEAD => answer::plain(StatusCode::METHOD_NOT_ALLOWED),

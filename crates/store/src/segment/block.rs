@@ -2,22 +2,33 @@
 
 use super::bytes::{Malformed, unzigzag};
 use super::column::Column;
-use super::dictionary::{Dictionary, EndpointEntry, ValueType};
-use super::rare::{read_extra, read_resource, read_scope};
+use super::dictionary::{AttributeKey, Dictionary, EndpointEntry, Role, ValueType};
+use super::rare::{read_extra, read_resource, read_scope, status_of};
 use super::{BlockBytes, Segment, SegmentError, block_columns as columns};
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use tracewell_model::{
-    Endpoint, EndpointId, Kind, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow, StrId, Time, TraceId,
-    ValueRef,
+    Endpoint, EndpointId, ExtraRow, Kind, ResourceId, ScopeId, SpanBatch, SpanFlags, SpanId, SpanRow, StatusCode,
+    StrId, Time, TraceId, ValueRef,
 };
 
 impl Segment {
     /// Appends spans of a block. Where it fails, spans read before the damage stay.
     pub(super) fn read_rows(&self, block: u32, rows: Range<u32>, batch: &mut SpanBatch) -> Result<(), SegmentError> {
-        let mut reader = RowReader::new(self, block)?;
+        self.read_rows_as(block, rows, Depth::Whole, batch)
+    }
+
+    /// The same of what is asked for of each span.
+    pub(super) fn read_rows_as(
+        &self,
+        block: u32,
+        rows: Range<u32>,
+        depth: Depth,
+        batch: &mut SpanBatch,
+    ) -> Result<(), SegmentError> {
+        let mut reader = RowReader::new(self, block, depth)?;
         let offset = self.block(block).columns.first().map_or(0, |column| column.offset);
         let whole_traces = batch.len();
         let read = reader.skip_to(rows.start).and_then(|()| rows.clone().try_for_each(|row| reader.read(row, batch)));
@@ -30,6 +41,30 @@ impl Segment {
             }
         })
     }
+}
+
+/// How much of a span is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    Whole,
+    /// What [`crate::TracePart::Outline`] has.
+    Outline,
+}
+
+/// Of each attribute whether it is the tag that says that a span failed.
+fn error_tags(dictionary: &Dictionary) -> Vec<bool> {
+    let is_error = |key: &AttributeKey| key.role == Role::Tag && dictionary.text(key.key) == Ok("error");
+    dictionary.attributes.iter().map(|attribute| is_error(&attribute.key)).collect()
+}
+
+/// Of what is rare only a status of error.
+fn error_status(bytes: &[u8]) -> Result<Option<ExtraRow>, Malformed> {
+    let status = status_of(bytes)?;
+    Ok((status == StatusCode::Error).then(|| {
+        let mut extra = ExtraRow::default();
+        extra.status = status;
+        extra
+    }))
 }
 
 enum RowError {
@@ -109,6 +144,8 @@ struct RowReader<'a> {
     annotation: u32,
     /// By attribute.
     values: Vec<Values>,
+    /// The tags that are read: all, unless there is something here, which tells of each attribute whether it is.
+    tags: Option<Vec<bool>>,
     printed: String,
     /// Texts of the dictionary that the batch has.
     texts: HashMap<u32, StrId>,
@@ -125,11 +162,14 @@ struct Values {
 }
 
 impl<'a> RowReader<'a> {
-    fn new(segment: &'a Segment, block: u32) -> Result<Self, SegmentError> {
+    fn new(segment: &'a Segment, block: u32, depth: Depth) -> Result<Self, SegmentError> {
         let whole = BlockBytes::default();
         let column = |number| segment.column_from(block, number, Some(&whole));
         let codes = |number| column(number).map(Codes);
         let words = |number| column(number).map(Words);
+        // What an outline lacks is as if all of it were zero.
+        let codes_if_whole = |number| if depth == Depth::Whole { codes(number) } else { Ok(Codes(None)) };
+        let tags = (depth == Depth::Outline).then(|| error_tags(&segment.footer.dictionary));
         Ok(Self {
             segment,
             block,
@@ -146,14 +186,15 @@ impl<'a> RowReader<'a> {
             shapes: codes(columns::SHAPE)?,
             annotation_counts: codes(columns::ANNOTATION_COUNT)?,
             annotation_times: words(columns::ANNOTATION_TIME)?,
-            annotation_shapes: codes(columns::ANNOTATION_SHAPE)?,
-            resources: codes(columns::RESOURCE)?,
-            scopes: codes(columns::SCOPE)?,
+            annotation_shapes: codes_if_whole(columns::ANNOTATION_SHAPE)?,
+            resources: codes_if_whole(columns::RESOURCE)?,
+            scopes: codes_if_whole(columns::SCOPE)?,
             extras: column(columns::EXTRA)?,
             trace: 0,
             far_parent: 0,
             annotation: 0,
             values: vec![Values::default(); segment.footer.dictionary.attributes.len()],
+            tags,
             printed: String::new(),
             texts: HashMap::new(),
             endpoints: HashMap::new(),
@@ -219,6 +260,9 @@ impl<'a> RowReader<'a> {
         let local = self.endpoint(self.locals.get(row)?, batch)?;
         let remote = self.endpoint(self.remotes.get(row)?, batch)?;
         for &attribute in dictionary.shape(self.shapes.get(row)?)? {
+            if self.tags.as_ref().is_some_and(|read| !read[attribute as usize]) {
+                continue;
+            }
             let key = self.text(dictionary.attribute(attribute)?.key.key, batch)?;
             self.read_value(attribute, |value| batch.tag(key, value))?;
         }
@@ -226,7 +270,8 @@ impl<'a> RowReader<'a> {
             self.read_annotation(batch)?;
         }
         let extra = match &self.extras {
-            Some(extras) => read_extra(extras.bytes(row as usize)?, dictionary, batch)?,
+            Some(extras) if self.tags.is_none() => read_extra(extras.bytes(row as usize)?, dictionary, batch)?,
+            Some(extras) => error_status(extras.bytes(row as usize)?)?,
             None => None,
         };
         let row_entry = SpanRow {

@@ -25,6 +25,7 @@ mod numbers;
 mod operations;
 mod packing;
 mod parity;
+mod part_of_trace;
 mod rare;
 mod read_batches;
 mod read_segments;
