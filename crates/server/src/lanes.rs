@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn bodies_of_one_turn_are_one_batch() {
         for (bytes_max, batches) in [(10 * BYTES, 1), (2 * BYTES, 2), (0, 3)] {
-            let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryOptions::default()));
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::open(MemoryOptions::default()).unwrap());
             let lanes = Lanes::start().unwrap();
             let (done, answered) = std::sync::mpsc::channel();
             let of_lane = Arc::clone(&store);
