@@ -52,6 +52,8 @@ struct Lane {
     batches: AtomicUsize,
     /// Answers from other threads, until the lane hands them on.
     answers: Mutex<Vec<Answer>>,
+    /// Memory for the next open batch, whatever its store: there may be many stores.
+    spare: Mutex<SpanBatch>,
 }
 
 type Answered = oneshot::Sender<Result<(), WriteError>>;
@@ -188,6 +190,9 @@ impl Lane {
             }
             std::mem::take(&mut brought.open)
         });
+        if open.waiting.is_empty() {
+            open.batch = std::mem::take(&mut *self.spare());
+        }
         let before = open.batch.len();
         let filled = fill(&mut open.batch);
         let spans = open.batch.len() - before;
@@ -199,30 +204,40 @@ impl Lane {
             self.batches.fetch_add(1, Relaxed);
             self.called.notify_one();
         }
-        self.with(store, |brought| brought.open = open);
+        if open.waiting.is_empty() {
+            self.keep(open.batch);
+        } else {
+            self.with(store, |brought| brought.open = open);
+        }
         filled.map(|()| Joined { spans, answered })
     }
 
     /// Hands the batch that bodies joined to the store: a copy that has the room it needs and no more, for it stays in memory
     /// until its spans are in a segment.
     fn hand_over(self: &Arc<Self>, brought: &mut Brought) {
-        let OpenBatch { batch, body_bytes, waiting } = &mut brought.open;
-        if waiting.is_empty() {
+        if brought.open.waiting.is_empty() {
             return;
         }
+        let OpenBatch { mut batch, waiting, .. } = std::mem::take(&mut brought.open);
         let whole = if batch.memory_bytes() > KEPT_BATCH_BYTES_MAX {
-            let mut whole = std::mem::take(batch);
-            whole.shrink_to_fit();
-            whole
+            batch.shrink_to_fit();
+            batch
         } else {
             let whole = batch.clone();
-            batch.clear();
+            self.keep(batch);
             whole
         };
-        *body_bytes = 0;
-        let (waiting, lane) = (std::mem::take(waiting), Arc::clone(self));
+        let lane = Arc::clone(self);
         brought.store.write_at_commit(whole, Box::new(move |answer| lane.answer(waiting, answer)));
         brought.due.store(true, Relaxed);
+    }
+
+    /// Keeps the memory of a batch, unless it is large.
+    fn keep(&self, mut batch: SpanBatch) {
+        if batch.memory_bytes() <= KEPT_BATCH_BYTES_MAX {
+            batch.clear();
+            *self.spare() = batch;
+        }
     }
 
     /// Calls `with` with what is known of a store.
@@ -297,6 +312,10 @@ impl Lane {
 
     fn answers(&self) -> MutexGuard<'_, Vec<Answer>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spare(&self) -> MutexGuard<'_, SpanBatch> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stores(&self) -> MutexGuard<'_, Vec<Brought>> {
@@ -376,7 +395,7 @@ mod tests {
     #[test]
     fn bodies_of_one_turn_are_one_batch() {
         for (bytes_max, batches) in [(10 * BYTES, 1), (2 * BYTES, 2), (0, 3)] {
-            let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryOptions::default()));
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::open(MemoryOptions::default()).unwrap());
             let lanes = Lanes::start().unwrap();
             let (done, answered) = std::sync::mpsc::channel();
             let of_lane = Arc::clone(&store);
