@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracewell_store::{ReadError, ReadWatch, Store};
+use tracewell_store::{ReadError, ReadMemory, ReadWatch, Store};
 
 /// More queries than this do not wait but are refused.
 const WAITING_MAX: u64 = 1024;
@@ -17,6 +17,7 @@ pub(crate) struct Queries {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     running: Arc<Semaphore>,
+    memory: Arc<ReadMemory>,
     time_max: Duration,
 }
 
@@ -28,9 +29,17 @@ pub(crate) enum QueryError {
     #[error("the query took longer than {0:?}; ask for less, or raise --query-timeout")]
     TimedOut(Duration),
     #[error("{0}")]
-    Read(#[from] ReadError),
+    MemorySpent(ReadError),
+    #[error("{0}")]
+    Read(ReadError),
     #[error("the query failed: this is a mistake in the server")]
     Panicked,
+}
+
+impl From<ReadError> for QueryError {
+    fn from(error: ReadError) -> Self {
+        if matches!(error, ReadError::MemorySpent { .. }) { Self::MemorySpent(error) } else { Self::Read(error) }
+    }
 }
 
 impl Queries {
@@ -39,7 +48,13 @@ impl Queries {
             0 => 2 * std::thread::available_parallelism().map_or(1, usize::from),
             most => most,
         };
-        Self { store, metrics, running: Arc::new(Semaphore::new(running)), time_max: options.query_timeout }
+        let memory = ReadMemory::new(options.queries_memory_bytes_max());
+        Self { store, metrics, running: Arc::new(Semaphore::new(running)), memory, time_max: options.query_timeout }
+    }
+
+    /// Bytes that running queries hold, and answers that are still sent.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.memory.held_bytes()
     }
 
     /// Runs a query. When the client goes away, or time is up, it is ended; it keeps its place among the running ones until it
@@ -54,7 +69,7 @@ impl Queries {
             return Err(QueryError::Overloaded);
         }
         let store = Arc::clone(&self.store);
-        let watch = ReadWatch::default();
+        let watch = ReadWatch::with_memory(Arc::clone(&self.memory));
         let _ends_with_this = CancelOnDrop(watch.clone());
         let answered = async {
             let place = Arc::clone(&self.running).acquire_owned().await.map_err(|_| QueryError::Overloaded)?;

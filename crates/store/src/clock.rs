@@ -1,11 +1,17 @@
 //! The time of day: the only place of the store that asks for it, so that tests can say what time it is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// Microseconds since the epoch.
     fn now_us(&self) -> u64;
+
+    /// Microseconds of a clock that nobody sets; since when does not matter.
+    fn steady_us(&self) -> u64 {
+        self.now_us()
+    }
 }
 
 /// The machine's clock.
@@ -16,6 +22,11 @@ impl Clock for SystemClock {
     fn now_us(&self) -> u64 {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn steady_us(&self) -> u64 {
+        static FIRST_ASKED: LazyLock<Instant> = LazyLock::new(Instant::now);
+        u64::try_from(FIRST_ASKED.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 

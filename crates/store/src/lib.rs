@@ -38,4 +38,4 @@ pub use store::{
     Capabilities, DependencyWindow, ReadError, SearchVisitor, SpanSearch, Store, StoreHealth, StoreStats, TracePart,
     WriteDone, WriteError, WriterCall,
 };
-pub use watch::ReadWatch;
+pub use watch::{ReadMemory, ReadWatch};

@@ -187,7 +187,7 @@ impl Store for MemoryStore {
     }
 
     fn trace_len(&self, id: TraceId) -> Result<u64, ReadError> {
-        Ok(self.view().trace_len(id))
+        self.view().trace_len(id)
     }
 
     fn read_trace(

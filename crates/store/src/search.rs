@@ -14,14 +14,15 @@ mod split;
 pub(crate) mod tests;
 
 use crate::memtable::{MemSnapshot, Memtable};
-use crate::segment::{Segment, SegmentError, SegmentFilter, SpanName};
+use crate::segment::{Segment, SegmentError, SegmentFilter, SegmentHandle, SpanName};
 use crate::store::{DependencyWindow, ReadError, SearchVisitor, SpanSearch, TracePart};
-use crate::watch::go_on;
+use crate::watch::{go_on, hold_for_answer};
 use gather::Gathered;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use split::{SplitFilter, SplitTraces};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::rc::Rc;
 use std::sync::Arc;
 use tracewell_model::{
     DependencyLink, Kind, SpanBatch, SpanQuery, SpanRef, Time, TraceGrouping, TraceId, TraceQuery, same_name,
@@ -31,13 +32,13 @@ use tracewell_model::{
 /// What a store holds at one moment. Parts are in the order in which they were filled, oldest first; of the memtables only
 /// the last may still grow. A span must not lie in two of them.
 pub(crate) struct View {
-    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) segments: Vec<Arc<SegmentHandle>>,
     pub(crate) memtables: Vec<Arc<Memtable>>,
 }
 
 /// A view with its memtables as they were when the read began.
 pub(crate) struct Parts<'a> {
-    segments: &'a [Arc<Segment>],
+    segments: &'a [Arc<SegmentHandle>],
     memtables: Vec<MemSnapshot>,
     /// The traces that lie in several of the segments.
     split: Arc<SplitTraces>,
@@ -46,7 +47,7 @@ pub(crate) struct Parts<'a> {
 impl View {
     /// See [`crate::Store::find`].
     pub(crate) fn find(&self, query: &TraceQuery) -> Result<Vec<SpanBatch>, ReadError> {
-        Search::new(&self.parts(), query, &Rule::Traces).run()
+        Search::new(&self.parts()?, query, &Rule::Traces)?.run()
     }
 
     /// See [`crate::Store::find_spans`].
@@ -69,26 +70,28 @@ impl View {
         if query.start_min > query.start_max {
             return Ok(vec![]);
         }
-        Search::new(&self.parts(), &traces, &Rule::Spans(query, also)).run()
+        Search::new(&self.parts()?, &traces, &Rule::Spans(query, also))?.run()
     }
 
     /// See [`crate::Store::traces`].
     pub(crate) fn traces(&self, ids: &[TraceId], grouping: TraceGrouping) -> Result<Vec<SpanBatch>, ReadError> {
-        let parts = self.parts();
+        let parts = self.parts()?;
         let mut seen = HashSet::new();
         let mut traces = vec![];
         for id in ids.iter().map(|id| group(*id, grouping)).filter(|id| seen.insert(*id)) {
             go_on()?;
             let gathered = Gathered::read(&parts, id.low())?;
-            let found = gathered.into_batches(grouping, |found, _| (found == id).then_some(()))?;
-            traces.extend(found.into_iter().map(|(_, (), batch)| batch));
+            for (_, (), batch) in gathered.into_batches(grouping, |found, _| (found == id).then_some(()))? {
+                hold_for_answer(batch.memory_bytes())?;
+                traces.push(batch);
+            }
         }
         Ok(traces)
     }
 
     /// See [`crate::Store::trace_len`].
-    pub(crate) fn trace_len(&self, id: TraceId) -> u64 {
-        one_trace::len(&self.parts(), id.low())
+    pub(crate) fn trace_len(&self, id: TraceId) -> Result<u64, ReadError> {
+        one_trace::len(&self.parts()?, id.low())
     }
 
     /// See [`crate::Store::read_trace`].
@@ -99,28 +102,28 @@ impl View {
         part: TracePart,
         read: &mut dyn FnMut(&[SpanRef<'_>]),
     ) -> Result<(), ReadError> {
-        one_trace::read(&self.parts(), id, grouping, part, read)
+        one_trace::read(&self.parts()?, id, grouping, part, read)
     }
 
     /// See [`crate::Store::service_names`].
     pub(crate) fn service_names(&self) -> Result<Vec<String>, ReadError> {
-        Ok(self.names(|service, name| (name == SpanName::Service).then_some(service)))
+        self.names(|service, name| (name == SpanName::Service).then_some(service))
     }
 
     /// See [`crate::Store::span_names`].
     pub(crate) fn span_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
-        Ok(self.names(|of, name| match name {
+        self.names(|of, name| match name {
             SpanName::Span(name) if same_name(of, service) => Some(name),
             _ => None,
-        }))
+        })
     }
 
     /// See [`crate::Store::remote_service_names`].
     pub(crate) fn remote_service_names(&self, service: &str) -> Result<Vec<String>, ReadError> {
-        Ok(self.names(|of, name| match name {
+        self.names(|of, name| match name {
             SpanName::Remote(name) if same_name(of, service) => Some(name),
             _ => None,
-        }))
+        })
     }
 
     /// The values of a tag; whether the key is one to be completed is for the caller to know.
@@ -131,7 +134,10 @@ impl View {
                 values.insert(value.to_owned());
             }
         };
-        self.segments.iter().for_each(|segment| segment.each_tag_value(key, &mut add));
+        self.each_segment(|segment| {
+            segment.each_tag_value(key, &mut add);
+            Ok(())
+        })?;
         for memtable in &self.memtables {
             memtable.with_names(|names| names.tag_values.get(key).into_iter().flatten().for_each(|value| add(value)));
         }
@@ -140,7 +146,7 @@ impl View {
 
     /// See [`crate::Store::dependencies`].
     pub(crate) fn dependencies(&self, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
-        dependencies::links(&self.parts(), window)
+        dependencies::links(&self.parts()?, window)
     }
 
     /// See [`crate::Store::visit_traces`].
@@ -150,12 +156,12 @@ impl View {
         grouping: TraceGrouping,
         visit: &mut dyn FnMut(&[SpanRef<'_>]),
     ) -> Result<(), ReadError> {
-        dependencies::visit(&self.parts(), window, grouping, visit)
+        dependencies::visit(&self.parts()?, window, grouping, visit)
     }
 
     /// See [`crate::Store::search`].
     pub(crate) fn search(&self, search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor) -> Result<(), ReadError> {
-        newest::search(&self.parts(), search, visitor)
+        newest::search(&self.parts()?, search, visitor)
     }
 
     /// See [`crate::Store::operations`].
@@ -163,19 +169,33 @@ impl View {
         operations::operations(self, service)
     }
 
-    fn parts(&self) -> Parts<'_> {
+    fn parts(&self) -> Result<Parts<'_>, ReadError> {
         let memtables = self.memtables.iter().map(Memtable::snapshot).collect();
-        Parts { segments: &self.segments, memtables, split: split::of_segments(&self.segments) }
+        Ok(Parts { segments: &self.segments, memtables, split: split::of_segments(&self.segments)? })
     }
 
-    fn names(&self, pick: impl for<'n> Fn(&'n str, SpanName<'n>) -> Option<&'n str>) -> Vec<String> {
+    /// Calls `each` with every segment that can be read, one at a time.
+    fn each_segment(&self, mut each: impl FnMut(&Segment) -> Result<(), ReadError>) -> Result<(), ReadError> {
+        for segment in &self.segments {
+            go_on()?;
+            if let Some(segment) = segment.get()? {
+                each(&segment)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self, pick: impl for<'n> Fn(&'n str, SpanName<'n>) -> Option<&'n str>) -> Result<Vec<String>, ReadError> {
         let mut found = BTreeSet::new();
         let mut add = |service: &str, name: SpanName<'_>| {
             if let Some(name) = pick(service, name).filter(|name| !name.is_empty() && !found.contains(*name)) {
                 found.insert(name.to_owned());
             }
         };
-        self.segments.iter().for_each(|segment| segment.each_name(&mut add));
+        self.each_segment(|segment| {
+            segment.each_name(&mut add);
+            Ok(())
+        })?;
         for memtable in &self.memtables {
             memtable.with_names(|names| {
                 for (service, names) in &names.services {
@@ -185,7 +205,7 @@ impl View {
                 }
             });
         }
-        found.into_iter().collect()
+        Ok(found.into_iter().collect())
     }
 }
 
@@ -208,14 +228,37 @@ struct Search<'a> {
     /// What a trace has to meet; by another rule than that for traces it says which may be looked into.
     query: &'a TraceQuery,
     rule: &'a Rule<'a>,
-    /// By segment, made when it is looked into: nothing where no trace that lies in it alone can answer.
-    filters: Vec<Option<SegmentFilter<'a>>>,
+    filters: BlockFilters<'a>,
     split_filter: SplitFilter<'a>,
     /// The traces of memtables that lie in another part too.
     of_memtables: HashSet<u64>,
     queue: BinaryHeap<Waiting>,
     seen: HashSet<u64>,
     found: Vec<SpanBatch>,
+}
+
+/// The filters of segments of which blocks wait, by the segments' places: each keeps its segment open, and goes with the last
+/// of its blocks.
+#[derive(Default)]
+struct BlockFilters<'a>(HashMap<usize, (Rc<SegmentFilter<'a>>, usize)>);
+
+impl<'a> BlockFilters<'a> {
+    fn put(&mut self, segment: usize, filter: SegmentFilter<'a>, blocks: usize) {
+        if blocks > 0 {
+            self.0.insert(segment, (Rc::new(filter), blocks));
+        }
+    }
+
+    /// For one of the blocks.
+    fn take(&mut self, segment: usize) -> Option<Rc<SegmentFilter<'a>>> {
+        let (filter, blocks) = self.0.get_mut(&segment)?;
+        *blocks -= 1;
+        let (filter, is_last) = (Rc::clone(filter), *blocks == 0);
+        if is_last {
+            self.0.remove(&segment);
+        }
+        Some(filter)
+    }
 }
 
 /// What makes a trace an answer.
@@ -255,12 +298,12 @@ enum Place {
 }
 
 impl<'a> Search<'a> {
-    fn new(parts: &'a Parts<'a>, query: &'a TraceQuery, rule: &'a Rule<'a>) -> Self {
-        let filters = parts.segments.iter().map(|_| None).collect();
-        let of_memtables = split::of_memtables(parts);
+    fn new(parts: &'a Parts<'a>, query: &'a TraceQuery, rule: &'a Rule<'a>) -> Result<Self, ReadError> {
+        let filters = BlockFilters::default();
+        let of_memtables = split::of_memtables(parts)?;
         let (queue, seen, found) = (BinaryHeap::new(), HashSet::new(), vec![]);
         let split_filter = SplitFilter::new(parts, query, None);
-        Self { parts, query, rule, filters, split_filter, of_memtables, queue, seen, found }
+        Ok(Self { parts, query, rule, filters, split_filter, of_memtables, queue, seen, found })
     }
 
     fn run(mut self) -> Result<Vec<SpanBatch>, ReadError> {
@@ -276,7 +319,7 @@ impl<'a> Search<'a> {
             self.wait(memtable.start_us_max(), What::Memtable(at));
         }
         for &low in &self.of_memtables {
-            push(&mut self.queue, self.query, self.parts.trace_start_us_max(low), What::Trace(low, Place::Several));
+            push(&mut self.queue, self.query, self.parts.trace_start_us_max(low)?, What::Trace(low, Place::Several));
         }
         self.wait_split(0);
         while let Some(Waiting { newest_us, what }) = self.queue.pop() {
@@ -292,15 +335,17 @@ impl<'a> Search<'a> {
     fn look_into(&mut self, newest_us: u64, what: What) -> Result<(), ReadError> {
         match what {
             What::Segment(at) => {
-                self.filters[at] = SegmentFilter::new(&self.parts.segments[at], self.query);
-                let Some(filter) = &self.filters[at] else { return Ok(()) };
+                let Some(segment) = self.parts.segments[at].get()? else { return Ok(()) };
+                let Some(filter) = SegmentFilter::new(&segment, self.query) else { return Ok(()) };
+                let mut waiting = 0;
                 for block in filter.blocks() {
                     let newest_us = filter.block_start_us_max(block);
-                    push(&mut self.queue, self.query, newest_us, What::Block(at, block));
+                    waiting += usize::from(push(&mut self.queue, self.query, newest_us, What::Block(at, block)));
                 }
+                self.filters.put(at, filter, waiting);
             }
             What::Block(at, block) => {
-                let Some(filter) = &self.filters[at] else { return Ok(()) };
+                let Some(filter) = self.filters.take(at) else { return Ok(()) };
                 for trace in filter.candidates(block)? {
                     let several =
                         self.parts.split.segments.contains_key(&trace.low) || self.of_memtables.contains(&trace.low);
@@ -336,12 +381,16 @@ impl<'a> Search<'a> {
     fn check(&mut self, low: u64, place: Place) -> Result<(), ReadError> {
         let gathered = match place {
             Place::Several => Gathered::read(self.parts, low)?,
-            Place::Segment(at) => Gathered::read_from_segment(&self.parts.segments[at], low)?,
+            Place::Segment(at) => match self.parts.segments[at].get()? {
+                Some(segment) => Gathered::read_from_segment(&segment, low)?,
+                None => return Ok(()),
+            },
             Place::Memtable(at) => Gathered::read_from_memtable(&self.parts.memtables[at], low),
         };
         for (id, newest_us, batch) in
             gathered.into_batches(self.query.grouping, |_, spans| self.time_of_match(spans))?
         {
+            hold_for_answer(batch.memory_bytes())?;
             self.queue.push(Waiting { newest_us, what: What::Found(id, Box::new(batch)) });
         }
         Ok(())
@@ -373,11 +422,13 @@ impl<'a> Search<'a> {
 }
 
 /// Puts something into the queue unless all it has is before the window. A trace's time is that of one of its spans, and at
-/// most the window's end if it is to be found.
-fn push(queue: &mut BinaryHeap<Waiting>, query: &TraceQuery, newest_us: u64, what: What) {
-    if newest_us != 0 && newest_us >= query.start_us() {
+/// most the window's end if it is to be found. Answers whether it waits.
+fn push(queue: &mut BinaryHeap<Waiting>, query: &TraceQuery, newest_us: u64, what: What) -> bool {
+    let waits = newest_us != 0 && newest_us >= query.start_us();
+    if waits {
         queue.push(Waiting { newest_us: newest_us.min(query.end_us()), what });
     }
+    waits
 }
 
 /// The queue gives out the newest first; of one time all that may still hold traces of it before those found, and these by
@@ -408,10 +459,13 @@ impl Eq for Waiting {}
 
 impl Parts<'_> {
     /// The latest start of any span of a trace, zero when none has one.
-    fn trace_start_us_max(&self, low: u64) -> u64 {
-        let in_segment = |segment: &Arc<Segment>| segment.find_trace(low).map(|trace| segment.trace_starts_us(trace).1);
-        let in_segments = self.segments.iter().rev().filter_map(in_segment);
+    fn trace_start_us_max(&self, low: u64) -> Result<u64, ReadError> {
         let in_memtables = self.memtables.iter().filter_map(|memtable| memtable.trace_start_us_max(low));
-        in_segments.chain(in_memtables).max().unwrap_or(0)
+        let mut latest_us = in_memtables.max().unwrap_or(0);
+        for segment in self.segments.iter().rev().filter(|segment| segment.may_have(low)) {
+            let Some(segment) = segment.get()? else { continue };
+            latest_us = latest_us.max(segment.find_trace(low).map_or(0, |trace| segment.trace_starts_us(trace).1));
+        }
+        Ok(latest_us)
     }
 }

@@ -209,6 +209,14 @@ pub enum ReadError {
     /// A [`crate::ReadWatch`] ended it: its time was up, or nobody waits for it.
     #[error("the read was ended before it was through")]
     Ended,
+    /// What it holds, together with what others hold, is more than a [`crate::ReadMemory`] has.
+    #[error(
+        "the read needs more memory than is left of {bytes_max} bytes for all reads: ask for less, or try again later"
+    )]
+    MemorySpent {
+        /// What all reads may hold.
+        bytes_max: usize,
+    },
 }
 
 /// Which traces to count links of. Microseconds since the epoch, both inclusive.

@@ -338,4 +338,33 @@ mod tests {
         assert_eq!(queue.take_wait(10).len(), 1);
         queue.written();
     }
+
+    /// What nobody came to write is written when the queue closes: its sender is told, and the thread that slept ends.
+    #[test]
+    fn closing_wakes_who_sleeps_and_whoever_waits_is_told() {
+        let queue = WriteQueue::new(Duration::from_millis(2));
+        let (told, answered) = mpsc::channel();
+        let answer = Answer::to(Box::new(move |result| drop(told.send(result))));
+        assert!(queue.push(Waiting { answer, ..batch(1) }, usize::MAX, TakenBy::Caller).is_ok());
+        thread::scope(|scope| {
+            let writes = scope.spawn(|| {
+                let mut written = 0;
+                loop {
+                    let group = queue.take_wait(10);
+                    if group.is_empty() {
+                        return written;
+                    }
+                    written += group.len();
+                    group.into_iter().for_each(|waiting| waiting.answer.give(Ok(())));
+                    queue.written();
+                }
+            });
+            while queue.lock().awaited.is_none() {
+                thread::yield_now();
+            }
+            queue.close();
+            assert_eq!(answered.recv(), Ok(Ok(())));
+            assert_eq!(writes.join().unwrap(), 1);
+        });
+    }
 }

@@ -58,7 +58,7 @@ impl From<QueryError> for Refused {
     fn from(error: QueryError) -> Self {
         let message = error.to_string();
         match error {
-            QueryError::Overloaded | QueryError::TimedOut(_) => {
+            QueryError::Overloaded | QueryError::TimedOut(_) | QueryError::MemorySpent(_) => {
                 Self::try_again(StatusCode::SERVICE_UNAVAILABLE, message)
             }
             QueryError::Read(ReadError::SearchDisabled) => Self::new(StatusCode::NOT_IMPLEMENTED, message),

@@ -254,7 +254,7 @@ pub(super) fn unreadable(error: QueryRequestError) -> Status {
 pub(super) fn failed(error: QueryError) -> Status {
     let text = error.to_string();
     match error {
-        QueryError::Overloaded => Status::try_again(Code::ResourceExhausted, text),
+        QueryError::Overloaded | QueryError::MemorySpent(_) => Status::try_again(Code::ResourceExhausted, text),
         QueryError::TimedOut(_) => Status::new(Code::DeadlineExceeded, text),
         QueryError::Read(_) | QueryError::Panicked => {
             tracing::error!(%error, "a query failed");

@@ -22,6 +22,7 @@ pub(crate) fn prometheus_text(app: &App, headers: &HeaderMap) -> Answer {
         metrics: &app.metrics,
         memory_budget_bytes: app.options.memory_budget.0,
         bodies_held_bytes: app.all().map(|app| app.ingest.held_bytes()).sum(),
+        queries_held_bytes: app.all().map(|app| app.queries.held_bytes()).sum(),
         store: app.store_stats(),
         health: app.store_health(),
         process: process_stats(),

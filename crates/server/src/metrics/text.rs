@@ -156,6 +156,7 @@ mod tests {
             metrics: &metrics,
             memory_budget_bytes: 8,
             bodies_held_bytes: 7,
+            queries_held_bytes: 9,
             store: StoreStats { spans_written: 9, ..StoreStats::default() },
             health: StoreHealth::default(),
             process: ProcessStats::default(),

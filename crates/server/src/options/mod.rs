@@ -108,7 +108,7 @@ options! {
     }
     "Storage" {
         memory_budget: ByteSize = "256MiB", "BYTES", [],
-            "Memory of the whole server, from which its parts have their shares: spans that are not yet in segments (store-memory-bytes-max), bodies on their way in (bodies-memory-bytes-max) and what was read of segments (block-cache-bytes-max) a quarter each; the last is for queries, segments in the making and the program itself.";
+            "Memory of the whole server, from which its parts have their shares: spans that are not yet in segments (store-memory-bytes-max), bodies on their way in (bodies-memory-bytes-max) and what was read of segments (block-cache-bytes-max) a quarter each, what queries hold three sixteenths; the last is for segments in the making and the program itself.";
         data_dir: PathBuf = "tracewell-data", "DIR", [],
             "Where the spans are kept.";
         storage: Option<StorageKind> = "", "disk|memory", ["STORAGE_TYPE"],
@@ -124,7 +124,7 @@ options! {
         retention_age: Duration = "7d", "DURATION", [],
             "How long spans are kept.";
         retention_bytes_max: Option<ByteSize> = "", "BYTES", [],
-            "How much room the spans may take on the disk, the oldest give way; no limit when it is not said.";
+            "How much room the spans may take on the disk with their log, the oldest give way; at least 64MiB, and no limit when it is not said.";
         disk_free_bytes_min: Option<ByteSize> = "", "BYTES", [],
             "How much of the disk stays free, the oldest spans give way; 1 GiB, at most a tenth of the disk, when it is not said.";
     }
@@ -265,6 +265,11 @@ impl Options {
     /// Bytes for bodies on their way in.
     pub(crate) fn bodies_memory_bytes_max(&self) -> usize {
         self.memory_share(self.bodies_memory_bytes_max)
+    }
+
+    /// Bytes for the spans that queries hold.
+    pub(crate) fn queries_memory_bytes_max(&self) -> usize {
+        self.memory_budget.0 / 16 * 3
     }
 
     /// Bytes for what was read of segments lately.

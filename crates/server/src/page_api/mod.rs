@@ -60,7 +60,7 @@ fn bad_request(bad: &BadParameter) -> Answer {
 
 fn failed(error: &QueryError) -> Answer {
     match error {
-        QueryError::Overloaded | QueryError::TimedOut(_) => {
+        QueryError::Overloaded | QueryError::TimedOut(_) | QueryError::MemorySpent(_) => {
             answer::retry_after(problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()))
         }
         QueryError::Read(_) | QueryError::Panicked => {

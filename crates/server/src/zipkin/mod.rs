@@ -193,7 +193,9 @@ impl Api for ZipkinApi {
 /// The answer to a query that failed, in Zipkin's manner.
 fn query_error(error: &QueryError) -> Answer {
     match error {
-        QueryError::Overloaded | QueryError::TimedOut(_) => answer::try_again(error.to_string()),
+        QueryError::Overloaded | QueryError::TimedOut(_) | QueryError::MemorySpent(_) => {
+            answer::try_again(error.to_string())
+        }
         QueryError::Read(_) | QueryError::Panicked => {
             tracing::error!(%error, "a query failed");
             answer::error(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())

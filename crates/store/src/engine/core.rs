@@ -1,6 +1,7 @@
 //! The engine without its threads: every step (take a batch, write a group, seal, keep house) is a call, so that tests can
 //! order the steps and a seed can tell what happened.
 
+use super::jumps::Jumps;
 use super::options::EmbeddedOptions;
 use super::parts::Parts;
 use super::write::GroupWriter;
@@ -9,7 +10,7 @@ use crate::clock::Clock;
 use crate::disk::{Disk, DiskLock};
 use crate::seams::{Blobs, Log, SeamError};
 use crate::search::View;
-use crate::segment::Segment;
+use crate::segment::SegmentHandle;
 use crate::store::{StoreHealth, StoreStats, WriteDone, WriteError};
 use crate::write_queue::{TakenBy, Waiting, WriteQueue};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -60,7 +61,7 @@ pub(super) struct Refusals {
 pub(super) struct Condemned {
     pub(super) name: String,
     pub(super) bytes: u64,
-    pub(super) segment: Option<Arc<Segment>>,
+    pub(super) segment: Option<Arc<SegmentHandle>>,
 }
 
 #[derive(Default)]
@@ -92,6 +93,7 @@ pub(super) struct House {
     pub(super) closing: AtomicBool,
     /// Rounds without anything to seal.
     pub(super) idle_rounds: AtomicU32,
+    pub(super) jumps: Mutex<Jumps>,
 }
 
 impl House {

@@ -88,17 +88,18 @@ fn send(sent: &mut Vec<Sent>, random: &mut Random, number: u64, write: impl FnOn
 }
 
 fn options(random: &mut Random) -> EmbeddedOptions {
+    let log_file_bytes = 16 << 10 << random.below(3);
     EmbeddedOptions {
         memory_bytes_max: 40_000 + random.below(100_000) as usize,
         write_queue_bytes_max: 20_000,
         write_group_bytes_max: 4_000 + random.below(16_000) as usize,
-        log_file_bytes: 16 << 10 << random.below(3),
+        log_file_bytes,
         seal_age_us: 10 * SECOND_US,
         seal_spans_min: 20,
         seal_age_max_us: 60 * SECOND_US,
         merge_bytes_max: Some(random.below(40_000)),
         retention_age_us: if random.one_in(4) { 100 * SECOND_US } else { u64::MAX },
-        retention_bytes_max: random.one_in(4).then(|| 60_000 + random.below(60_000)),
+        retention_bytes_max: random.one_in(4).then(|| 8 * log_file_bytes + random.below(60_000)),
         disk_free_bytes_min: Some(0),
         ..EmbeddedOptions::default()
     }

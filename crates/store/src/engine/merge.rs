@@ -8,7 +8,7 @@ use super::core::{Condemned, Engine, lock};
 use super::parts::Parts;
 use crate::catalog::SegmentEntry;
 use crate::seams::SeamError;
-use crate::segment::{Segment, write_merged};
+use crate::segment::{SegmentHandle, write_merged};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -48,7 +48,7 @@ impl Engine {
                 spans: gone.iter().map(|entry| entry.spans).sum(),
             };
             self.blobs.put(&entry.name(), &written)?;
-            let segment = Segment::open(self.blobs.clone(), &entry.name()).map_err(|error| failed(&error))?;
+            let segment = SegmentHandle::open(self.blobs.clone(), &entry.name()).map_err(|error| failed(&error))?;
             if segment.summary().spans != entry.spans {
                 return Err(SeamError::Failed(format!("{} does not hold all spans", entry.name())));
             }
@@ -79,7 +79,7 @@ impl Engine {
 
     /// The first run of neighbours that are small together, and of which none is larger than the others together: so a span is
     /// written again only when what it lies in doubles.
-    fn run_to_merge(&self, entries: &[SegmentEntry]) -> Option<(Range<usize>, Vec<Arc<Segment>>)> {
+    fn run_to_merge(&self, entries: &[SegmentEntry]) -> Option<(Range<usize>, Vec<Arc<SegmentHandle>>)> {
         let bytes_max = self.options.merge_bytes_max();
         let apart_us_max = self.options.retention_age_us / RETENTION_PART;
         if self.memory_bytes.load(Relaxed) > self.options.memory_bytes_max / 2 {
@@ -109,11 +109,17 @@ impl Engine {
     }
 
     /// The bytes of a segment with the spans of all of these.
-    fn merged(&self, segments: &[Arc<Segment>]) -> Result<Vec<u8>, SeamError> {
-        Ok(write_merged(segments, &self.options.tag_keys).map_err(|error| failed(&error))?.bytes)
+    fn merged(&self, segments: &[Arc<SegmentHandle>]) -> Result<Vec<u8>, SeamError> {
+        let open = |segment: &Arc<SegmentHandle>| match segment.get() {
+            Ok(Some(segment)) => Ok(segment),
+            Ok(None) => Err(SeamError::Failed("a segment to be merged cannot be read any more".to_owned())),
+            Err(error) => Err(failed(&error)),
+        };
+        let segments = segments.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(write_merged(&segments, &self.options.tag_keys).map_err(|error| failed(&error))?.bytes)
     }
 
-    fn show_merged(&self, parts: &mut Parts, entry: SegmentEntry, segment: Arc<Segment>, gone: &[SegmentEntry]) {
+    fn show_merged(&self, parts: &mut Parts, entry: SegmentEntry, segment: Arc<SegmentHandle>, gone: &[SegmentEntry]) {
         let mut condemned = lock(&self.condemned);
         let place = parts.segments.iter().position(|(known, _)| gone.contains(known)).unwrap_or(parts.segments.len());
         for entry in gone {
@@ -126,7 +132,7 @@ impl Engine {
 }
 
 /// The open segment, unless damage was found in it.
-fn whole(parts: &Parts, entry: &SegmentEntry) -> Option<Arc<Segment>> {
+fn whole(parts: &Parts, entry: &SegmentEntry) -> Option<Arc<SegmentHandle>> {
     let at = parts.segments.binary_search_by_key(&entry.sequence_start, |(known, _)| known.sequence_start).ok()?;
     let (known, segment) = &parts.segments[at];
     (known == entry && segment.damage().is_empty()).then(|| Arc::clone(segment))

@@ -11,13 +11,15 @@ pub struct EmbeddedOptions {
     /// Memory for batches: waiting to be written, searchable, and being sealed. When it is spent, writes are refused as
     /// [`crate::WriteError::Overloaded`]. Default: 64 MiB.
     pub memory_bytes_max: usize,
-    /// Recent spans are sealed when they take this much. Default: half of `memory_bytes_max`.
+    /// Recent spans are sealed when they take this much. Default: half of `memory_bytes_max`, at most an eighth of
+    /// `retention_bytes_max`, because the log holds what is not sealed.
     pub seal_bytes: Option<usize>,
     /// Memory, of the above, for batches that wait to be written; a larger batch is refused for good. Default: 16 MiB.
     pub write_queue_bytes_max: usize,
     /// Batches are written together up to about this much. Default: 1 MiB.
     pub write_group_bytes_max: usize,
-    /// Size of a log file; a batch whose image is larger is refused for good. Default: 64 MiB.
+    /// Size of a log file, at most an eighth of `retention_bytes_max`; a batch whose image is larger is refused for good.
+    /// Default: 64 MiB.
     pub log_file_bytes: u64,
     /// Recent spans are sealed at this age if there are `seal_spans_min` of them. Default: 5 minutes.
     pub seal_age_us: u64,
@@ -32,8 +34,8 @@ pub struct EmbeddedOptions {
     /// matter: neither do old traces vanish that were sent late, nor stay those that claim to be from the future.
     /// Default: 7 days.
     pub retention_age_us: u64,
-    /// The oldest segments are removed so that segments and log do not take more, with the room that the log takes ahead (at
-    /// most half of this counts, so that less than 512 MiB may not be enough). Default: no limit.
+    /// The oldest segments are removed so that segments and log do not take more, with the room that the log takes ahead. At
+    /// least 64 MiB, or eight of `log_file_bytes` if these are smaller. Default: no limit.
     pub retention_bytes_max: Option<u64>,
     /// The oldest segments are removed when less of the disk is free; when less than half of this is, and nothing can be
     /// removed, writes are refused as [`crate::WriteError::DiskFull`]. Default: 1 GiB, at most a tenth of the disk.
@@ -45,6 +47,11 @@ pub struct EmbeddedOptions {
 }
 
 const MIB: usize = 1 << 20;
+
+/// The log takes ahead whole files. Where there is little room for everything, a file has this part of it ...
+const LOG_FILE_PART: u64 = 8;
+/// ... but not less than this: a body that is taken has to fit.
+const LOG_FILE_BYTES_MIN: u64 = 8 * MIB as u64;
 const SECOND_US: u64 = 1_000_000;
 
 impl Default for EmbeddedOptions {
@@ -71,7 +78,12 @@ impl Default for EmbeddedOptions {
 
 impl EmbeddedOptions {
     pub(super) fn seal_bytes(&self) -> usize {
-        self.seal_bytes.unwrap_or(self.memory_bytes_max / 2)
+        let room = self.retention_bytes_max.and_then(|bytes_max| usize::try_from(bytes_max / LOG_FILE_PART).ok());
+        self.seal_bytes.unwrap_or_else(|| (self.memory_bytes_max / 2).min(room.unwrap_or(usize::MAX)))
+    }
+
+    pub(super) fn log_file_bytes(&self) -> u64 {
+        self.log_file_bytes.min(self.retention_bytes_max.map_or(u64::MAX, |bytes_max| bytes_max / LOG_FILE_PART))
     }
 
     pub(super) fn merge_bytes_max(&self) -> u64 {
@@ -89,6 +101,12 @@ impl EmbeddedOptions {
         }
         if self.log_file_bytes == 0 {
             return wrong("log_file_bytes must be above zero");
+        }
+        let room_min = self.log_file_bytes.min(LOG_FILE_BYTES_MIN) * LOG_FILE_PART;
+        if let Some(room) = self.retention_bytes_max.filter(|&room| room < room_min) {
+            return wrong(&format!(
+                "retention_bytes_max is {room} bytes, which does not hold the log and a segment: say at least {room_min}"
+            ));
         }
         Ok(())
     }

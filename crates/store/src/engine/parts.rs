@@ -5,14 +5,14 @@ use super::core::lock;
 use crate::catalog::SegmentEntry;
 use crate::memtable::Memtable;
 use crate::search::View;
-use crate::segment::Segment;
+use crate::segment::SegmentHandle;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tracewell_model::SpanBatch;
 
 /// See the module's text. All lists oldest first, in the order of arrival.
 pub(super) struct Parts {
-    pub(super) segments: Vec<(SegmentEntry, Arc<Segment>)>,
+    pub(super) segments: Vec<(SegmentEntry, Arc<SegmentHandle>)>,
     pub(super) sealing: VecDeque<Arc<Sealing>>,
     active: Arc<Memtable>,
     /// The sequence numbers and arrival times of what is in `active`.

@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::log::FileLog;
 use crate::meta::FileMeta;
 use crate::seams::{Blobs, SeamError};
-use crate::segment::Segment;
+use crate::segment::SegmentHandle;
 use crate::write_queue::WriteQueue;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
@@ -31,7 +31,7 @@ impl Engine {
         let blobs: Arc<dyn Blobs> = Arc::new(FileBlobs::open(disk.clone())?);
         let meta = Arc::new(FileMeta::new(disk.clone()));
         let (catalog, wrong) = Catalog::open(meta, blobs.as_ref(), clock.now_us())?;
-        let log = Arc::new(FileLog::open(disk.clone(), options.durability, options.log_file_bytes)?);
+        let log = Arc::new(FileLog::open(disk.clone(), options.durability, options.log_file_bytes())?);
         let parts = RwLock::new(Parts::new(options.tag_keys.clone().into()));
         let engine = Self {
             options,
@@ -74,7 +74,7 @@ impl Engine {
         let mut value: CatalogValue = catalog.value().clone();
         let mut parts = self.change_parts();
         for entry in &mut value.segments {
-            match Segment::open(self.blobs.clone(), &entry.name()) {
+            match SegmentHandle::open(self.blobs.clone(), &entry.name()) {
                 Ok(segment) => {
                     entry.spans = segment.summary().spans;
                     parts.segments.push((*entry, Arc::new(segment)));

@@ -28,7 +28,7 @@ impl Engine {
     }
 
     /// Removes segments by age and by size.
-    fn retain(&self) {
+    pub(super) fn retain(&self) {
         let mut catalog = lock(&self.catalog);
         let segments = &catalog.value().segments;
         let expired = self.expired(segments).max(self.excess(segments));
@@ -58,6 +58,9 @@ impl Engine {
     /// now, so that a clock that once was wrong keeps nothing for ever.
     fn expired(&self, segments: &[SegmentEntry]) -> usize {
         let now_us = self.clock.now_us();
+        if !lock(&self.house.jumps).is_believed(now_us, self.clock.steady_us()) {
+            return 0;
+        }
         let oldest_us = now_us.saturating_sub(self.options.retention_age_us);
         let mut newer_us = now_us;
         let mut expired = 0;
@@ -75,9 +78,9 @@ impl Engine {
     fn excess(&self, segments: &[SegmentEntry]) -> usize {
         let mut bytes_to_free = self.missing_free_bytes();
         if let Some(bytes_max) = self.options.retention_bytes_max {
-            let taken = segments.iter().map(|entry| entry.bytes).sum::<u64>() + self.log_bytes(bytes_max);
-            // The next segment is written before the oldest goes.
-            let next = segments.last().map_or(0, |entry| entry.bytes).min(bytes_max / 8);
+            let taken = segments.iter().map(|entry| entry.bytes).sum::<u64>() + self.log_bytes();
+            // The next segment is written before the oldest goes, and the one after it while somebody still reads that.
+            let next = segments.last().map_or(0, |entry| 2 * entry.bytes).min(bytes_max / 8);
             bytes_to_free = bytes_to_free.max((taken + next).saturating_sub(bytes_max));
         }
         let mut excess = 0;
@@ -89,11 +92,12 @@ impl Engine {
         excess
     }
 
-    /// What the log takes of the disk, with room taken ahead: of that, no more than half of all counts, so that a small limit
-    /// leaves room for segments.
-    fn log_bytes(&self, bytes_max: u64) -> u64 {
-        let log = self.log.stats();
-        log.used_bytes.max(log.allocated_bytes.min(bytes_max / 2))
+    /// What the log takes of the disk, with the room that it takes ahead, and with the file that it will take next: when it
+    /// does, nobody has time to make room.
+    fn log_bytes(&self) -> u64 {
+        let (log, file_bytes) = (self.log.stats(), self.options.log_file_bytes());
+        let has_spare = log.allocated_bytes > log.files * file_bytes;
+        log.allocated_bytes + if has_spare { 0 } else { file_bytes }
     }
 
     /// How much less of the disk is free than should be, counting as free what is about to be.

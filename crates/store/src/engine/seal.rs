@@ -5,7 +5,7 @@
 use super::core::{Engine, lock};
 use crate::catalog::SegmentEntry;
 use crate::seams::SeamError;
-use crate::segment::{Segment, write_segment};
+use crate::segment::{SegmentHandle, write_segment};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -45,7 +45,13 @@ impl Engine {
     /// written is either not named by the catalog or replaced by the same. Answers whether anything was sealed.
     pub(super) fn seal_all(&self) -> bool {
         let mut sealed = false;
-        while let Some(result) = self.seal_next(true) {
+        loop {
+            if self.options.retention_bytes_max.is_some() {
+                // Each segment finds its room.
+                self.retain();
+                self.remove_condemned();
+            }
+            let Some(result) = self.seal_next(true) else { return sealed };
             if let Err(error) = result {
                 tracing::warn!(%error, "sealing failed, it is tried again");
                 let mut refusals = lock(&self.refusals);
@@ -58,7 +64,6 @@ impl Engine {
             sealed = true;
             lock(&self.refusals).sealing = None;
         }
-        sealed
     }
 
     /// Seals the oldest batches that are ready; nothing when none are.
@@ -78,7 +83,7 @@ impl Engine {
             };
             self.blobs.put(&entry.name(), &written.bytes)?;
             // Read back from where it lies: the log may go only when this works.
-            let segment = Segment::open(self.blobs.clone(), &entry.name())
+            let segment = SegmentHandle::open(self.blobs.clone(), &entry.name())
                 .map_err(|error| SeamError::Failed(error.to_string()))?;
             let mut value = catalog.value().clone();
             value.covered_below = entry.sequence_end;

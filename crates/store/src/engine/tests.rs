@@ -4,7 +4,7 @@ use super::core::{Engine, lock};
 use super::options::EmbeddedOptions;
 use super::write::GroupWriter;
 use super::{EmbeddedStore, OpenError};
-use crate::clock::{SystemClock, TestClock};
+use crate::clock::{Clock, SystemClock, TestClock};
 use crate::disk::sim::{Random, SimDisk};
 use crate::disk::{Disk, RealDisk};
 use crate::store::{DependencyWindow, ReadError, Store, WriteError};
@@ -241,30 +241,84 @@ fn retention_by_age_counts_from_arrival_and_survives_a_wrong_clock() {
     assert_eq!(spans(&open(&disk, &small(), &clock)), Vec::<u64>::new());
 }
 
+/// Like the machine's: when it is set, time goes on as before.
+#[derive(Default)]
+struct SetClock {
+    now: TestClock,
+    steady: TestClock,
+}
+
+impl Clock for SetClock {
+    fn now_us(&self) -> u64 {
+        self.now.now_us()
+    }
+
+    fn steady_us(&self) -> u64 {
+        self.steady.now_us()
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_ahead_for_a_while_removes_nothing() {
+    const HOUR_US: u64 = DAY_US / 24;
+    let clock = Arc::new(SetClock::default());
+    let engine = Engine::open(small(), Arc::new(SimDisk::new(10)), clock.clone()).unwrap();
+    let pass = |time_us| {
+        clock.now.advance_us(time_us);
+        clock.steady.advance_us(time_us);
+        engine.keep_house();
+    };
+    clock.now.set_us(1000 * DAY_US);
+    seal_one(&engine, 1, 10);
+    pass(HOUR_US);
+    clock.now.set_us(2000 * DAY_US);
+    pass(HOUR_US / 2);
+    assert_eq!(spans(&engine), [1]);
+    clock.now.set_us(1000 * DAY_US + 2 * HOUR_US);
+    (0..20).for_each(|_| pass(HOUR_US));
+    assert_eq!(spans(&engine), [1]);
+    clock.now.set_us(2000 * DAY_US);
+    pass(HOUR_US / 2);
+    assert_eq!(spans(&engine), [1]);
+    pass(HOUR_US);
+    assert_eq!(spans(&engine), Vec::<u64>::new(), "that is the time, then");
+}
+
 #[test]
 fn retention_by_size_removes_the_oldest_but_not_under_a_reader() {
     let disk = SimDisk::new(9);
     let clock = Arc::default();
     let engine = open(&disk, &small(), &clock);
-    for span in 1..=3 {
+    for span in 1..=16 {
         seal_one(&engine, span, 40_000);
     }
-    let segment_bytes = engine.stats().segment_bytes;
+    let segment_bytes = engine.stats().segment_bytes / 16;
     drop(engine);
     disk.kill_process();
-    // Room for the log's file, and to write the next segment.
-    let retention_bytes_max = Some((segment_bytes / 3 * 2 + (64 << 10)) * 8 / 7 + 1000);
+    // Room for 15 segments, for the log's next file, and to write two more segments.
+    let retention_bytes_max = Some(17 * segment_bytes + (64 << 10) + 1000);
     let engine = open(&disk, &EmbeddedOptions { retention_bytes_max, ..small() }, &clock);
     let before = engine.view();
     engine.keep_house();
-    assert_eq!(spans(&engine), [2, 3]);
+    assert_eq!(spans(&engine), (2..=16).collect::<Vec<_>>());
     let segment_files = || disk.names().iter().filter(|name| name.starts_with("segments/")).count();
-    assert_eq!(segment_files(), 3, "someone still reads from it");
+    assert_eq!(segment_files(), 16, "someone still reads from it");
     let traces = before.traces(&[TraceId::from_halves(0, 1)], TraceGrouping::Strict).unwrap();
-    assert_eq!(traces[0].len(), 3);
+    assert_eq!(traces[0].len(), 16);
     drop((before, traces));
     engine.keep_house();
-    assert_eq!((segment_files(), engine.stats().segments), (2, 2));
+    assert_eq!((segment_files(), engine.stats().segments), (15, 15));
+}
+
+#[test]
+fn a_small_limit_has_small_log_files_and_one_that_holds_nothing_is_refused() {
+    let with = |retention_bytes_max| EmbeddedOptions { retention_bytes_max, ..EmbeddedOptions::default() };
+    assert_eq!((with(None).log_file_bytes(), with(None).seal_bytes()), (64 << 20, 32 << 20));
+    let small = with(Some(128 << 20));
+    assert_eq!((small.log_file_bytes(), small.seal_bytes(), small.check()), (16 << 20, 16 << 20, Ok(())));
+    assert_eq!(with(Some(64 << 20)).check(), Ok(()));
+    let refused = with(Some(1 << 20)).check().unwrap_err().to_string();
+    assert!(refused.contains("1048576 bytes") && refused.contains("at least 67108864"), "{refused}");
 }
 
 #[test]

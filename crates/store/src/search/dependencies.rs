@@ -17,9 +17,12 @@ use std::collections::BTreeMap;
 use tracewell_model::{DependencyLink, DependencyLinker, LinkSpan, PlainLinker, SpanRef, TraceGrouping, TraceId};
 use window::Inside;
 
+/// After so many traces it is looked whether anybody still waits.
+const LOOKS_UP_EVERY: usize = 64;
+
 /// See [`crate::Store::dependencies`].
 pub(super) fn links(parts: &Parts<'_>, window: DependencyWindow) -> Result<Vec<DependencyLink>, ReadError> {
-    let of_memtables = split::of_memtables(parts);
+    let of_memtables = split::of_memtables(parts)?;
     let mut counter = Counter {
         parts,
         window,
@@ -65,7 +68,8 @@ struct Pieces {
 
 impl Counter<'_> {
     fn add_segment(&mut self, at: usize) -> Result<(), ReadError> {
-        let segment: &Segment = &self.parts.segments[at];
+        let Some(segment) = self.parts.segments[at].get()? else { return Ok(()) };
+        let segment: &Segment = &segment;
         let mut codes = self.codes.of_segment(segment);
         let in_several = |low: u64| self.parts.split.segments.contains_key(&low) || self.of_memtables.contains(&low);
         // What has to be looked at a trace at a time: those of which the block's count says too much, then the others.
@@ -143,7 +147,10 @@ impl Counter<'_> {
 
     fn add_memtable(&mut self, memtable: &MemSnapshot) -> Result<(), ReadError> {
         let mut spans = vec![];
-        for low in memtable.lows(0) {
+        for (at, low) in memtable.lows(0).into_iter().enumerate() {
+            if at % LOOKS_UP_EVERY == 0 {
+                go_on()?;
+            }
             spans.clear();
             let mut starts_us = (0, 0);
             let codes = &mut self.codes;
@@ -168,7 +175,13 @@ impl Counter<'_> {
     /// The traces that lie in several parts, of which some is a memtable.
     fn add_split(&mut self) -> Result<(), ReadError> {
         let lows: Vec<u64> = self.pieces.keys().copied().collect();
-        lows.into_iter().try_for_each(|low| self.end_pieces(low))
+        for (at, low) in lows.into_iter().enumerate() {
+            if at % LOOKS_UP_EVERY == 0 {
+                go_on()?;
+            }
+            self.end_pieces(low)?;
+        }
+        Ok(())
     }
 
     /// All pieces of a trace are there.
@@ -221,9 +234,10 @@ pub(super) fn visit(
     grouping: TraceGrouping,
     each: &mut dyn FnMut(&[SpanRef<'_>]),
 ) -> Result<(), ReadError> {
-    let mut several: HashSet<u64> = split::of_memtables(parts);
+    let mut several: HashSet<u64> = split::of_memtables(parts)?;
     several.extend(parts.split.segments.keys());
     for segment in parts.segments {
+        let Some(segment) = segment.get()? else { continue };
         let wanted = |trace: u32| {
             let (min, max) = segment.trace_starts_us(trace);
             let near = max != 0 && max >= window.start_us && min <= window.end_us;
@@ -246,7 +260,10 @@ pub(super) fn visit(
         }
     }
     for memtable in &parts.memtables {
-        for low in memtable.lows(0).into_iter().filter(|low| !several.contains(low)) {
+        for (at, low) in memtable.lows(0).into_iter().filter(|low| !several.contains(low)).enumerate() {
+            if at % LOOKS_UP_EVERY == 0 {
+                go_on()?;
+            }
             visit_gathered(&Gathered::read_from_memtable(memtable, low), window, grouping, each);
         }
     }

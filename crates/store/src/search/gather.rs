@@ -3,8 +3,9 @@
 use super::{Parts, group};
 use crate::copies::drop_copies;
 use crate::memtable::MemSnapshot;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentHandle};
 use crate::store::ReadError;
+use crate::watch::{Held, go_on};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use tracewell_model::{SpanBatch, SpanRef, TraceGrouping, TraceId};
@@ -15,22 +16,28 @@ pub(super) struct Gathered {
     batches: Vec<Arc<SpanBatch>>,
     /// Batch and row, in order of arrival.
     rows: Vec<(u32, u32)>,
+    /// What was read of segments: batches of memtables are there anyway.
+    held: Held,
 }
 
 impl Gathered {
     /// From wherever the trace lies.
     pub(super) fn read(parts: &Parts<'_>, low: u64) -> Result<Self, ReadError> {
         let mut gathered = Self::default();
+        let mut add = |segment: &SegmentHandle| match segment.get()? {
+            Some(segment) => gathered.add_segment(&segment, low),
+            None => Ok(false),
+        };
         match parts.split.segments.get(&low) {
             Some(segments) => {
                 for &at in segments {
-                    gathered.add_segment(&parts.segments[at as usize], low)?;
+                    add(&parts.segments[at as usize])?;
                 }
             }
             // In one at most.
             None => {
-                for segment in parts.segments {
-                    if gathered.add_segment(segment, low)? {
+                for segment in parts.segments.iter().filter(|segment| segment.may_have(low)) {
+                    if add(segment)? {
                         break;
                     }
                 }
@@ -59,8 +66,10 @@ impl Gathered {
     /// Answers whether it holds the trace.
     fn add_segment(&mut self, segment: &Segment, low: u64) -> Result<bool, ReadError> {
         let Some(trace) = segment.find_trace(low) else { return Ok(false) };
+        go_on()?;
         let mut batch = SpanBatch::new();
         segment.read_trace(trace, &mut batch)?;
+        self.held.grow(batch.memory_bytes())?;
         let rows = 0..batch.len();
         let batch = Arc::new(batch);
         rows.for_each(|row| self.push(&batch, row));

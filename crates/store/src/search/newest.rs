@@ -6,7 +6,7 @@
 
 use super::gather::Gathered;
 use super::split::{self, SplitFilter};
-use super::{Parts, group};
+use super::{BlockFilters, Parts, group};
 use crate::copies::drop_copies;
 use crate::segment::SegmentFilter;
 use crate::store::{ReadError, SearchVisitor, SpanSearch};
@@ -86,8 +86,7 @@ struct Newest<'a> {
     parts: &'a Parts<'a>,
     search: &'a SpanSearch<'a>,
     query: &'a TraceQuery,
-    /// By part: `None` where no trace that lies in it alone can answer.
-    filters: Vec<Option<SegmentFilter<'a>>>,
+    filters: BlockFilters<'a>,
     split_filter: SplitFilter<'a>,
     /// Traces that lie in several parts, by the lower halves of their ids.
     several: HashSet<u64>,
@@ -123,8 +122,7 @@ impl<'a> Newest<'a> {
         query: &'a TraceQuery,
         visitor: &'a mut dyn SearchVisitor,
     ) -> Self {
-        let filters =
-            parts.segments.iter().map(|segment| SegmentFilter::of_span(segment, query, search.filter)).collect();
+        let filters = BlockFilters::default();
         let split_filter = SplitFilter::new(parts, query, Some(search.filter));
         let (several, queue) = (HashSet::new(), BinaryHeap::new());
         Self { parts, search, query, filters, split_filter, several, queue, visitor }
@@ -132,16 +130,16 @@ impl<'a> Newest<'a> {
 
     fn run(mut self) -> Result<(), ReadError> {
         for (at, segment) in self.parts.segments.iter().enumerate() {
-            if self.filters[at].is_some() {
+            if segment.summary().start_us_min <= self.query.end_us() {
                 self.wait(segment.summary().start_us_max, What::Segment(at));
             }
         }
         for (at, memtable) in self.parts.memtables.iter().enumerate() {
             self.wait(memtable.start_us_max(), What::Memtable(at));
         }
-        self.several = split::of_memtables(self.parts);
+        self.several = split::of_memtables(self.parts)?;
         for low in self.several.iter().copied().collect::<Vec<_>>() {
-            self.wait(self.parts.trace_start_us_max(low), What::Spread(low));
+            self.wait(self.parts.trace_start_us_max(low)?, What::Spread(low));
         }
         self.wait_split(0);
         let mut flow = ControlFlow::Continue(());
@@ -159,10 +157,15 @@ impl<'a> Newest<'a> {
     fn look_into(&mut self, newest_us: u64, what: What) -> Result<ControlFlow<()>, ReadError> {
         match what {
             What::Segment(at) => {
-                let Some(filter) = &self.filters[at] else { return Ok(ControlFlow::Continue(())) };
+                let Some(segment) = self.parts.segments[at].get()? else { return Ok(ControlFlow::Continue(())) };
+                let filter = SegmentFilter::of_span(&segment, self.query, self.search.filter);
+                let Some(filter) = filter else { return Ok(ControlFlow::Continue(())) };
+                let mut waiting = 0;
                 for block in filter.blocks() {
-                    push(&mut self.queue, self.query, filter.block_start_us_max(block), What::Block(at, block));
+                    let newest_us = filter.block_start_us_max(block);
+                    waiting += usize::from(push(&mut self.queue, self.query, newest_us, What::Block(at, block)));
                 }
+                self.filters.put(at, filter, waiting);
             }
             What::Block(at, block) => return self.show_block(at, block),
             What::Memtable(at) => {
@@ -193,8 +196,8 @@ impl<'a> Newest<'a> {
     }
 
     fn show_block(&mut self, at: usize, block: u32) -> Result<ControlFlow<()>, ReadError> {
-        let Some(filter) = &self.filters[at] else { return Ok(ControlFlow::Continue(())) };
-        let segment = &self.parts.segments[at];
+        let Some(filter) = self.filters.take(at) else { return Ok(ControlFlow::Continue(())) };
+        let segment = filter.segment();
         let candidates: HashSet<u64> = filter.candidates(block)?.into_iter().map(|trace| trace.low).collect();
         let wanted = |trace: u32| {
             let low = segment.trace_low(trace);
@@ -257,9 +260,11 @@ fn show(search: &SpanSearch<'_>, visitor: &mut dyn SearchVisitor, spans: &[SpanR
 }
 
 /// Puts something into the queue unless all it has is before the window. What is newer than the window's end is found by what
-/// it has inside.
-fn push(queue: &mut BinaryHeap<Waiting>, query: &TraceQuery, newest_us: u64, what: What) {
-    if newest_us != 0 && newest_us >= query.start_us() {
+/// it has inside. Answers whether it waits.
+fn push(queue: &mut BinaryHeap<Waiting>, query: &TraceQuery, newest_us: u64, what: What) -> bool {
+    let waits = newest_us != 0 && newest_us >= query.start_us();
+    if waits {
         queue.push(Waiting { newest_us: newest_us.min(query.end_us()), what });
     }
+    waits
 }

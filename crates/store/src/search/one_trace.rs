@@ -2,9 +2,9 @@
 
 use super::{Parts, group};
 use crate::copies::drop_copies;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentHandle};
 use crate::store::{ReadError, TracePart};
-use crate::watch::go_on;
+use crate::watch::{Held, go_on};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -18,8 +18,8 @@ const PIECES_A_THREAD: usize = 2;
 const THREADS_MAX: usize = 8;
 
 /// Neighbouring rows of a segment.
-struct Piece<'a> {
-    segment: &'a Segment,
+struct Piece {
+    segment: Arc<Segment>,
     blocks: Vec<(u32, Range<u32>)>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn read(
 ) -> Result<(), ReadError> {
     go_on()?;
     let id = group(id, grouping);
-    let of_segments = read_pieces(&pieces(parts, id.low()), part)?;
+    let (of_segments, _held) = read_pieces(&pieces(parts, id.low())?, part)?;
     let mut of_memtables: Vec<(Arc<SpanBatch>, Vec<u32>)> = vec![];
     for memtable in &parts.memtables {
         memtable.trace(id.low(), |batch, row| match of_memtables.last_mut() {
@@ -55,36 +55,49 @@ pub(super) fn read(
 }
 
 /// See [`crate::Store::trace_len`].
-pub(super) fn len(parts: &Parts<'_>, low: u64) -> u64 {
-    let rows = |piece: &Piece<'_>| piece.blocks.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
+pub(super) fn len(parts: &Parts<'_>, low: u64) -> Result<u64, ReadError> {
+    let rows = |piece: &Piece| piece.blocks.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
     let in_memtables: u64 = parts.memtables.iter().map(|memtable| memtable.trace_len(low)).sum();
-    pieces(parts, low).iter().map(rows).sum::<u64>() + in_memtables
+    Ok(pieces(parts, low)?.iter().map(rows).sum::<u64>() + in_memtables)
 }
 
-fn pieces<'a>(parts: &'a Parts<'_>, low: u64) -> Vec<Piece<'a>> {
-    let of_segment = |segment: &'a Arc<Segment>| {
-        let blocks = segment.blocks_of(segment.find_trace(low)?);
-        let piece = |blocks: &[(u32, Range<u32>)]| Piece { segment, blocks: blocks.to_vec() };
-        Some(blocks.chunks(BLOCKS_A_PIECE).map(piece).collect::<Vec<_>>())
+fn pieces(parts: &Parts<'_>, low: u64) -> Result<Vec<Piece>, ReadError> {
+    let mut pieces = vec![];
+    let mut add = |segment: &SegmentHandle| {
+        let Some(segment) = segment.get()? else { return Ok(false) };
+        let Some(trace) = segment.find_trace(low) else { return Ok(false) };
+        let blocks = segment.blocks_of(trace);
+        let piece = |blocks: &[(u32, Range<u32>)]| Piece { segment: Arc::clone(&segment), blocks: blocks.to_vec() };
+        pieces.extend(blocks.chunks(BLOCKS_A_PIECE).map(piece));
+        Ok::<_, ReadError>(true)
     };
     match parts.split.segments.get(&low) {
         Some(segments) => {
-            segments.iter().filter_map(|&at| of_segment(&parts.segments[at as usize])).flatten().collect()
+            for &at in segments {
+                add(&parts.segments[at as usize])?;
+            }
         }
         // In one at most.
-        None => parts.segments.iter().find_map(of_segment).unwrap_or_default(),
+        None => {
+            for segment in parts.segments.iter().filter(|segment| segment.may_have(low)) {
+                if add(segment)? {
+                    break;
+                }
+            }
+        }
     }
+    Ok(pieces)
 }
 
-/// A batch a piece.
-fn read_pieces(pieces: &[Piece<'_>], part: TracePart) -> Result<Vec<SpanBatch>, ReadError> {
+/// A batch a piece, and the memory they are counted in.
+fn read_pieces(pieces: &[Piece], part: TracePart) -> Result<(Vec<SpanBatch>, Vec<Held>), ReadError> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let threads = (pieces.len() / PIECES_A_THREAD).clamp(1, processors.min(THREADS_MAX));
     let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let take = |go_on: &dyn Fn() -> Result<(), ReadError>| {
+    let take = |mut held: Held, go_on: &dyn Fn() -> Result<(), ReadError>| {
         let mut taken = vec![];
         while let Some(at) = Some(next.fetch_add(1, Relaxed)).filter(|&at| at < pieces.len() && !ended.load(Relaxed)) {
-            match go_on().and_then(|()| pieces[at].read(part)) {
+            match go_on().and_then(|()| pieces[at].read(part, &mut held)) {
                 Ok(batch) => taken.push((at, batch)),
                 Err(error) => {
                     ended.store(true, Relaxed);
@@ -92,29 +105,38 @@ fn read_pieces(pieces: &[Piece<'_>], part: TracePart) -> Result<Vec<SpanBatch>, 
                 }
             }
         }
-        Ok(taken)
+        Ok((taken, held))
     };
     let taken = thread::scope(|scope| {
         // Only this thread knows whether somebody still waits.
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| take(&|| Ok(())))).collect();
-        let mut taken = take(&go_on)?;
+        let others: Vec<_> = (1..threads)
+            .map(|_| {
+                let held = Held::of_this_read();
+                scope.spawn(|| take(held, &|| Ok(())))
+            })
+            .collect();
+        let (mut taken, held) = take(Held::of_this_read(), &go_on)?;
+        let mut all_held = vec![held];
         for other in others {
             let panicked = |_| ReadError::Failed("a thread that read a trace panicked".to_owned());
-            taken.extend(other.join().map_err(panicked)??);
+            let (others, held) = other.join().map_err(panicked)??;
+            taken.extend(others);
+            all_held.push(held);
         }
-        Ok::<_, ReadError>(taken)
+        Ok::<_, ReadError>((taken, all_held))
     });
-    let mut taken = taken?;
+    let (mut taken, held) = taken?;
     taken.sort_unstable_by_key(|&(at, _)| at);
-    Ok(taken.into_iter().map(|(_, batch)| batch).collect())
+    Ok((taken.into_iter().map(|(_, batch)| batch).collect(), held))
 }
 
-impl Piece<'_> {
-    fn read(&self, part: TracePart) -> Result<SpanBatch, ReadError> {
+impl Piece {
+    fn read(&self, part: TracePart, held: &mut Held) -> Result<SpanBatch, ReadError> {
         let mut batch = SpanBatch::new();
         for (block, rows) in &self.blocks {
             self.segment.read_part(*block, rows.clone(), part, &mut batch)?;
         }
+        held.grow(batch.memory_bytes())?;
         Ok(batch)
     }
 }

@@ -8,11 +8,12 @@ use tracewell_model::Kind;
 /// See [`crate::Store::operations`].
 pub(super) fn operations(view: &View, service: &str) -> Result<Vec<(String, Kind)>, ReadError> {
     let mut found: BTreeSet<(String, u8)> = BTreeSet::new();
-    for segment in &view.segments {
+    view.each_segment(|segment| {
         segment.each_operation(service, |name, kind| {
             found.insert((name.to_owned(), kind as u8));
         })?;
-    }
+        Ok(())
+    })?;
     for memtable in &view.memtables {
         memtable.with_names(|names| {
             let of_service = names.services.get(service).into_iter().flat_map(|names| names.operations());

@@ -4,7 +4,7 @@ use super::View;
 use crate::contract;
 use crate::memtable::Memtable;
 use crate::seams::{Blobs, SeamError};
-use crate::segment::{Segment, write_segment};
+use crate::segment::{SegmentHandle, write_segment};
 use crate::store::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -56,7 +56,7 @@ struct CutStore {
 
 #[derive(Default)]
 struct State {
-    segments: Vec<Arc<Segment>>,
+    segments: Vec<Arc<SegmentHandle>>,
     /// With how many batches each.
     memtables: Vec<(usize, Arc<Memtable>)>,
     closed: bool,
@@ -89,7 +89,7 @@ impl Store for CutStore {
             let name = format!("segment {}", state.segments.len());
             let written = write_segment(&sealed).unwrap();
             self.blobs.put(&name, &written.bytes).unwrap();
-            let segment = Segment::open(Arc::clone(&self.blobs) as Arc<dyn Blobs>, &name).unwrap();
+            let segment = SegmentHandle::open(Arc::clone(&self.blobs) as Arc<dyn Blobs>, &name).unwrap();
             assert_eq!(*segment.summary(), written.summary);
             assert_eq!(segment.damage(), Vec::<String>::new());
             state.segments.push(Arc::new(segment));

@@ -77,8 +77,8 @@ pub(crate) struct EndpointEntry {
 pub(crate) struct TextTable {
     ends: Vec<u32>,
     text: String,
-    /// Numbers in the order of their texts.
-    sorted: Vec<u32>,
+    /// Numbers in the order of their texts. Made by the first search: whoever reads a trace has no use for it.
+    sorted: OnceLock<Vec<u32>>,
     /// Numbers of the texts with upper-case letters, in the order of these texts in lower case. Made by the first search.
     folded: OnceLock<Vec<u32>>,
 }
@@ -110,7 +110,15 @@ pub(crate) struct Attribute {
     pub(crate) templates: TextTable,
 }
 
+/// About what an allocation costs beside its bytes.
+const ALLOCATION_BYTES: usize = 16;
+
 impl TextTable {
+    fn memory_bytes(&self) -> usize {
+        // What a search adds is counted before it does.
+        self.text.capacity() + (self.ends.capacity() + self.ends.len()) * 4
+    }
+
     /// One without any.
     pub(crate) fn none() -> &'static Self {
         static NONE: LazyLock<TextTable> = LazyLock::new(TextTable::default);
@@ -127,10 +135,15 @@ impl TextTable {
         }
         table.ends.shrink_to_fit();
         table.text.shrink_to_fit();
-        let mut sorted: Vec<u32> = (0..table.ends.len() as u32).collect();
-        sorted.sort_by(|&a, &b| table.get(a).cmp(&table.get(b)));
-        table.sorted = sorted;
         Ok(table)
+    }
+
+    fn sorted(&self) -> &[u32] {
+        self.sorted.get_or_init(|| {
+            let mut sorted: Vec<u32> = (0..self.ends.len() as u32).collect();
+            sorted.sort_by(|&a, &b| self.get(a).cmp(&self.get(b)));
+            sorted
+        })
     }
 
     pub(crate) fn get(&self, code: u32) -> Option<&str> {
@@ -141,8 +154,9 @@ impl TextTable {
     }
 
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
-        let at = self.sorted.binary_search_by(|&code| self.get(code).cmp(&Some(text))).ok()?;
-        Some(self.sorted[at])
+        let sorted = self.sorted();
+        let at = sorted.binary_search_by(|&code| self.get(code).cmp(&Some(text))).ok()?;
+        Some(sorted[at])
     }
 
     /// All texts that are this one, which is given in lower case, whatever their case.
@@ -172,6 +186,22 @@ impl TextTable {
 }
 
 impl Dictionary {
+    /// About how many bytes it holds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let tables = self
+            .attributes
+            .iter()
+            .map(|a| size_of::<Attribute>() + a.values.memory_bytes() + a.templates.memory_bytes());
+        let shapes = self.shapes.iter().map(|shape| size_of::<Box<[u32]>>() + ALLOCATION_BYTES + shape.len() * 4);
+        let rare =
+            self.resources.iter().chain(&self.scopes).map(|b| size_of::<Box<[u8]>>() + ALLOCATION_BYTES + b.len());
+        self.texts.memory_bytes()
+            + self.endpoints.capacity() * size_of::<EndpointEntry>()
+            + tables.sum::<usize>()
+            + shapes.sum::<usize>()
+            + rare.sum::<usize>()
+    }
+
     pub(crate) fn text(&self, code: u32) -> Result<&str, Malformed> {
         self.texts.get(code).ok_or(Malformed("a name is not in the dictionary"))
     }

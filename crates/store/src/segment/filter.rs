@@ -9,14 +9,15 @@ mod of_span;
 use super::block_columns as columns;
 use super::dictionary::{Attribute, ValueType};
 use super::masks::{BlockMasks, Mask, WantedText, and, or};
-use super::terms::{Fact, duration_bucket};
+use super::terms::{Fact, TermBlock, duration_bucket};
 use super::{Segment, SegmentError};
 use hashbrown::HashMap;
+use std::sync::Arc;
 use tracewell_model::{SpanFilter, TraceQuery};
 
 /// A query in the numbers of one segment.
 pub(crate) struct SegmentFilter<'a> {
-    segment: &'a Segment,
+    segment: Arc<Segment>,
     query: &'a TraceQuery,
     /// The texts of the service asked for: its name, in every case that there is.
     services: Option<Vec<u32>>,
@@ -60,17 +61,17 @@ struct WantedValue {
 
 impl<'a> SegmentFilter<'a> {
     /// `None` if no trace of this segment alone can answer the query.
-    pub(crate) fn new(segment: &'a Segment, query: &'a TraceQuery) -> Option<Self> {
+    pub(crate) fn new(segment: &Arc<Segment>, query: &'a TraceQuery) -> Option<Self> {
         Self::with(segment, query, None)
     }
 
     /// The same for traces of which one span meets a filter. The query asks for no more than every such trace has, but that
     /// what it asks of tags may be met by attributes of resources instead.
-    pub(crate) fn of_span(segment: &'a Segment, query: &'a TraceQuery, of_span: &'a SpanFilter) -> Option<Self> {
+    pub(crate) fn of_span(segment: &Arc<Segment>, query: &'a TraceQuery, of_span: &'a SpanFilter) -> Option<Self> {
         Self::with(segment, query, Some(of_span))
     }
 
-    fn with(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Option<Self> {
+    fn with(segment: &Arc<Segment>, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Option<Self> {
         let summary = segment.summary();
         if summary.start_us_max < query.start_us() || summary.start_us_min > query.end_us() || summary.start_us_max == 0
         {
@@ -82,7 +83,7 @@ impl<'a> SegmentFilter<'a> {
     }
 
     /// With each condition of the query, also those that nothing in the segment meets: another part may.
-    fn of_pieces(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
+    fn of_pieces(segment: &Arc<Segment>, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
         let texts = &segment.footer.dictionary.texts;
         let mut conditions = vec![];
         let any_case = |name: &str| Some(texts.find_any_case(name)).filter(|found| !found.is_empty());
@@ -105,7 +106,12 @@ impl<'a> SegmentFilter<'a> {
                 false => Condition::OneOf(wanted),
             });
         }
-        Self { segment, query, services, conditions, of_span }
+        Self { segment: Arc::clone(segment), query, services, conditions, of_span }
+    }
+
+    /// The segment it is of.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     /// The blocks in which such traces may begin.
@@ -153,8 +159,8 @@ impl<'a> SegmentFilter<'a> {
 
     /// Marks the blocks that have a fact, with a span of the service that is long enough in the same trace.
     fn mark(&self, fact: Fact, longest: u8, has: &mut [bool]) {
-        let mut mark = |blocks: &[(u32, u8)], longest: u8| {
-            blocks.iter().filter(|(_, byte)| *byte >= longest).for_each(|(block, _)| has[*block as usize] = true);
+        let mut mark = |blocks: &[TermBlock], longest: u8| {
+            blocks.iter().filter(|of| of.longest() >= longest).for_each(|of| has[of.block() as usize] = true);
         };
         let terms = &self.segment.footer.terms;
         match &self.services {
@@ -281,7 +287,7 @@ pub(crate) struct PieceFilter<'a> {
 
 impl<'a> PieceFilter<'a> {
     /// Of a query as for [`SegmentFilter::new`], or with a filter as for [`SegmentFilter::of_span`].
-    pub(crate) fn new(segment: &'a Segment, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
+    pub(crate) fn new(segment: &Arc<Segment>, query: &'a TraceQuery, of_span: Option<&'a SpanFilter>) -> Self {
         let filter = SegmentFilter::of_pieces(segment, query, of_span);
         let mut blocks = vec![0u64; segment.footer.blocks.len()];
         for (bit, condition) in filter.conditions.iter().enumerate().take(PIECE_CONDITIONS_MAX) {
@@ -306,7 +312,7 @@ impl<'a> PieceFilter<'a> {
     /// The same, as far as its rows tell.
     pub(crate) fn meets(&mut self, trace: u32) -> Result<u64, SegmentError> {
         let Self { filter, blocks, rows } = self;
-        let segment = filter.segment;
+        let segment = Arc::clone(&filter.segment);
         let block = segment.block_of_trace(trace);
         let (entry, bits) = (segment.block(block), blocks[block as usize]);
         let of_trace = segment.trace_rows(trace);
@@ -330,7 +336,7 @@ const PIECE_CONDITIONS_MAX: usize = 64;
 impl SegmentFilter<'_> {
     /// The rows that meet each of the conditions whose bits are set.
     fn masks_of(&self, block: u32, bits: u64) -> Result<Vec<Option<Mask>>, SegmentError> {
-        let masks = BlockMasks { segment: self.segment, block };
+        let masks = BlockMasks { segment: &self.segment, block };
         let of_service = match &self.services {
             Some(services) => Some(masks.of_services(columns::LOCAL, |service| services.contains(&service))?),
             None => None,

@@ -221,6 +221,16 @@ fn put_section(out: &mut Vec<u8>, tag: u8, section: &mut Vec<u8>, packer: &mut P
 }
 
 impl Footer {
+    /// About how many bytes it holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let columns: usize = self.blocks.iter().map(|block| block.columns.len() * size_of::<ColumnEntry>()).sum();
+        let blocks = self.blocks.len() * size_of::<BlockEntry>() + columns;
+        let a_trace = 4 * size_of::<u64>() + 2 * size_of::<u32>();
+        let traces = self.traces.lows.len() * a_trace;
+        let of_search = self.terms.memory_bytes() + self.value_filters.memory_bytes() + self.links.memory_bytes();
+        size_of::<Self>() + blocks + traces + self.dictionary.memory_bytes() + of_search
+    }
+
     /// Reads a footer whose checksum was found right. `footer_offset` is where the blocks end.
     pub(crate) fn read(bytes: &[u8], footer_offset: u64) -> Result<Self, Malformed> {
         let mut sections: [Option<Vec<u8>>; SECTIONS] = Default::default();

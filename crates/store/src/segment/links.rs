@@ -32,6 +32,11 @@ pub(crate) struct BlockLinks {
 }
 
 impl BlockLinks {
+    /// How many bytes it holds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.links.capacity() * size_of::<SegmentLink>() + self.odd.capacity() * 4 + self.ends.capacity() * 8
+    }
+
     pub(super) fn read(bytes: &[u8], blocks: &[BlockEntry]) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
         let mut read = Self::default();

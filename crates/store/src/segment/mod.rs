@@ -18,6 +18,8 @@ mod equal;
 mod filter;
 mod footer;
 mod gather;
+mod handle;
+mod id_filter;
 mod link_counter;
 mod links;
 mod masks;
@@ -43,6 +45,7 @@ mod verify;
 pub use cache::{block_cache_bytes, set_block_cache_bytes_max};
 pub(crate) use encode::{forget_scratch, write_merged, write_segment, write_segment_in_stages};
 pub(crate) use filter::{PieceFilter, SegmentFilter};
+pub(crate) use handle::SegmentHandle;
 pub(crate) use links::LinkReader;
 pub(crate) use stages::Stages;
 pub(crate) use verify::{Verified, Wrong, verify_segment};
@@ -108,38 +111,61 @@ pub(crate) struct Segment {
     name: String,
     blobs: Arc<dyn Blobs>,
     footer: Footer,
-    /// Damaged blocks and why.
-    damage: Mutex<BTreeMap<u32, String>>,
+    damage: Arc<DamageReports>,
     /// The names of a service's spans with their kinds, of the services that were asked for.
     operations: Mutex<HashMap<u32, Operations>>,
     /// The keys of resources' attributes; nothing if they cannot be read.
     resource_keys: OnceLock<Option<BTreeSet<u32>>>,
 }
 
+/// Damaged blocks of a segment, and why.
+#[derive(Debug, Default)]
+pub(crate) struct DamageReports(Mutex<BTreeMap<u32, String>>);
+
+impl DamageReports {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list(&self) -> Vec<String> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Adds what concerns no block.
+    fn add_of_file(&self, what: &str) {
+        let mut damage = self.lock();
+        let known = damage.entry(NO_BLOCK).or_default();
+        if !known.contains(what) {
+            tracing::error!(damage = what, "damaged data");
+            known.push_str(if known.is_empty() { "" } else { "; " });
+            known.push_str(what);
+        }
+    }
+}
+
 impl Segment {
     /// Opens a segment and reads its footer. A damaged footer is passed over for its copy and reported by
     /// [`Segment::damage`]; an error says that nothing of the segment can be read.
     pub(crate) fn open(blobs: Arc<dyn Blobs>, name: &str) -> Result<Self, SegmentError> {
+        Self::open_again(blobs, name, next_part_id(), &Arc::default())
+    }
+
+    /// Opens one that was open before, under the same number and with what is known of its damage.
+    fn open_again(
+        blobs: Arc<dyn Blobs>,
+        name: &str,
+        id: u64,
+        damage: &Arc<DamageReports>,
+    ) -> Result<Self, SegmentError> {
         let len = blobs.len(name)?;
-        let mut damage = BTreeMap::new();
         let (header, mut reports) = read_header(&*blobs, name, len)?;
         let footer = match header.version {
             VERSION_1 => read_footer_v1(&*blobs, name, len, header, &mut reports)?,
             _ => read_footer(&*blobs, name, len, header, &mut reports)?,
         };
-        if !reports.is_empty() {
-            damage.insert(NO_BLOCK, reports.join("; "));
-        }
-        let (damage, operations) = (Mutex::new(damage), Mutex::default());
-        Ok(Self {
-            id: next_part_id(),
-            name: name.to_owned(),
-            blobs,
-            footer,
-            damage,
-            operations,
-            resource_keys: OnceLock::new(),
-        })
+        reports.iter().for_each(|what| damage.add_of_file(what));
+        let (damage, operations, resource_keys) = (Arc::clone(damage), Mutex::default(), OnceLock::new());
+        Ok(Self { id, name: name.to_owned(), blobs, footer, damage, operations, resource_keys })
     }
 
     pub(crate) fn summary(&self) -> &SegmentSummary {
@@ -153,7 +179,7 @@ impl Segment {
 
     /// What was found damaged so far: file, offset, what. Spans of these blocks are not found.
     pub(crate) fn damage(&self) -> Vec<String> {
-        self.lock_damage().values().cloned().collect()
+        self.damage.list()
     }
 
     /// How many traces it has spans of.
@@ -165,6 +191,15 @@ impl Segment {
     /// The trace whose id has this lower half.
     pub(crate) fn find_trace(&self, low: u64) -> Option<u32> {
         self.footer.traces.find(low)
+    }
+
+    fn damage_reports(&self) -> &Arc<DamageReports> {
+        &self.damage
+    }
+
+    /// About how many bytes it holds.
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.footer.memory_bytes()
     }
 
     /// The lower half of a trace's id.
@@ -259,23 +294,6 @@ impl Segment {
         &self.footer.traces.lows
     }
 
-    /// Calls `each` with the traces that another segment holds too, by the lower half of their ids.
-    pub(crate) fn each_shared_with(&self, other: &Self, mut each: impl FnMut(u64)) {
-        let (mut ours, mut theirs) = (self.footer.traces.by_low(), other.footer.traces.by_low());
-        let (mut a, mut b) = (ours.next(), theirs.next());
-        while let (Some((low, _)), Some((other, _))) = (a, b) {
-            if low == other {
-                each(low);
-            }
-            if low <= other {
-                a = ours.next();
-            }
-            if other <= low {
-                b = theirs.next();
-            }
-        }
-    }
-
     /// Whether some resource may have an attribute with this key.
     fn may_have_in_resource(&self, key: &str) -> bool {
         let Some(key) = self.footer.dictionary.texts.find(key) else { return false };
@@ -308,7 +326,7 @@ impl Segment {
         block: u32,
         read: impl FnOnce(&Self) -> Result<T, SegmentError>,
     ) -> Result<Option<T>, SegmentError> {
-        if self.lock_damage().contains_key(&block) {
+        if self.damage.lock().contains_key(&block) {
             return Ok(None);
         }
         match read(self) {
@@ -316,7 +334,7 @@ impl Segment {
             Err(error @ (SegmentError::Damaged { .. } | SegmentError::Read(SeamError::Damaged(_)))) => {
                 let spans = self.block(block).rows;
                 tracing::error!(%error, spans, "spans of a damaged block are not found");
-                self.lock_damage().insert(block, error.to_string());
+                self.damage.lock().insert(block, error.to_string());
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -442,10 +460,6 @@ impl Segment {
     fn malformed(&self, offset: u64, error: Malformed) -> SegmentError {
         damaged(&self.name, offset, error.0)
     }
-
-    fn lock_damage(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
-        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a trace that is read has room for before its first span.
@@ -453,14 +467,8 @@ const SPANS_RESERVED_MAX: usize = 4096;
 const TAGS_A_SPAN: usize = 8;
 const TEXT_BYTES_A_SPAN: usize = 96;
 
-/// Where [`Segment::damage`] keeps what concerns no block.
+/// Where [`DamageReports`] keep what concerns no block.
 const NO_BLOCK: u32 = u32::MAX;
-
-impl Drop for Segment {
-    fn drop(&mut self) {
-        ColumnCache::of_process().forget(self.id);
-    }
-}
 
 /// The bytes of all columns of a block, read in one piece when the first of them is needed.
 #[derive(Default)]

@@ -32,7 +32,7 @@ impl Segment {
         }
         let mut found = BTreeSet::new();
         let last = self.footer.blocks.len() as u32;
-        for &(block, _) in self.footer.terms.blocks((Fact::Present, service)) {
+        for block in self.footer.terms.blocks((Fact::Present, service)).iter().map(|of| of.block()) {
             // A term counts for the block in which a trace begins; the trace may go on in the next ones.
             let end = self.last_block_of_traces(block).min(last.saturating_sub(1));
             for block in block..=end {

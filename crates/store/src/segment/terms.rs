@@ -52,13 +52,35 @@ impl Fact {
 /// A fact of a service, by its text.
 pub(crate) type Term = (Fact, u32);
 
+/// A block that has a term, with the bucket: as one number, because an open segment has a million of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TermBlock(u32);
+
+/// Blocks have smaller numbers.
+const BLOCKS_MAX: usize = 1 << 24;
+
+impl TermBlock {
+    fn new(block: u32, longest: u8) -> Self {
+        Self(block << 8 | u32::from(longest))
+    }
+
+    pub(crate) fn block(self) -> u32 {
+        self.0 >> 8
+    }
+
+    /// The bucket of the longest duration.
+    pub(crate) fn longest(self) -> u8 {
+        self.0 as u8
+    }
+}
+
 /// The terms of an open segment.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
     terms: Vec<Term>,
     /// Where the blocks of each term end.
     ends: Vec<u32>,
-    blocks: Vec<(u32, u8)>,
+    blocks: Vec<TermBlock>,
 }
 
 /// The bucket of a duration: 1 for zero, then four for each power of two. Longer durations never have smaller buckets.
@@ -74,6 +96,13 @@ pub(crate) const fn duration_bucket(duration_us: u64) -> u8 {
 }
 
 impl Terms {
+    /// How many bytes it holds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.terms.capacity() * size_of::<Term>()
+            + self.ends.capacity() * 4
+            + self.blocks.capacity() * size_of::<TermBlock>()
+    }
+
     /// How many terms there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -81,12 +110,12 @@ impl Terms {
     }
 
     /// The blocks of one term, ascending.
-    pub(crate) fn blocks(&self, term: Term) -> &[(u32, u8)] {
+    pub(crate) fn blocks(&self, term: Term) -> &[TermBlock] {
         self.terms.binary_search(&term).map_or(&[], |at| self.blocks_at(at))
     }
 
     /// The services that have a fact, and their blocks.
-    pub(crate) fn services(&self, fact: Fact) -> impl Iterator<Item = (u32, &[(u32, u8)])> {
+    pub(crate) fn services(&self, fact: Fact) -> impl Iterator<Item = (u32, &[TermBlock])> {
         self.range(fact, fact).map(|at| (self.terms[at].1, self.blocks_at(at)))
     }
 
@@ -101,7 +130,7 @@ impl Terms {
         from..to.max(from)
     }
 
-    fn blocks_at(&self, at: usize) -> &[(u32, u8)] {
+    fn blocks_at(&self, at: usize) -> &[TermBlock] {
         let from = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.blocks[from as usize..self.ends[at] as usize]
     }
@@ -109,6 +138,7 @@ impl Terms {
     /// Reads the terms of format version 1.
     pub(crate) fn read_v1(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
+        let blocks = blocks.min(BLOCKS_MAX);
         let mut terms = Self::default();
         for _ in 0..reader.count()? {
             let kind = reader.u8()?;
@@ -121,7 +151,7 @@ impl Terms {
                 if block as usize >= blocks || at > 0 && step == 0 {
                     return Err(Malformed("a term names a block that is not there"));
                 }
-                terms.blocks.push((block, reader.u8()?));
+                terms.blocks.push(TermBlock::new(block, reader.u8()?));
             }
             terms.terms.push((fact, service));
             terms.ends.push(u32::try_from(terms.blocks.len()).map_err(|_| Malformed("too many terms"))?);
@@ -141,6 +171,7 @@ impl Terms {
     /// Reads what `put_terms` has written.
     pub(crate) fn read(bytes: &[u8], blocks: usize) -> Result<Self, Malformed> {
         let reader = &mut Reader::new(bytes);
+        let blocks = blocks.min(BLOCKS_MAX);
         let mut kinds = vec![];
         for kind in 0..5u8 {
             kinds.push((kind, reader.varint()?));
@@ -177,7 +208,8 @@ impl Terms {
                 let block = block.ok_or(Malformed("a term names a block that is not there"))?;
                 next = block + 1;
                 let longest = longest.get(block as usize).copied().unwrap_or(0);
-                terms.blocks.push((block, if fact == Fact::Present { byte } else { longest.wrapping_sub(byte) }));
+                let byte = if fact == Fact::Present { byte } else { longest.wrapping_sub(byte) };
+                terms.blocks.push(TermBlock::new(block, byte));
             }
             if fact == Fact::Present {
                 present.set(service, &terms.blocks[from..]);
@@ -227,7 +259,8 @@ mod tests {
         put_terms(&mut out, written, &mut packer).unwrap();
         let terms = Terms::read(&out, 3).unwrap();
         for (term, blocks) in written {
-            assert_eq!(terms.blocks(*term), *blocks, "{term:?}");
+            let read: Vec<_> = terms.blocks(*term).iter().map(|of| (of.block(), of.longest())).collect();
+            assert_eq!(read, *blocks, "{term:?}");
         }
         assert_eq!(terms.blocks((Fact::Value(3, 4), 8)), []);
         let services: Vec<_> = terms.services(Fact::SpanName(9)).map(|(service, _)| service).collect();

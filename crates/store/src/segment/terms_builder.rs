@@ -8,7 +8,7 @@ use super::column::put_narrow_codes;
 use super::dictionary_builder::DictionaryBuilder;
 use super::packing::Packer;
 use super::rows::{Row, Rows};
-use super::terms::{Fact, Term};
+use super::terms::{Fact, Term, TermBlock};
 use hashbrown::HashMap;
 
 /// Facts as numbers: where each kind begins.
@@ -275,7 +275,8 @@ pub(super) struct Longest {
 }
 
 impl Longest {
-    pub(super) fn set(&mut self, service: u32, blocks: &[(u32, u8)]) {
+    pub(super) fn set(&mut self, service: u32, blocks: &[TermBlock]) {
+        let blocks = blocks.iter().map(|of| (of.block(), of.longest()));
         set_longest(self.of_service.entry(service).or_default(), blocks);
     }
 
@@ -284,8 +285,8 @@ impl Longest {
     }
 }
 
-fn set_longest(bytes: &mut Vec<u8>, blocks: &[(u32, u8)]) {
-    for &(block, byte) in blocks {
+fn set_longest(bytes: &mut Vec<u8>, blocks: impl Iterator<Item = (u32, u8)>) {
+    for (block, byte) in blocks {
         if bytes.len() <= block as usize {
             bytes.resize(block as usize + 1, 0);
         }
@@ -319,7 +320,7 @@ pub(super) fn put_terms(
         let service = service as usize;
         if fact == Fact::Present {
             present.resize_with(present.len().max(service + 1), Vec::new);
-            set_longest(&mut present[service], blocks);
+            set_longest(&mut present[service], blocks.iter().copied());
         }
         let longest = present.get(service).map_or(&[][..], Vec::as_slice);
         for &(block, byte) in blocks {

@@ -7,12 +7,18 @@ use crate::search::View;
 use crate::search::tests::MemoryBlobs;
 use crate::{ReferenceStore, Store};
 use proptest::prelude::*;
-use tracewell_model::{Span, SpanId, SpanRef, Time, TraceGrouping, TraceId, TraceQuery, Value};
+use tracewell_model::{Kind, OwnedEndpoint, Span, SpanId, SpanRef, Time, TraceGrouping, TraceId, TraceQuery, Value};
 
 fn memtable(batches: &[Arc<SpanBatch>]) -> Arc<Memtable> {
     let memtable = Memtable::new(["http.method".to_owned()].into());
     batches.iter().for_each(|batch| memtable.insert(Arc::clone(batch)));
     Arc::new(memtable)
+}
+
+fn handle(bytes: &[u8]) -> Result<Arc<SegmentHandle>, SegmentError> {
+    let blobs = MemoryBlobs::default();
+    blobs.put("s", bytes)?;
+    Ok(Arc::new(SegmentHandle::open(Arc::new(blobs), "s")?))
 }
 
 fn open(bytes: &[u8]) -> Result<Segment, SegmentError> {
@@ -122,11 +128,12 @@ fn values_that_are_all_different_leave_the_dictionary_and_are_still_found() {
         batches.push(Arc::new(batch));
     }
     assert_holds(&merged(&batches, 5), &batches);
-    let segment = Arc::new(open(&write_segment(&memtable(&batches)).unwrap().bytes).unwrap());
+    let handle = handle(&write_segment(&memtable(&batches)).unwrap().bytes).unwrap();
+    let segment = handle.get().unwrap().unwrap();
     assert_holds(&segment, &batches);
     let complete = |key: &str| segment.footer.dictionary.tag_columns(key).all(|(_, column)| column.complete);
     assert_eq!((complete("request"), complete("path"), complete("http.method")), (false, false, true));
-    let view = View { segments: vec![Arc::clone(&segment)], memtables: vec![] };
+    let view = View { segments: vec![handle], memtables: vec![] };
     for (key, value, trace) in [
         ("request", format!("{:016x}", 3 * 77), 1),
         ("request", format!("{:016x}", 11_999 * 77), 1200),
@@ -167,7 +174,7 @@ fn assert_survives(damaged: &[u8], batches: &[Arc<SpanBatch>], what: &str) {
     }
     let damage = segment.damage();
     assert!(damage.iter().all(|report| report.starts_with("s is damaged at offset ")), "{damage:?}");
-    let blocks: Vec<u32> = segment.lock_damage().keys().copied().filter(|&block| block != NO_BLOCK).collect();
+    let blocks: Vec<u32> = segment.damage.lock().keys().copied().filter(|&block| block != NO_BLOCK).collect();
     for trace in lost {
         let rows = segment.trace_rows(trace);
         let touches = |&block: &u32| {
@@ -202,7 +209,7 @@ fn a_damaged_block_leaves_the_others_to_be_found() {
         for column in block.columns.iter().step_by(5) {
             let mut damaged = bytes.clone();
             damaged[column.offset as usize] ^= 0x40;
-            let segment = Arc::new(open(&damaged).unwrap());
+            let segment = handle(&damaged).unwrap();
             let view = View { segments: vec![Arc::clone(&segment)], memtables: vec![] };
             let all = TraceQuery {
                 end_ts_ms: u64::MAX / 1000,
@@ -232,7 +239,7 @@ fn searches_of_a_damaged_segment_find_only_what_was_written() {
     for at in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[at] = damaged[at].wrapping_add(1 + random.below(255) as u8);
-        let view = View { segments: vec![Arc::new(open(&damaged).unwrap())], memtables: vec![] };
+        let view = View { segments: vec![handle(&damaged).unwrap()], memtables: vec![] };
         let query = random_query(random, &shape);
         let found = view.find(&query).unwrap();
         for trace in found {
@@ -284,10 +291,96 @@ fn files_of_older_versions_are_read() {
     }
 }
 
+/// What `golden/v2-filters.segment` holds: version 2, written by a server that counts links and filters values, of which there
+/// are more than fit a dictionary.
+fn golden_batches_of_filters() -> Vec<Arc<SpanBatch>> {
+    let mut batches = golden_batches();
+    let endpoint = |service: &str| Some(OwnedEndpoint { service: service.to_owned(), ..OwnedEndpoint::default() });
+    for first in (0..3000u64).step_by(100) {
+        let mut batch = SpanBatch::new();
+        for at in first..first + 100 {
+            let is_client = at % 2 == 0;
+            let span = Span {
+                trace_id: TraceId::new(u128::from(at / 10) + 1_000_000),
+                id: SpanId::new(at + 1),
+                parent: (at % 10 > 0).then(|| SpanId::new(at)),
+                kind: if is_client { Kind::Client } else { Kind::Server },
+                start: Some(Time::from_micros(1_000_000 + at)),
+                local: endpoint(if is_client { "shop" } else { "stock" }),
+                tags: vec![(
+                    "request".to_owned(),
+                    Value::Str(format!("{:016x}", at.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+                )],
+                ..Span::default()
+            };
+            batch.push_span(&span).unwrap();
+        }
+        batches.push(Arc::new(batch));
+    }
+    batches
+}
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/segment/golden");
+
 #[test]
-#[ignore = "writes the golden file of the current version, which is then kept for good"]
-fn write_golden_file() {
-    let written = write_segment(&memtable(&golden_batches())).unwrap();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/segment/golden");
-    std::fs::write(format!("{folder}/v{}.segment", footer::VERSION), written.bytes).unwrap();
+fn filters_and_links_of_older_servers_are_read() {
+    let bytes = std::fs::read(format!("{GOLDEN}/v2-filters.segment")).unwrap();
+    let segment = open(&bytes).unwrap();
+    assert_holds(&segment, &golden_batches_of_filters());
+    let text = |code: u32| segment.text(code);
+    let linked =
+        |block: u32| segment.links_of_block(block).unwrap().0.iter().map(|link| (text(link.parent), text(link.child)));
+    let links: BTreeSet<(&str, &str)> = (0..segment.blocks()).flat_map(linked).collect();
+    assert!(links.contains(&("shop", "stock")), "{links:?}");
+    let request = segment.footer.dictionary.tag_columns("request").next().unwrap().0;
+    let passing = |value: &str| {
+        let mut blocks = vec![true; segment.blocks() as usize];
+        segment.footer.value_filters.keep_possible(request, value, &mut blocks);
+        blocks.iter().filter(|possible| **possible).count()
+    };
+    let value = |at: u64| format!("{:016x}", at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    assert!((0..3000).all(|at| passing(&value(at)) > 0));
+    let wrongly: usize = (3000..6000).map(|at| passing(&value(at))).sum();
+    assert!(wrongly < 600 * segment.blocks() as usize, "{wrongly} of 3,000 values seem to be there");
+}
+
+#[test]
+#[ignore = "writes golden files of the current version, which are then kept for good"]
+fn write_golden_files() {
+    for (name, batches) in [("", golden_batches()), ("-filters", golden_batches_of_filters())] {
+        let written = write_segment(&memtable(&batches)).unwrap();
+        let file = format!("{GOLDEN}/v{}{name}.segment", footer::VERSION);
+        if !std::fs::exists(&file).unwrap() {
+            std::fs::write(file, written.bytes).unwrap();
+        }
+    }
+}
+
+/// Footers give way when there is no memory for them, and come back; damage that comes up meanwhile costs the segment.
+#[test]
+fn a_segment_that_gave_way_is_read_again() {
+    let batches = random_batches(15, 4, None);
+    let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
+    let blobs = Arc::new(MemoryBlobs::default());
+    blobs.put("s", &bytes).unwrap();
+    let handle = SegmentHandle::open(blobs.clone(), "s").unwrap();
+    let trace = batches[0].span(0).trace_id().low();
+    assert!(handle.may_have(trace));
+    let (first, second) = (handle.get().unwrap().unwrap(), handle.get().unwrap().unwrap());
+    assert!(Arc::ptr_eq(&first, &second));
+    ColumnCache::of_process().forget(handle.id());
+    assert!(Arc::ptr_eq(&first, &handle.get().unwrap().unwrap()), "somebody still has it");
+    ColumnCache::of_process().forget(handle.id());
+    drop((first, second));
+    let again = handle.get().unwrap().unwrap();
+    assert_holds(&again, &batches);
+    assert_eq!(again.id(), handle.id());
+    drop(again);
+    ColumnCache::of_process().forget(handle.id());
+    blobs.put("s", &[0; 200]).unwrap();
+    assert!(handle.get().unwrap().is_none());
+    assert_eq!(handle.damage().len(), 1, "{:?}", handle.damage());
+    blobs.put("s", &bytes).unwrap();
+    let view = View { segments: vec![Arc::new(handle)], memtables: vec![] };
+    assert_eq!(view.traces(&[batches[0].span(0).trace_id()], TraceGrouping::Strict).unwrap().len(), 1);
 }

@@ -21,6 +21,11 @@ pub(crate) struct ValueFilters {
 }
 
 impl ValueFilters {
+    /// How many bytes it holds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bits.len()
+    }
+
     /// Clears the blocks that surely have no such value of the attribute.
     pub(crate) fn keep_possible(&self, attribute: u32, value: &str, blocks: &mut [bool]) {
         if self.positions == 0 {
