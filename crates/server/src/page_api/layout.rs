@@ -50,7 +50,7 @@ struct ColumnPlace {
 
 /// The trace's bytes; `order` is the tree's depth-first one.
 pub(super) fn layout(trace_id: TraceId, tree: &TraceTree<'_>, order: &[(u32, u32)]) -> Vec<u8> {
-    let (start, end) = bounds(tree.spans());
+    let (start, end) = bounds(tree);
     let columns = Columns::fill(tree, order, start);
     let mut written = Written::default();
     columns.write(&mut written);

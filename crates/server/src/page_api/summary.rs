@@ -44,7 +44,7 @@ pub(super) fn summaries_json<'a>(traces: impl Iterator<Item = &'a SpanBatch>) ->
 pub(super) fn summarize(spans: &[SpanRef<'_>]) -> Summary {
     let tree = TraceTree::build(spans);
     let root = tree.root.map(|root| tree.span(root));
-    let (start, end) = bounds(tree.spans());
+    let (start, end) = bounds(&tree);
     Summary {
         trace_id: long_trace_id(spans).unwrap_or_else(|| tree.span(0).trace_id()).to_string(),
         root_service: root.map(|root| root.service_name().to_owned()).unwrap_or_default(),
@@ -57,9 +57,9 @@ pub(super) fn summarize(spans: &[SpanRef<'_>]) -> Summary {
     }
 }
 
-/// The first start and the last end of spans that have one; zero when none has.
-pub(super) fn bounds<'a>(spans: impl Iterator<Item = SpanRef<'a>> + Clone) -> (Time, Time) {
-    let with_start = || spans.clone().filter_map(|span| Some((span.start()?, span)));
+/// The first start and the last end of a trace's spans that have one; zero when none has.
+pub(super) fn bounds(tree: &TraceTree<'_>) -> (Time, Time) {
+    let with_start = || tree.spans().filter_map(|span| Some((span.start()?, span)));
     let start = with_start().map(|(start, _)| start).min().unwrap_or_default();
     let end = with_start().map(|(start, span)| start.saturating_add(span.duration().unwrap_or_default())).max();
     (start, end.unwrap_or_default())
