@@ -64,7 +64,10 @@ def odd_traces(now: int) -> list[dict]:
         span(NAMES, 2, 1, HEBREW, "חיוב כרטיס", start + 1_000, 50_000, tags={"מפתח": "ערך", "error": "הכרטיס נדחה"}),
         span(NAMES, 3, 2, ARABIC, "اقرأ \u202eabc\u202c الصفوف", start + 2_000, 20_000),
         span(NAMES, 4, 1, "", "", start + 60_000, 0),
-        span(NAMES, 5, 1, "<b>bold</b>&amp;", "<script>alert(1)</script>", start + 61_000, 500, annotations=[{"timestamp": start + 61_100, "value": "👩‍🚀 " * 40}]),
+        span(
+            NAMES, 5, 1, "<b>bold</b>&amp;", "<script>alert(1)</script>", start + 61_000, 500,
+            annotations=[{"timestamp": start + 61_100, "value": "👩‍🚀 " * 40}],
+        ),
     ]
 
 
@@ -126,7 +129,10 @@ PAGES = [
     ("services", "service-row"), ("services?service=cart", "service-row"), ("live", "live-waiting"), ("open", "drop-zone"),
     ("status", "status-store"), ("compare", "compare-a"), ("map?focus=cart", "link-row"),
     *((f"trace/{LARGE}?view={view}", test_id) for view, test_id in (("timeline", "span-row"), ("flame", "flame"), ("table", "table-row"), ("map", "call-row"))),
-    *((f"trace/{NAMES}?span=1&view={view}", test_id) for view, test_id in (("timeline", "span-tags"), ("table", "table-row"), ("map", "call-row"), ("logs", "log-row"))),
+    *(
+        (f"trace/{NAMES}?span=1&view={view}", test_id)
+        for view, test_id in (("timeline", "span-tags"), ("table", "table-row"), ("map", "call-row"), ("logs", "log-row"))
+    ),
     (f"trace/{ORPHANS}", "span-row"), (f"trace/{SKEWED}", "span-row"), (f"trace/{MANY}?view=map", "call-row"),
     (f"compare?a={ORPHANS}&b={NAMES}", "compare-row"), ("trace/00000000000000000000000000000bad", "trace-not-found"),
 ]
