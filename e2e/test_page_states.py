@@ -217,7 +217,7 @@ def test_an_empty_server_tells_how_to_begin_and_shows_the_first_trace(empty, loo
 def test_while_it_loads_the_layout_stands(full, look):
     page = look(f"{full.url}/zipkin/status")
     held = []
-    page.route("**/api/tracewell/v1/search**", held.append)
+    page.route("**/api/tracewell/v1/search**", lambda route: held.append(route))
     page.get_by_role("link", name="Search", exact=True).click()
     expect(page.get_by_role("status").filter(has_text="Searching")).to_be_visible(timeout=SEEN_MILLISECONDS_MAX)
     sound(page)
