@@ -70,7 +70,10 @@ CAUSES = [
     Cause("tier", lambda r: r.tier == "free", extra("payment"), {("gateway", "customer.tier", "free")}),
     Cause("error path", lambda r: r.draw.random() < 0.08, time_out, {("payment", "status", "error"), ("payment", "error", "timeout")}),
     Cause("cold cache", lambda r: not r.is_cached, extra("statement", 200_000), {("inventory", "cache.hit", "false")}),
-    Cause("two together", lambda r: r.version == "2.4.0" and r.device == "tv", extra("cart"), {("cart", frozenset({("service.version", "2.4.0"), ("device.type", "tv")}))}),
+    Cause(
+        "two together", lambda r: r.version == "2.4.0" and r.device == "tv", extra("cart"),
+        {("cart", frozenset({("service.version", "2.4.0"), ("device.type", "tv")}))},
+    ),
 ]
 
 
@@ -127,7 +130,8 @@ def spans_of(request: Request, at: int, start_us: int) -> list[dict]:
         return begin + made["duration"]
 
     def query(statement: str, is_first: bool):
-        own_us = took(900) + (request.extra_us.get("statement", 0) if statement == STATEMENTS[17] or (is_first and STATEMENTS[17] not in request.statements) else 0)
+        is_struck = statement == STATEMENTS[17] or (is_first and STATEMENTS[17] not in request.statements)
+        own_us = took(900) + (request.extra_us.get("statement", 0) if is_struck else 0)
         tags = {"db.system": "postgresql", "db.statement": statement, "db.rows": str(draw.randrange(200))}
         return lambda parent, begin: span(parent, "inventory", "select", "CLIENT", begin, [], own_us, tags, remote="stock")
 

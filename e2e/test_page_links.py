@@ -234,7 +234,8 @@ def test_jaegers_links(shop, profile, where):
     origin, trace = jaeger_origins(shop)[where], slow_trace(shop)
     now_us = time.time_ns() // 1000
     tags = urllib.parse.quote(json.dumps({"host.name": "node-7"}))
-    page = profile(f"{origin}search?service=inventory&operation=get%20stock&tags={tags}&minDuration=100ms&limit=20&lookback=1h&start={now_us - 60 * MINUTE_US}&end={now_us}")
+    times = f"lookback=1h&start={now_us - 60 * MINUTE_US}&end={now_us}"
+    page = profile(f"{origin}search?service=inventory&operation=get%20stock&tags={tags}&minDuration=100ms&limit=20&{times}")
     expect(page.get_by_test_id("trace-row").first).to_be_visible()
     assert query_of(page) == 'service:inventory name:"get stock" duration>=100ms host.name=node-7'
     page = profile(f"{origin}trace/{trace}?uiFind=stock")

@@ -207,6 +207,8 @@ export const t = {
     errorWord: (count: number) => (count === 1 ? 'error' : 'errors'),
     depth: 'Depth',
     id: 'trace id',
+    skew: (count: number) => `clocks differ, ${plural(count, 'span')}`,
+    skewHint: 'Spans that began before the one that called them, in another service: their clocks differ. Times are shown as they were sent.',
     missing: (count: number) => `${plural(count, 'parent')} missing`,
     missingHint: 'Spans whose parent has not arrived stand at the top level.',
     download: 'JSON',

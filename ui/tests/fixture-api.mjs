@@ -54,7 +54,7 @@ export function pageApi(path, params, { data, mode }, json, response) {
     services: () => services(found, params, start, end, searched),
     map: () => map(found, searched),
     percentile: () => ({ count: 812, percentile: 97.4, p50: 1400, p95: 5200, p99: 9100, searched }),
-    compare: () => compare(found, compile(params.get('select') ?? ''), searched),
+    compare: () => compare(found, compile(params.get('select') ?? ''), regionOf(params.get('region')), searched),
     status: () => STATUS(),
   };
   if (path === 'live') return live(response, data), true;
@@ -178,8 +178,14 @@ function map(found, searched) {
   return { services: [], links, searched };
 }
 
-function compare(found, selects, searched) {
-  const isSelected = ({ spans }) => spans.some(selects);
+function regionOf(text) {
+  const [from, to, shortest, longest] = (text ?? '---').split('-').map((bound) => (bound === '' ? undefined : Number(bound)));
+  const within = (value, low, high) => (low === undefined || value >= low) && (high === undefined || value <= high);
+  return ({ timestamp, duration }) => within(timestamp, from, to) && within(duration, shortest, longest);
+}
+
+function compare(found, selects, isInRegion, searched) {
+  const isSelected = ({ spans, trace }) => spans.some(selects) && isInRegion(trace.summary);
   const selected = found.filter(isSelected);
   const rest = found.filter((one) => !isSelected(one));
   const share = (side, key, value) => side.filter(({ trace }) => trace.spans.slice(0, 200).some((span) => span.tags?.[key] === value)).length / Math.max(side.length, 1);

@@ -230,7 +230,8 @@ fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
 }
 
 impl What {
-    /// Of what tells the same: what all units could have differently before what only some have at all, the most particular first.
+    /// Of what tells the same: what all units could have differently before what only some have at all, the most particular
+    /// first.
     pub(super) const fn order(&self) -> u8 {
         match self {
             Self::Value(..) => 0,

@@ -1,9 +1,10 @@
 //! What tells most of which side a unit is on, first.
 //!
-//! Each explanation is weighed by how many bits of the question it answers, less the bits it takes to name it among all that was
-//! looked at: with many keys and values, some tell a little by chance, and a value out of five hundred must tell more than one out
-//! of two; so must two things together than one of them. What then differs by less than it takes to point at one unit is the
-//! same; of it, what all could have differently goes before what only some have at all, and then where the time is lost.
+//! Each explanation is weighed by how many bits of the question it answers, less the bits it takes to name it among all that
+//! was looked at: with many keys and values, some tell a little by chance, and a value out of five hundred must tell more
+//! than one out of two; so must two things together than one of them. What then differs by less than it takes to point at one
+//! unit is the same; of it, what all could have differently goes before what only some have at all, and then where the time is
+//! lost.
 
 use super::features::{Feature, Features, What};
 use super::score::Sides;
