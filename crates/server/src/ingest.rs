@@ -65,7 +65,7 @@ pub(crate) struct Received {
 
 /// The spans of a body.
 enum Decoded {
-    Alone(SpanBatch),
+    Alone(Box<SpanBatch>),
     /// They are on their way to the store, with those of others.
     Joined(Joined),
 }
@@ -207,7 +207,7 @@ impl Ingest {
         }
         metrics.message_spans.set(spans);
         match decoded {
-            Decoded::Alone(batch) => self.keep_and_write(batch, kind.transport).await,
+            Decoded::Alone(batch) => self.keep_and_write(*batch, kind.transport).await,
             Decoded::Joined(joined) => {
                 metrics.spans.add(spans);
                 let written = joined.answered().await.map_err(IngestError::Write);
@@ -352,7 +352,7 @@ fn decode_all(body: &[u8], format: Format, reserved: Reserved, joining: Option<J
     });
     match joined {
         Some(joined) => joined.map(Decoded::Joined),
-        None => decode_alone(body, format, reserved).map(Decoded::Alone),
+        None => decode_alone(body, format, reserved).map(|batch| Decoded::Alone(Box::new(batch))),
     }
 }
 
