@@ -339,8 +339,9 @@ fn counted_bytes(body: &[u8]) -> u64 {
     if body == b"[]" { 0 } else { body.len() as u64 }
 }
 
-/// Decodes into the batch of the lane, where it may. Otherwise into a batch that each thread keeps, so that its columns have grown to the size of the traffic, and answers a copy
-/// that has the room it needs and no more: it stays in memory until its spans are in a segment.
+/// Decodes into the batch of the lane, where it may. Otherwise into a batch that each thread keeps, so that its columns have
+/// grown to the size of the traffic, and answers a copy that has the room it needs and no more: it stays in memory until its
+/// spans are in a segment.
 fn decode_all(body: &[u8], format: Format, reserved: Reserved, joining: Option<Joining>) -> Result<Decoded, Malformed> {
     let joined = joining.and_then(|Joining { store, sampling, bytes_max }| {
         lanes::join(&store, body.len(), bytes_max, |batch| {

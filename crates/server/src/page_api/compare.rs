@@ -95,7 +95,7 @@ impl Region {
     }
 
     fn holds(&self, trace: &TraceTree<'_>) -> bool {
-        let (start, end) = bounds(trace.spans());
+        let (start, end) = bounds(trace);
         self.start.contains(&start.as_micros()) && self.duration.contains(&end.saturating_sub(start).as_micros())
     }
 }
