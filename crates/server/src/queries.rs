@@ -63,13 +63,28 @@ impl Queries {
         &self,
         query: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, QueryError> {
+        self.run_watched(ReadWatch::with_memory(Arc::clone(&self.memory)), query).await
+    }
+
+    /// As [`Self::run`] for one that may hold more than the memory of all queries: who calls bounds it otherwise.
+    pub(crate) async fn run_large<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        self.run_watched(ReadWatch::default(), query).await
+    }
+
+    async fn run_watched<T: Send + 'static>(
+        &self,
+        watch: ReadWatch,
+        query: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, QueryError> {
         let waiting = Waiting::new(Arc::clone(&self.metrics));
         if waiting.count > WAITING_MAX {
             self.metrics.queries_refused.add(1);
             return Err(QueryError::Overloaded);
         }
         let store = Arc::clone(&self.store);
-        let watch = ReadWatch::with_memory(Arc::clone(&self.memory));
         let _ends_with_this = CancelOnDrop(watch.clone());
         let answered = async {
             let place = Arc::clone(&self.running).acquire_owned().await.map_err(|_| QueryError::Overloaded)?;

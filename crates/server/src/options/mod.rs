@@ -108,7 +108,7 @@ options! {
     }
     "Storage" {
         memory_budget: ByteSize = "256MiB", "BYTES", [],
-            "Memory of the whole server, from which its parts have their shares: spans that are not yet in segments (store-memory-bytes-max), bodies on their way in (bodies-memory-bytes-max) and what was read of segments (block-cache-bytes-max) a quarter each, what queries hold three sixteenths; the last is for segments in the making and the program itself.";
+            "Memory of the whole server, from which its parts have their shares: spans that are not yet in segments (store-memory-bytes-max), bodies on their way in (bodies-memory-bytes-max) and what was read of segments (block-cache-bytes-max) a quarter each, what queries hold three sixteenths (traces of more than 100,000 spans are drawn one at a time and may hold more); the last is for segments in the making and the program itself.";
         data_dir: PathBuf = "tracewell-data", "DIR", [],
             "Where the spans are kept.";
         storage: Option<StorageKind> = "", "disk|memory", ["STORAGE_TYPE"],

@@ -19,7 +19,7 @@ const TRACE_LAYOUT: HeaderValue = HeaderValue::from_static("application/vnd.trac
 
 /// A trace of this many spans takes some 300 MB while it is laid out; a longer one is not drawn.
 const SPANS_MAX: u64 = 2_000_000;
-/// Traces of more spans are laid out one after the other.
+/// Traces of more spans are laid out one after the other, and hold more than other queries may.
 const SPANS_OF_LARGE: u64 = 100_000;
 
 /// `GET trace/{traceId}`: one trace as columns.
@@ -30,30 +30,15 @@ pub(crate) async fn trace(api: &ZipkinApi, id: &str, asked: &Asked<'_>) -> Answe
     };
     let trace = OneTrace::of(api, id);
     let takes = Takes::of(asked.headers);
-    let answered = async {
-        let spans = api.queries().run(move |store| store.trace_len(id)).await?;
-        if spans > SPANS_MAX {
-            let text =
-                format!("the trace has {spans} spans; at most {SPANS_MAX} are drawn: GET /api/v2/trace/{id} has all");
-            return Ok(problem(StatusCode::PAYLOAD_TOO_LARGE, &text));
-        }
-        let drawn = Arc::clone(&api.app().drawn);
-        let time_max = api.options().query_timeout;
-        let _turn = match spans > SPANS_OF_LARGE {
-            true => Some(timeout(time_max, drawn.large.acquire()).await.map_err(|_| QueryError::TimedOut(time_max))?),
-            false => None,
-        };
-        let laid_out = api.queries().run(move |store| {
-            let mut body = vec![];
-            trace.draw(store, |_, tree, order| body = layout(id, tree, order))?;
-            Ok(match body.is_empty() {
-                true => no_trace(id),
-                false => answer::compressible_large(TRACE_LAYOUT, body, takes),
-            })
-        });
-        laid_out.await
-    };
-    answered.await.unwrap_or_else(|error| failed(&error))
+    let laid_out = trace.clone().outlined(api, move |store| {
+        let mut body = vec![];
+        trace.draw(store, |_, tree, order| body = layout(id, tree, order))?;
+        Ok(match body.is_empty() {
+            true => no_trace(id),
+            false => answer::compressible_large(TRACE_LAYOUT, body, takes),
+        })
+    });
+    laid_out.await.unwrap_or_else(|error| failed(&error))
 }
 
 /// `GET trace/{traceId}/span/{row}`: a merged span as Zipkin's JSON. In place of the row a span id may stand.
@@ -66,17 +51,21 @@ pub(crate) async fn span(api: &ZipkinApi, id: &str, row: &str) -> Answer {
         Err(bad) => return bad_request(&bad),
     };
     let trace = OneTrace::of(api, id);
-    let read = move |store: &dyn Store| {
-        if let Some(rows) = trace.drawn.get(trace.id)
-            && let Some(answer) = trace.span(store, &rows, wanted)?
-        {
-            return Ok(answer);
+    let answered = async {
+        if let Some(rows) = trace.drawn.get(trace.id) {
+            let known = trace.clone();
+            if let Some(answer) = api.queries().run(move |store| known.span(store, &rows, wanted)).await? {
+                return Ok(answer);
+            }
         }
-        let Some(rows) = trace.draw(store, |_, _, _| ())? else { return Ok(no_trace(id)) };
-        let no_span = || problem(StatusCode::NOT_FOUND, "the trace has no such span");
-        Ok(trace.span(store, &rows, wanted)?.unwrap_or_else(no_span))
+        let read = trace.clone().outlined(api, move |store| {
+            let Some(rows) = trace.draw(store, |_, _, _| ())? else { return Ok(no_trace(id)) };
+            let no_span = || problem(StatusCode::NOT_FOUND, "the trace has no such span");
+            Ok(trace.span(store, &rows, wanted)?.unwrap_or_else(no_span))
+        });
+        read.await
     };
-    api.queries().run(read).await.unwrap_or_else(|error| failed(&error))
+    answered.await.unwrap_or_else(|error| failed(&error))
 }
 
 fn no_trace(id: TraceId) -> Answer {
@@ -100,6 +89,7 @@ impl Wanted {
 }
 
 /// How a trace is read.
+#[derive(Clone)]
 struct OneTrace {
     id: TraceId,
     grouping: TraceGrouping,
@@ -114,6 +104,28 @@ impl OneTrace {
             TraceGrouping::LowBits => TraceId::from_halves(0, id.low()),
         };
         Self { id, grouping, drawn: Arc::clone(&api.app().drawn) }
+    }
+
+    /// Runs what draws the trace, when it is its turn.
+    async fn outlined(
+        self,
+        api: &ZipkinApi,
+        read: impl FnOnce(&dyn Store) -> Result<Answer, ReadError> + Send + 'static,
+    ) -> Result<Answer, QueryError> {
+        let id = self.id;
+        let spans = api.queries().run(move |store| store.trace_len(id)).await?;
+        if spans > SPANS_MAX {
+            let text =
+                format!("the trace has {spans} spans; at most {SPANS_MAX} are drawn: GET /api/v2/trace/{id} has all");
+            return Ok(problem(StatusCode::PAYLOAD_TOO_LARGE, &text));
+        }
+        if spans <= SPANS_OF_LARGE {
+            return api.queries().run(read).await;
+        }
+        let time_max = api.options().query_timeout;
+        let turn = timeout(time_max, self.drawn.large.acquire()).await;
+        let _turn = turn.map_err(|_| QueryError::TimedOut(time_max))?;
+        api.queries().run_large(read).await
     }
 
     /// Builds the trace's tree for `draw`, and remembers which span stands in which row of it.
