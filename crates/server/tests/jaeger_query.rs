@@ -214,8 +214,8 @@ fn everything_stands_below_the_base_path() {
     assert!(page.status == 200 && based, "{}", page.text());
     let led = |path: &str| get(&server, path).header("location").unwrap_or_default().to_owned();
     assert_eq!(led("/tools/jaeger/monitor"), "/tools/jaeger/zipkin/monitor");
-    assert_eq!(led("/tools/jaeger/search"), "/tools/jaeger/zipkin/");
-    assert_eq!(led("/tools/jaeger/search?service=a%20b"), "/tools/jaeger/zipkin/?service=a%20b");
+    assert_eq!(led("/tools/jaeger/search"), "/tools/jaeger/zipkin/search");
+    assert_eq!(led("/tools/jaeger/search?service=a%20b"), "/tools/jaeger/zipkin/search?service=a%20b");
     assert_eq!(led("/tools/jaeger/trace/ab"), "/tools/jaeger/zipkin/traces/ab");
     assert_eq!(post(&server, "/api/services").status, 405);
     server.stop();
