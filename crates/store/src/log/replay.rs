@@ -160,7 +160,11 @@ impl Replay<'_> {
     ) -> Result<Option<(u64, Header)>, SeamError> {
         let (from, bytes) = match wrong {
             Found::DamagedPayload(header) => (place + header.stored_bytes(), header.stored_bytes()),
-            Found::DamagedHeader => (place + 1, scan.len().min(place + super::record::HEADER_BYTES as u64) - place),
+            Found::DamagedHeader => {
+                // The padding of the record before may be all that a file cut short lacks: nothing is damaged then.
+                let end = scan.len().min(place + super::record::HEADER_BYTES as u64);
+                (place + 1, end.saturating_sub(place))
+            }
             Found::Whole(_) | Found::Nothing => (at, 0),
         };
         let expected = self.expected;

@@ -203,7 +203,7 @@ fn a_damaged_block_leaves_the_others_to_be_found() {
     let shape = Shape { traces: 400, span_ids: 1 << 40, batch_spans: 500, seconds: 10, rare_fields: false };
     let batches = random_batches(12, 40, Some(shape));
     let bytes = write_segment(&memtable(&batches)).unwrap().bytes;
-    let blocks = open(&bytes).unwrap().footer.blocks.clone();
+    let blocks = open(&bytes).unwrap().footer.blocks;
     assert!(blocks.len() > 2);
     for (at, block) in (0u32..).zip(&blocks) {
         for column in block.columns.iter().step_by(5) {
