@@ -160,11 +160,7 @@ impl Replay<'_> {
     ) -> Result<Option<(u64, Header)>, SeamError> {
         let (from, bytes) = match wrong {
             Found::DamagedPayload(header) => (place + header.stored_bytes(), header.stored_bytes()),
-            Found::DamagedHeader => {
-                // The padding of the record before may be all that a file cut short lacks: nothing is damaged then.
-                let end = scan.len().min(place + super::record::HEADER_BYTES as u64);
-                (place + 1, end.saturating_sub(place))
-            }
+            Found::DamagedHeader => (place + 1, scan.len().min(place + super::record::HEADER_BYTES as u64) - place),
             Found::Whole(_) | Found::Nothing => (at, 0),
         };
         let expected = self.expected;
@@ -177,7 +173,9 @@ impl Replay<'_> {
         };
         let same_group = next_place.saturating_sub(next.offset_in_group.into()) <= place;
         if same_group && !self.later_group_follows(scan, next_place, next.sequence)? {
-            self.open_question.get_or_insert_with(|| (scan.number(), place, next_place + next.stored_bytes() - place));
+            // What follows may lie before the place where a block would begin.
+            let from = place.min(next_place);
+            self.open_question.get_or_insert_with(|| (scan.number(), from, next_place + next.stored_bytes() - from));
             self.later.clear();
             return Ok(None);
         }
